@@ -1,0 +1,220 @@
+/* config - the configuration of a run.
+ *
+ * A YAML file and key=value words of the command line fill one struct config. The
+ * option table in config.c is the only home of an option: key, type, range, default,
+ * unit, help. From it come the parser, `dips options`, and the configuration printed
+ * into the run folder. A '*' in a key stands for a name that the user gives
+ * (tables.*.dim). A wrong file is answered with one sentence: file, line, column,
+ * key, value, what was wanted, and for an unknown key the nearest known one. */
+#ifndef DIPS_COMMON_CONFIG_H
+#define DIPS_COMMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/err.h"
+
+#define CONFIG_NAME_MAX 64 /* bytes of a table's or feature's name with its end */
+#define CONFIG_PATH_MAX 1024
+
+typedef enum { IDS_INTEGER, IDS_STRING } ids_kind;
+typedef enum { INIT_NORMAL, INIT_UNIFORM, INIT_ZERO } init_kind;
+typedef enum {
+    OPTIMIZER_SGD,
+    OPTIMIZER_MOMENTUM, /* SGD with momentum, PyTorch's form */
+    OPTIMIZER_ADAGRAD,
+    OPTIMIZER_ROWWISE_ADAGRAD, /* rows only */
+    OPTIMIZER_ADAM,            /* rows: lazy, by the row's own update count */
+    OPTIMIZER_FTRL,            /* rows only */
+} optimizer_kind;
+typedef enum { PENALTY_NONE, PENALTY_L2, PENALTY_MINIBATCH_AWARE } penalty_kind;
+typedef enum { COUNT_EXACT, COUNT_RUNNING } count_kind;
+typedef enum { FEATURE_ID, FEATURE_FLOAT, FEATURE_TIME, FEATURE_SEQUENCE } feature_kind;
+typedef enum { POOL_NONE, POOL_SUM, POOL_MEAN, POOL_DECAY } pool_kind;
+typedef enum { TRANSFORM_NONE, TRANSFORM_LOG, TRANSFORM_STANDARD } transform_kind;
+typedef enum { KEEP_LAST, KEEP_FIRST } keep_kind;
+typedef enum { SCORE_DOT, SCORE_BILINEAR, SCORE_MLP } score_kind;
+typedef enum { PART_Q, PART_K, PART_DIFFERENCE, PART_PRODUCT } part_kind; /* q k q-k q*k */
+typedef enum { NORMALIZE_NONE, NORMALIZE_SOFTMAX } normalize_kind;
+typedef enum { GROUPS_JOINT, GROUPS_SEPARATE } groups_kind;
+typedef enum {
+    ACTIVATION_NONE,
+    ACTIVATION_RELU,
+    ACTIVATION_SIGMOID,
+    ACTIVATION_PRELU,
+    ACTIVATION_DICE
+} activation_kind;
+typedef enum { SCHEDULE_CONSTANT, SCHEDULE_EXPONENTIAL, SCHEDULE_STEP } schedule_kind;
+typedef enum { DEAL_ROWS, DEAL_FILES } deal_kind;
+typedef enum { MODE_SYNC } mode_kind;
+
+/* A list of numbers or of names; owned by the config. */
+typedef struct config_ints {
+    int  n;
+    int *at;
+} config_ints;
+
+typedef struct config_names {
+    int    n;
+    char **at;
+} config_names;
+
+/* "500 steps", "2 epochs", or 0: never. */
+typedef struct config_every {
+    int64_t steps;
+    double  epochs;
+} config_every;
+
+/* An update rule and its constants; PyTorch's defaults where it has the rule.
+ * A constant that the user leaves out takes the rule's own default. */
+typedef struct optimizer_config {
+    optimizer_kind kind;
+    double         lr;
+    double         momentum;     /* momentum: 0.9 */
+    double         beta1, beta2; /* adam: 0.9, 0.999 */
+    double         eps;          /* adagrad 1e-10, rowwise_adagrad and adam 1e-8 */
+    double         ftrl_beta;    /* ftrl: beta of McMahan et al. 2013, its alpha is lr */
+    double         l1, l2;       /* ftrl's own lambda1, lambda2 */
+} optimizer_config;
+
+typedef struct penalty_config {
+    penalty_kind kind;
+    double       lambda;
+    count_kind   count;     /* n_j of the mini-batch aware penalty */
+    bool         decoupled; /* after the rule, not inside the gradient */
+} penalty_config;
+
+typedef struct table_config {
+    char             name[CONFIG_NAME_MAX];
+    int              dim;
+    ids_kind         ids;
+    init_kind        init;
+    double           init_scale; /* normal: standard deviation; uniform: half width */
+    optimizer_config optimizer;
+    penalty_config   penalty;
+    uint32_t         admit_min_count; /* by exact counts: a rarer id never gets a row */
+} table_config;
+
+/* A feature of a sample, or a column of a sequence's events. */
+typedef struct feature_config {
+    char                   name[CONFIG_NAME_MAX];
+    feature_kind           kind;
+    char                   table[CONFIG_NAME_MAX]; /* of an id */
+    pool_kind              pool;                   /* a bag of ids: sum or mean; else none */
+    double                 drop_ids;               /* share of ids discarded while training */
+    transform_kind         transform;              /* of floats */
+    int                    max_len;                /* of a sequence; 0: no limit */
+    keep_kind              keep;
+    int                    n_columns;
+    struct feature_config *columns; /* of a sequence */
+} feature_config;
+
+typedef struct mlp_config {
+    config_ints     units;
+    activation_kind activation;
+    bool            batch_norm;
+    double          dropout;
+} mlp_config;
+
+typedef struct attention_config {
+    score_kind      score;
+    int             n_parts;
+    part_kind       parts[4];
+    config_ints     units;
+    activation_kind activation;
+    normalize_kind  normalize;
+    bool            scaled; /* scores divided by sqrt(width of k) */
+    groups_kind     groups;
+} attention_config;
+
+typedef struct model_config {
+    char             kind[CONFIG_NAME_MAX]; /* a name of worker/models */
+    config_names     profile, candidate, context;
+    char             history[CONFIG_NAME_MAX]; /* a sequence, or "" */
+    pool_kind        pool;                     /* base: sum, mean or decay */
+    double           half_life;                /* decay: seconds */
+    bool             decay_normalized;
+    attention_config attention;
+    mlp_config       mlp;
+} model_config;
+
+typedef struct config {
+    int             n_tables, n_features;
+    table_config   *tables;
+    feature_config *features;
+    model_config    model;
+    struct {
+        config_names train, test; /* files or patterns */
+        char         counts[CONFIG_PATH_MAX]; /* "": counts.safetensors beside the first train file */
+        deal_kind    deal;
+        bool         shuffle;
+        int          block, window; /* samples of a shuffled block; blocks of a window */
+    } data;
+    struct {
+        int          batch, eval_batch;
+        double       epochs;
+        int64_t      steps; /* -1: as epochs say; 0: write the initial state and end */
+        mode_kind    mode;
+        int          staleness;
+        uint64_t     seed;
+        int64_t      max_bad_steps;
+        config_every eval_every; /* besides the end of each epoch */
+        int64_t      check_every; /* steps between comparisons of the dense weights over ranks */
+    } train;
+    optimizer_config dense; /* of the dense weights */
+    double           dense_l2; /* lambda of lambda/2 |w|^2 over dense weights (no biases) */
+    struct {
+        schedule_kind kind;
+        double        rate;
+        int64_t       every; /* steps */
+    } schedule; /* lr(t) = lr * factor(t), for rows and dense weights alike */
+    struct {
+        double dense_norm, row_norm; /* 0: no clipping */
+    } clip;
+    struct {
+        bool   sync; /* batch statistics over all workers' samples */
+        double momentum, eps;
+    } dice, batch_norm;
+    struct {
+        int    servers, workers, shards; /* shards: threads of each server process */
+        char   hostfile[CONFIG_PATH_MAX];
+        char   interface[CONFIG_NAME_MAX];
+        double heartbeat_timeout, step_timeout, start_timeout; /* seconds */
+    } cluster;
+    struct {
+        config_every every;
+        int          keep;
+        char         dir[CONFIG_PATH_MAX]; /* "": checkpoints/ in the run folder */
+    } checkpoint;
+} config;
+
+/* Read path (NULL: no file), then the n words "key=value" over it, check the whole
+ * (ranges, and that names name something), and return the config; config_free. */
+MUST_CHECK err_t config_load(config **out, const char *path, int n, char *const *words);
+
+/* The same from YAML text in memory; name stands for the file in errors. */
+MUST_CHECK err_t config_parse(config **out, const char *name, const char *text, size_t size, int n,
+                              char *const *words);
+void config_free(config **c);
+
+/* Write the whole configuration as YAML that config_load reads back to the same. */
+MUST_CHECK err_t config_print(const config *c, FILE *to);
+
+/* Write every option: key, type and range, default, help (`dips options`). A word
+ * narrows the list to the keys that contain it; NULL: all. */
+MUST_CHECK err_t config_print_options(FILE *to, const char *containing);
+
+/* factor(t) of the learning-rate schedule at step t. */
+double config_lr_factor(const config *c, int64_t step);
+
+/* The text of an enumerator, as the YAML file spells it ("dice", "q*k"). */
+const char *config_activation_name(activation_kind kind);
+const char *config_optimizer_name(optimizer_kind kind);
+
+/* Expand files and patterns (glob) in order; a pattern that matches nothing is an
+ * error that names it. The list and its strings are returned; config_names_clear. */
+MUST_CHECK err_t config_expand_files(config_names *files, const config_names *patterns);
+void             config_names_clear(config_names *names);
+
+#endif

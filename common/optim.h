@@ -1,0 +1,32 @@
+/* optim - update rules: how a gradient changes weights.
+ *
+ * A rule acts on n weights that share one state: a row of an embedding, or a dense
+ * tensor. The state is reals; its length and the names of its parts are told here, and
+ * checkpoints call them NAME@part. Formulas and defaults are PyTorch's where it has the
+ * rule; sources stand above each rule in optim.c. */
+#ifndef DIPS_COMMON_OPTIM_H
+#define DIPS_COMMON_OPTIM_H
+
+#include "common/config.h"
+#include "common/real.h"
+
+/* A part of a rule's state. */
+typedef struct optim_part {
+    const char *name; /* "sum", "m", "v", "z", "n", "step", "momentum" */
+    bool        wide; /* one real per weight; else one per row */
+} optim_part;
+
+/* The parts of the state of kind, *n of them, in their order within the state. */
+const optim_part *optim_parts(optimizer_kind kind, int *n);
+
+/* Reals of state for n weights. */
+int optim_state_size(optimizer_kind kind, int n);
+
+/* The state before the first update: all zero for every rule here. A zero state's
+ * weight may still have to obey the rule (FTRL keeps w as a function of z). */
+void optim_init_state(const optimizer_config *c, real *state, const real *w, int n);
+
+/* One update of w[n] and state by the gradient g[n] at learning rate lr. */
+void optim_update(const optimizer_config *c, double lr, real *w, real *state, const real *g, int n);
+
+#endif

@@ -1,0 +1,61 @@
+/* row_store - the rows of one table in one shard, found by id.
+ *
+ * Per bucket an open-addressed index of 64-byte groups: 1-byte fingerprints and 4-byte
+ * row numbers, so that a look-up is one cache line and one vector compare. Rows stand
+ * in huge-page slabs whose addresses never move; a removed row's place is used again.
+ * Growth is per bucket and by about a quarter. Requests are batches: hash all, prefetch
+ * index lines, compare, prefetch rows. Every one of the 2^64 ids is legal.
+ *
+ * One thread owns a store, so nothing here locks. */
+#ifndef DIPS_PS_ROW_STORE_H
+#define DIPS_PS_ROW_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/real.h"
+
+#define ROW_NONE UINT32_MAX
+
+/* A row. The payload is dim weights, then the optimizer's state. */
+typedef struct row {
+    uint64_t id;
+    uint32_t count;   /* samples with this id: exact, or seen so far */
+    uint32_t touched; /* the last step that updated it, plus one; 0: none yet */
+    real     x[];
+} row;
+
+typedef struct row_store row_store;
+
+/* An empty store of rows of reals reals (weights and state); salt is the table's.
+ * row_store_free. */
+MUST_CHECK err_t row_store_new(row_store **out, uint64_t salt, int reals);
+void             row_store_free(row_store **s);
+
+/* rows[i] = the number of the row of ids[i], or ROW_NONE. Duplicates are allowed. */
+void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows);
+
+/* Make a row for each of n ids that has none yet (none twice in the batch); payload,
+ * count and touched are zero. rows[i] = its number. */
+MUST_CHECK err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows);
+
+/* Take the row out; its number may be used again. */
+void row_store_remove(row_store *s, uint32_t number);
+
+/* The row; lent until it is removed. */
+row *row_store_at(const row_store *s, uint32_t number);
+
+/* Rows held; bytes of memory for them, the index included. */
+uint64_t row_store_count(const row_store *s);
+uint64_t row_store_bytes(const row_store *s);
+
+/* The numbers of the rows of bucket, ascending by id, into *rows (grown as needed,
+ * *capacity elements; free). */
+MUST_CHECK err_t row_store_bucket(const row_store *s, uint32_t bucket, uint32_t **rows, size_t *capacity,
+                                  size_t *n);
+
+/* Remove all rows. */
+void row_store_clear(row_store *s);
+
+#endif

@@ -1,0 +1,45 @@
+/* shard - the rows that one thread owns, and the clock they obey.
+ *
+ * A shard is a state machine: a message goes in, answers come out through a function
+ * that its owner gives. It never waits, never reads a clock and never opens a socket,
+ * so that a test (or a simulation) can run many of them in one thread.
+ *
+ * The clock is the number of steps applied. PULL(t) names the version it must see and
+ * is parked until the clock is there; its answer is kept until its push is applied, so
+ * a repeated request gets the same bytes. Step t is applied when all workers' PUSH(t)
+ * are here and every pull below each worker's pulled_until that must see version t is
+ * answered (design: the clock). READ and SAVE name the clock they want and are parked.
+ *
+ * What wire.h lets through but makes no sense (unknown worker, wrong generation, a push
+ * whose counts are not its ticket's) is counted, logged once per sender, and dropped. */
+#ifndef DIPS_PS_SHARD_H
+#define DIPS_PS_SHARD_H
+
+#include "common/net.h"
+#include "common/schema.h"
+
+typedef struct shard shard;
+
+typedef struct shard_options {
+    const config *config; /* lent, must outlive the shard */
+    const schema *schema; /* lent */
+    int           index, shards; /* this one, of how many in the run */
+    const char   *counts; /* path of counts.safetensors; NULL: none; copied */
+
+    /* Answers: send m (taken) to peer. */
+    err_t (*send)(void *self, uint64_t peer, net_message *m);
+    void *self;
+} shard_options;
+
+MUST_CHECK err_t shard_new(shard **out, const shard_options *options);
+void             shard_free(shard **s);
+
+/* Take a message (m is taken). A bad message is dropped and is no error; a failure of
+ * a request (a checkpoint that cannot be read) is answered with FAILED and is no error.
+ * An error returned is the end of the shard: no memory, or send failed. */
+MUST_CHECK err_t shard_handle(shard *s, uint64_t peer, net_message *m);
+
+/* Steps applied so far: what heartbeats carry. */
+int64_t shard_clock(const shard *s);
+
+#endif

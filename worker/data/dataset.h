@@ -1,0 +1,38 @@
+/* dataset - the samples of a list of data shards, by number.
+ *
+ * Opens and checks every file against the schema before the first step (columns there,
+ * dtypes and lengths, offsets that begin with 0, never decrease and end with the
+ * length, labels 0 or 1): ERR_DATA names file, tensor, place and value. Samples are
+ * numbered through the files in their order. */
+#ifndef DIPS_WORKER_DATA_DATASET_H
+#define DIPS_WORKER_DATA_DATASET_H
+
+#include "common/arena.h"
+#include "common/schema.h"
+#include "worker/data/batch.h"
+
+typedef struct dataset dataset;
+
+/* Open the files (lent for the call). need_label: false for predict on data without
+ * labels (label is 0 then). s must outlive the dataset. dataset_close. */
+MUST_CHECK err_t dataset_open(dataset **out, const schema *s, const config_names *files,
+                              bool need_label);
+void             dataset_close(dataset **d);
+
+uint64_t dataset_samples(const dataset *d);
+bool     dataset_grouped(const dataset *d); /* has `group`, or else `user` */
+
+/* Width of float feature i; all files agree. */
+int dataset_float_width(const dataset *d, int i);
+
+/* Make b of the n samples with these numbers, in this order; max_len and keep of the
+ * sequences are applied. Everything in b but `distinct` is filled. first is b->first. */
+MUST_CHECK err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t first,
+                               arena *a, batch *b);
+
+/* Sum and sum of squares of each column of float feature i, after `log` where its
+ * transform is that: of samples begin .. end-1. sum and squares: (width), caller's. */
+MUST_CHECK err_t dataset_float_moments(const dataset *d, int i, uint64_t begin, uint64_t end, double *sum,
+                           double *squares);
+
+#endif

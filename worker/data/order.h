@@ -1,0 +1,37 @@
+/* order - which samples a step consists of: a seeded order over all of them.
+ *
+ * Epoch e is a permutation of 0 .. n-1 that depends on (seed, e, n, block, window) alone:
+ * blocks of `block` neighbouring samples are permuted, then the samples within each
+ * window of `window` blocks, so that reading stays local while samples mix. Step t takes
+ * samples [t mod S * batch, ...) of it, S = ceil(n / batch) steps an epoch; the last one
+ * may be short. Worker r of W takes the r-th contiguous part of the step. */
+#ifndef DIPS_WORKER_DATA_ORDER_H
+#define DIPS_WORKER_DATA_ORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+typedef struct order order;
+
+typedef struct order_options {
+    uint64_t samples; /* of the data set */
+    int      batch;   /* samples of a global step */
+    bool     shuffle; /* false: the order of the files */
+    int      block, window;
+    uint64_t seed;
+} order_options;
+
+MUST_CHECK err_t order_new(order **out, const order_options *options);
+void             order_free(order **o);
+
+int64_t order_steps_per_epoch(const order *o);
+
+/* Numbers of the samples of worker's part of step into samples (room for
+ * ceil(batch / workers) + 1), *n of them (may be 0); *first = place of the first one in
+ * the global step. */
+MUST_CHECK err_t order_part(order *o, int64_t step, int worker, int workers, uint64_t *samples, int *n,
+                            uint64_t *first);
+
+#endif

@@ -1,0 +1,90 @@
+/* dense - the weights that every worker holds: names, values, gradients, updates.
+ *
+ * Parameters lie one after another in one buffer, in the order in which the model
+ * names them; their gradients in a second of the same shape, so that one reduction and
+ * one update serve all. Statistics (the moving moments of Dice and batch norm) are
+ * parameters that no gradient moves: their gradient slots carry moments to be merged. */
+#ifndef DIPS_WORKER_DENSE_H
+#define DIPS_WORKER_DENSE_H
+
+#include <stdbool.h>
+
+#include "common/comm.h"
+#include "common/config.h"
+#include "common/safetensors.h"
+
+/* First values: Xavier uniform over (fan_in, fan_out), or a constant. */
+typedef enum { FILL_XAVIER, FILL_CONSTANT } fill_kind;
+
+typedef struct param {
+    char      name[2 * CONFIG_NAME_MAX]; /* place in the model: mlp.0.weight */
+    int       n_dims;
+    int       shape[2]; /* a weight is (out, in), as PyTorch has it */
+    size_t    count;
+    fill_kind fill;
+    double    constant;
+    bool      decays; /* dense.l2 acts on it (weights yes, biases and alphas no) */
+    real     *w;      /* (count) lent by the dense */
+    real     *g;      /* (count) gradient, summed over samples */
+} param;
+
+/* Moving moments of one layer's channels: m <- momentum m + (1 - momentum) batch. A
+ * forward pass in training stores its batch's count and moments; dense_reduce merges
+ * them over workers, weighted by rows, and moves mean and var. */
+typedef struct moments {
+    char   name[2 * CONFIG_NAME_MAX]; /* saved as NAME.mean and NAME.var */
+    int    channels;
+    double momentum;
+    real  *mean, *var;       /* (channels) moving; lent by the dense */
+    double rows;             /* of this worker's last batch; 0: none seen */
+    real  *batch_mean, *batch_var; /* (channels) of this worker's last batch */
+} moments;
+
+typedef struct dense dense;
+
+MUST_CHECK err_t dense_new(dense **out, const config *c);
+void             dense_free(dense **d);
+
+/* Name a parameter while the model is built; lent by d. ERR_CONFIG if the name is taken. */
+MUST_CHECK err_t dense_param(dense *d, param **out, const char *name, int n_dims, const int shape[2],
+                             fill_kind fill, double constant, bool decays);
+MUST_CHECK err_t dense_moments(dense *d, moments **out, const char *name, int channels, double momentum);
+
+/* No more parameters: lay out the buffers and fill them by (seed, name). */
+MUST_CHECK err_t dense_seal(dense *d, uint64_t seed);
+
+int      dense_count(const dense *d);
+param   *dense_at(const dense *d, int i);
+param   *dense_find(const dense *d, const char *name); /* or NULL */
+uint64_t dense_weights(const dense *d);                /* reals in all parameters */
+
+void dense_clear_gradients(dense *d);
+
+/* What the workers decide together about a step. In: this worker's part; out: all. */
+typedef struct dense_step {
+    double samples; /* sum of weights */
+    double loss;    /* summed over samples */
+    int    bad;     /* workers with a gradient that is not finite (in: 0 or 1) */
+} dense_step;
+
+/* Collective: sum gradients, moments, and *step over the workers, in one reduction; then
+ * average the gradients over step->samples. */
+MUST_CHECK err_t dense_reduce(dense *d, comm *workers, dense_step *step);
+
+/* Clip, add dense.l2, and update all parameters as of step; move the moments. The same on
+ * every worker. A step with bad > 0 or no samples must not be applied: do not call. */
+void dense_update(dense *d, int64_t step);
+
+/* True unless a gradient of this worker is infinite or NaN. */
+bool dense_finite(const dense *d);
+
+/* XXH3 of all weights: equal on all workers unless something is broken. */
+uint64_t dense_hash(const dense *d);
+
+/* Write path with all parameters, optimizer state and moments. */
+MUST_CHECK err_t dense_save(const dense *d, const char *path, safetensors_digest *digest);
+
+/* Restore from path; ERR_CONFIG names a tensor that is missing or of another shape. */
+MUST_CHECK err_t dense_load(dense *d, const char *path);
+
+#endif

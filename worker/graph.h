@@ -1,0 +1,108 @@
+/* graph - a model as a list of layers, run forward and backward by a tape.
+ *
+ * A model's build function calls the layers of layers.h once; each adds a node with its
+ * inputs, its output tensor and its parameters. graph_forward runs the nodes in order
+ * over one batch, graph_backward in reverse order. A tensor has a row per sample, or a
+ * row per event of a sequence: how many, each batch says.
+ *
+ * The first error while building is kept (graph_error), so that a model reads as a
+ * sentence without checks; layers given a NULL input return NULL. */
+#ifndef DIPS_WORKER_GRAPH_H
+#define DIPS_WORKER_GRAPH_H
+
+#include "common/arena.h"
+#include "common/schema.h"
+#include "worker/data/batch.h"
+#include "worker/dense.h"
+
+#define PER_SAMPLE (-1)
+
+typedef struct tensor {
+    int   cols;
+    int   per;  /* PER_SAMPLE, or the sequence whose events its rows are */
+    bool  wants_gradient;
+    int   rows; /* of this batch */
+    real *x;    /* (rows, cols) value; lent by the step's arena */
+    real *g;    /* (rows, cols) gradient; NULL where none is wanted */
+} tensor;
+
+/* One pass over one batch: everything that a layer may ask for. */
+typedef struct pass {
+    const batch *batch;
+    real *const *rows;          /* per table: (distinct ids, dim) */
+    real *const *row_gradients; /* per table: the same shape, zeroed before backward; NULL
+                                   in a pass without backward */
+    arena   *arena;
+    bool     training; /* batch statistics, dropout */
+    uint64_t seed;
+    int64_t  step;
+    comm    *workers; /* for layers whose statistics are synchronised */
+} pass;
+
+typedef struct node node;
+
+/* A kind of layer. forward allocates out->x (rows, cols) by graph_output and fills it;
+ * backward adds to the gradients of its inputs and parameters (never overwrites). Both
+ * run with zero rows too, and collectives inside them run on every worker. */
+typedef struct layer {
+    const char *name;
+    err_t (*forward)(node *n, pass *p);
+    err_t (*backward)(node *n, pass *p); /* NULL: nothing to learn below */
+    void (*clear)(node *n);              /* frees what config points to; NULL: nothing */
+} layer;
+
+#define NODE_MAX_INPUTS 16
+#define NODE_MAX_PARAMS 8
+
+struct node {
+    const layer *layer;
+    int          n_inputs;
+    tensor      *inputs[NODE_MAX_INPUTS];
+    tensor      *output;
+    param       *params[NODE_MAX_PARAMS];
+    void        *config;  /* the layer's own constants; owned by the graph */
+    void        *scratch; /* what forward keeps for backward; the step's arena */
+};
+
+typedef struct graph graph;
+
+/* An empty graph over s whose parameters go into d; both must outlive it. graph_free. */
+MUST_CHECK err_t graph_new(graph **out, const config *c, const schema *s, dense *d);
+void             graph_free(graph **g);
+
+const config *graph_config(const graph *g);
+const schema *graph_schema(const graph *g);
+dense        *graph_dense(const graph *g);
+
+/* OK, or the first error of a layer or of graph_fail. */
+MUST_CHECK err_t graph_error(const graph *g);
+
+/* Keep an error (err_set's sentence is kept with it) and return NULL. */
+tensor *graph_fail(graph *g, err_t code);
+
+/* For layers: add a node with an output of cols columns. config_bytes of zeroed memory
+ * become node->config. Returns NULL (and keeps the error) on failure. */
+node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols, int per,
+                size_t config_bytes);
+
+/* For layers' forward: allocate n->output->x of rows rows. */
+MUST_CHECK err_t graph_output(node *n, pass *p, int rows);
+
+/* Rows that a tensor per `per` has in this batch. */
+int pass_rows(const pass *p, int per);
+
+/* Name the model's answer: logits (B, 1). */
+void graph_set_logits(graph *g, tensor *logits);
+
+/* Run forward: *logits (B), lent until the arena is reset. */
+MUST_CHECK err_t graph_forward(graph *g, pass *p, real **logits);
+
+/* Binary cross entropy of the logits against the batch's labels, weighted: *loss is the
+ * sum over samples; then backward: parameters' g and p->row_gradients are filled (added
+ * to). Call after graph_forward on the same pass. */
+MUST_CHECK err_t graph_backward(graph *g, pass *p, double *loss);
+
+/* p[i] = sigmoid(logits[i]), and the summed loss, for evaluation. */
+void graph_probabilities(const pass *p, const real *logits, double *probabilities);
+
+#endif

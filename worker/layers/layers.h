@@ -1,0 +1,67 @@
+/* layers - the vocabulary of models: a function a word.
+ *
+ * Each adds one or more nodes to the graph and returns its output. B is the batch, E the
+ * events of a sequence in all samples of the batch; D, H widths. Names give parameters
+ * their place: attention.0.weight. A NULL input gives NULL (graph_error tells why). */
+#ifndef DIPS_WORKER_LAYERS_H
+#define DIPS_WORKER_LAYERS_H
+
+#include "worker/graph.h"
+
+/* ---- embedding (embedding.c) ---- */
+
+/* The features called names side by side, (B, sum of widths): rows of one id, pooled
+ * bags (an empty bag is zero), transformed numbers. NULL for an empty list. */
+tensor *embed_features(graph *g, const config_names *names);
+
+/* Columns of sequence side by side, (E, sum of dims). columns: slot numbers of the schema. */
+tensor *embed_slots(graph *g, int n, const int *slots);
+
+/* ---- shape (shape.c) ---- */
+
+/* The n tensors that are not NULL side by side: (B, sum of cols). */
+tensor *concat(graph *g, int n, tensor *const *parts);
+#define CONCAT(g, ...)                                                                            \
+    concat((g), (int)(sizeof((tensor *[]){__VA_ARGS__}) / sizeof(tensor *)),                      \
+           (tensor *const[]){__VA_ARGS__})
+
+/* ---- pooling (pooling.c) ---- */
+
+/* Events to samples (E, D) -> (B, D): sum, mean, or time decay with w = 2^(-(T_request -
+ * t_event)/half_life), divided by sum w where normalized. Empty history: zero. */
+tensor *pool_events(graph *g, tensor *events, pool_kind kind, double half_life, bool normalized);
+
+/* (E, 1) weights and (E, D) events -> (B, D): sum over a sample's events of w_t k_t. */
+tensor *weighted_sum(graph *g, tensor *weights, tensor *events);
+
+/* ---- dense layers (linear.c, activation.c, batch_norm.c, dropout.c, mlp.c) ---- */
+
+/* x (N, in) -> x W^T + b (N, out). NAME.weight (out, in), NAME.bias (out). */
+tensor *linear(graph *g, tensor *x, int out, const char *name);
+
+/* dice (NAME.alpha, NAME.mean, NAME.var), prelu (NAME.alpha), relu, sigmoid, none. */
+tensor *activation(graph *g, tensor *x, activation_kind kind, const char *name);
+
+/* NAME.gamma, NAME.beta, NAME.mean, NAME.var. */
+tensor *batch_norm(graph *g, tensor *x, const char *name);
+
+/* Inverted dropout; masks come from (seed, step, place in the global batch, NAME, unit). */
+tensor *dropout(graph *g, tensor *x, double share, const char *name);
+
+/* linear, batch norm, activation, dropout for each of c->units: NAME.0, NAME.1, ... */
+tensor *mlp(graph *g, tensor *x, const mlp_config *c, const char *name);
+
+/* ---- attention (attention.c) ---- */
+
+/* DIN's activation unit and its relatives: q (B, Dq), events k (E, Dk) -> (B, Dk), the sum
+ * of a(q, k_t) k_t. The first Dq columns of k are those that stand opposite to q; where
+ * k is wider, the rest enters the k part of the score alone. */
+tensor *attention(graph *g, tensor *q, tensor *k, const attention_config *c, const char *name);
+
+/* The scores alone, (E, 1), before normalization. */
+tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config *c, const char *name);
+
+/* Softmax over each sample's events, (E, 1) -> (E, 1), scores times scale. */
+tensor *softmax_events(graph *g, tensor *scores, double scale);
+
+#endif

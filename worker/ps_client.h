@@ -1,0 +1,63 @@
+/* ps_client - a worker's side of the parameter server.
+ *
+ * Speaks wire.h over a transport to the shards. Requests to all shards leave at once;
+ * answers are matched by (generation, step, shard), never by arrival. Nothing waits
+ * longer than timeout_s, and who was silent is named. Functions return ERR_DEATH with
+ * the shard's sentence where a shard answers FAILED. */
+#ifndef DIPS_WORKER_PS_CLIENT_H
+#define DIPS_WORKER_PS_CLIENT_H
+
+#include "common/clock.h"
+#include "common/manifest.h"
+#include "common/net.h"
+#include "common/schema.h"
+#include "worker/data/id_set.h"
+
+typedef struct ps_client ps_client;
+
+typedef struct ps_client_options {
+    const transport    *transport; /* peers are the shards; lent */
+    const clock_source *clock;
+    const schema       *schema;
+    uint32_t            generation;
+    int                 worker, workers;
+    int                 in_flight; /* steps pulled and not pushed at most: staleness + 1 */
+    double              timeout_s;
+    err_t (*check)(void *self); /* asked every 100 ms of a wait; not OK ends it. NULL: none */
+    void *self;
+} ps_client_options;
+
+MUST_CHECK err_t ps_client_new(ps_client **out, const ps_client_options *options);
+void             ps_client_free(ps_client **c);
+
+/* Make all shards hold the cut in folder (NULL: the empty start), at clock step. Worker 0
+ * alone calls it, before any other request; the others wait for it by a barrier. */
+MUST_CHECK err_t ps_begin(ps_client *c, const char *folder, int64_t step);
+
+/* Ask for the rows of sets[n_tables] for step, as of version. Does not wait for them. */
+MUST_CHECK err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_set *sets);
+
+/* Wait for the rows of a pull. rows[t]: (sets[t].n, dim of t), caller's. */
+MUST_CHECK err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real *const *rows);
+
+/* Send gradients[t] (sets[t].n, dim of t), sums over the part's samples, for a step whose
+ * rows came. pulled_until: all steps below are pulled. Does not wait. */
+MUST_CHECK err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, double samples, bool finite,
+                         const id_set *sets, real *const *gradients);
+
+/* The rows as of version without a ticket: for evaluation. Waits. */
+MUST_CHECK err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real *const *rows);
+
+/* Make rows, at their birth values, of ids that have none. Waits. */
+MUST_CHECK err_t ps_birth(ps_client *c, int64_t version, const id_set *sets);
+
+/* Have each shard write its file of the cut at step into folder; files[n_shards] are
+ * filled (caller's). Waits up to timeout_s without news from any shard. */
+MUST_CHECK err_t ps_save(ps_client *c, int64_t step, const char *folder, manifest_file *files);
+
+typedef struct ps_stats {
+    uint64_t rows, bytes, dropped; /* over all shards */
+} ps_stats;
+MUST_CHECK err_t ps_client_stats(ps_client *c, ps_stats *stats);
+
+#endif
