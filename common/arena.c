@@ -44,7 +44,7 @@ err_t arena_take(arena *a, size_t bytes, void *out)
 
 err_t arena_take_zero(arena *a, size_t bytes, void *out)
 {
-    void *piece;
+    void *piece = NULL;
 
     TRY(arena_take(a, bytes, &piece));
     memset(piece, 0, bytes);

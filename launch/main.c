@@ -1,4 +1,25 @@
-int main(void)
+/* main - the sub-commands, and the one place where an error becomes words and a status. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/real.h"
+#include "launch/commands.h"
+
+static const command commands[] = {
+    {0},
+};
+
+int main(int argc, char **argv)
 {
-    return 0;
+    if (argc == 2 && !strcmp(argv[1], "--version")) {
+        printf("dips %s (%s)\n", DIPS_VERSION, REAL_NAME);
+        return 0;
+    }
+    err_t err = commands_run("dips", "dips trains click-through-rate models on CPU clusters.",
+                             commands, argc, argv);
+    if (err == OK && (fflush(stdout) != 0 || ferror(stdout)))
+        err = err_errno("writing to standard output");
+    if (err != OK)
+        fprintf(stderr, "dips: %s\n", err_text());
+    return err_exit_status(err);
 }

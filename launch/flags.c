@@ -1,0 +1,164 @@
+#include "launch/flags.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const flag *find(const flag *flags, const char *name, size_t length)
+{
+    for (const flag *f = flags; f->name; f++)
+        if (strlen(f->name) == length && !strncmp(f->name, name, length))
+            return f;
+    return NULL;
+}
+
+/* The factor of a unit behind a number, or 0. */
+static double unit_factor(const char *unit)
+{
+    static const struct {
+        const char *name;
+        double      factor;
+    } units[] = {{"", 1},       {"K", 1e3},       {"M", 1e6},           {"G", 1e9},
+                 {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824.0}};
+
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(unit, units[i].name))
+            return units[i].factor;
+    return 0;
+}
+
+static err_t store_number(const flag *f, const char *value)
+{
+    char *end;
+
+    errno         = 0;
+    double x      = strtod(value, &end);
+    double factor = unit_factor(end);
+    if (end == value || factor == 0 || !isfinite(x))
+        return err_set(ERR_USAGE, "--%s '%s' is not a number", f->name, value);
+    x *= factor;
+    if ((f->min != 0 || f->max != 0) && !(x >= f->min && x <= f->max))
+        return err_set(ERR_USAGE, "--%s %s is not in %.15g .. %.15g", f->name, value, f->min,
+                       f->max);
+    if (f->kind == FLAG_REAL) {
+        *(double *)f->at = x;
+        return OK;
+    }
+    if (factor == 1) { /* all 64 bits, which a double does not hold */
+        errno           = 0;
+        long long whole = strtoll(value, &end, 10);
+        if (*end == '\0' && errno == 0) {
+            *(int64_t *)f->at = whole;
+            return OK;
+        }
+    }
+    if (x != floor(x) || fabs(x) > 9e18)
+        return err_set(ERR_USAGE, "--%s '%s' is not a whole number", f->name, value);
+    *(int64_t *)f->at = (int64_t)x;
+    return OK;
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t n = strlen(value);
+
+    for (const char *c = choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
+        if (!strncmp(c, value, n) && (c[n] == '|' || c[n] == '\0') && n > 0)
+            return true;
+    return false;
+}
+
+static err_t store(const flag *f, const char *value)
+{
+    if (f->kind == FLAG_INT || f->kind == FLAG_REAL)
+        return store_number(f, value);
+    if (f->choices && !is_choice(f->choices, value))
+        return err_set(ERR_USAGE, "--%s '%s' is not one of %s", f->name, value, f->choices);
+    *(const char **)f->at = value;
+    return OK;
+}
+
+static void print_default(const flag *f)
+{
+    const char *text = f->kind == FLAG_TEXT ? *(const char **)f->at : NULL;
+
+    if (f->required)
+        printf(" (required)");
+    else if (f->kind == FLAG_INT)
+        printf(" (default %lld)", (long long)*(int64_t *)f->at);
+    else if (f->kind == FLAG_REAL)
+        printf(" (default %g)", *(double *)f->at);
+    else if (text)
+        printf(" (default %s)", text);
+}
+
+static void print_help(const flag *flags, const char *usage, const char *about)
+{
+    printf("usage: %s\n\n%s\n\n", usage, about);
+    for (const flag *f = flags; f->name; f++) {
+        char        left[64];
+        const char *meta = f->kind == FLAG_BOOL ? ""
+                           : f->choices         ? f->choices
+                           : f->meta            ? f->meta
+                           : f->kind == FLAG_TEXT ? "TEXT"
+                                                  : "N";
+        snprintf(left, sizeof left, "--%s %s", f->name, meta);
+        printf("  %-26s %s", left, f->help);
+        print_default(f);
+        printf("\n");
+    }
+    printf("  %-26s %s\n", "--help", "print this");
+}
+
+static err_t check_required(const flag *flags, const bool *given, const char *usage)
+{
+    for (const flag *f = flags; f->name; f++)
+        if (f->required && !given[f - flags])
+            return err_set(ERR_USAGE, "--%s is missing; usage: %s", f->name, usage);
+    return OK;
+}
+
+err_t flags_parse(const flag *flags, const char *usage, const char *about, int argc, char **argv,
+                  char **words, int *n, bool *helped)
+{
+    bool given[64] = {false};
+
+    *n      = 0;
+    *helped = false;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            print_help(flags, usage, about);
+            *helped = true;
+            return OK;
+        }
+        if (!strcmp(argv[i], "--")) {
+            while (++i < argc)
+                words[(*n)++] = argv[i];
+            break;
+        }
+        if (argv[i][0] != '-' || argv[i][1] == '\0') {
+            words[(*n)++] = argv[i];
+            continue;
+        }
+        const char *name   = argv[i] + strspn(argv[i], "-");
+        size_t      length = strcspn(name, "=");
+        const flag *f      = argv[i][1] == '-' ? find(flags, name, length) : NULL;
+        if (!f)
+            return err_set(ERR_USAGE, "there is no option '%s'; usage: %s", argv[i], usage);
+        given[f - flags] = true;
+        if (f->kind == FLAG_BOOL) {
+            if (name[length])
+                return err_set(ERR_USAGE, "--%s takes no value", f->name);
+            *(bool *)f->at = true;
+        } else if (name[length]) {
+            TRY(store(f, name + length + 1));
+        } else if (i + 1 < argc) {
+            TRY(store(f, argv[++i]));
+        } else {
+            return err_set(ERR_USAGE, "--%s wants a value", f->name);
+        }
+    }
+    return check_required(flags, given, usage);
+}
