@@ -65,6 +65,7 @@ typedef struct dense_step {
     double samples; /* sum of weights */
     double loss;    /* summed over samples */
     int    bad;     /* workers with a gradient that is not finite (in: 0 or 1) */
+    int    interrupted, terminated; /* workers that got a signal (in: 0 or 1) */
 } dense_step;
 
 /* Collective: sum gradients, moments, and *step over the workers, in one reduction; then

@@ -22,11 +22,16 @@ typedef struct job {
     /* Told after each step (any number that grows): what heartbeats carry. NULL: nobody. */
     void (*progress)(void *self, int64_t step);
 
-    /* Asked in every wait and at every step: OK to go on; ERR_INTERRUPT or ERR_TERMINATE
-     * after a signal (training then writes a last checkpoint); anything else ends the
-     * job at once. NULL: always OK. */
+    /* Asked in every wait: not OK ends the job at once (the coordinator said so). NULL: OK. */
     err_t (*check)(void *self);
+
+    /* Asked once a step: ERR_INTERRUPT or ERR_TERMINATE after a signal; all workers then
+     * finish the step, write a last checkpoint and return that. NULL: OK. */
+    err_t (*stop)(void *self);
     void *self;
+
+    bool terminal; /* progress renews one line of this width on standard error */
+    int  columns;
 } job;
 
 typedef struct job_result {
