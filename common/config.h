@@ -104,6 +104,7 @@ typedef struct feature_config {
     pool_kind              pool;                   /* a bag of ids: sum or mean; else none */
     double                 drop_ids;               /* share of ids discarded while training */
     transform_kind         transform;              /* of floats */
+    int                    width;                  /* of floats: numbers per sample; 1 */
     int                    max_len;                /* of a sequence; 0: no limit */
     keep_kind              keep;
     int                    n_columns;

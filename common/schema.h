@@ -32,6 +32,7 @@ typedef struct schema_sequence {
 typedef struct schema_float {
     char           name[CONFIG_NAME_MAX];
     transform_kind transform;
+    int            width; /* numbers per sample; data of another width are refused */
 } schema_float;
 
 typedef struct schema {
