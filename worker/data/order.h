@@ -2,9 +2,17 @@
  *
  * Epoch e is a permutation of 0 .. n-1 that depends on (seed, e, n, block, window) alone:
  * blocks of `block` neighbouring samples are permuted, then the samples within each
- * window of `window` blocks, so that reading stays local while samples mix. Step t takes
- * samples [t mod S * batch, ...) of it, S = ceil(n / batch) steps an epoch; the last one
- * may be short. Worker r of W takes the r-th contiguous part of the step. */
+ * window of `window` blocks, so that reading stays local while samples mix. A short last
+ * block stays last, so that the place of every other block is a multiplication away.
+ * Step t takes samples [t mod S * batch, ...) of it, S = ceil(n / batch) steps an epoch;
+ * the last one may be short. Worker r of W takes the r-th contiguous part of the step.
+ *
+ * `data.deal: rows`: every worker has the same order over all files and takes its part.
+ * `data.deal: files`: every worker has an order over its own samples (rank r opens the
+ * files r, r+W, ...) and takes part 0 of 1. Its batch is its share of the global one,
+ * batch*(r+1)/W - batch*r/W, which begins at place batch*r/W; an epoch has as many steps
+ * as the worker with the most, and a worker that has run out takes part with nothing
+ * until it ends (pipeline.h's epoch_steps and place). */
 #ifndef DIPS_WORKER_DATA_ORDER_H
 #define DIPS_WORKER_DATA_ORDER_H
 
@@ -16,7 +24,7 @@
 typedef struct order order;
 
 typedef struct order_options {
-    uint64_t samples; /* of the data set */
+    uint64_t samples; /* of the data set; may be 0 */
     int      batch;   /* samples of a global step */
     bool     shuffle; /* false: the order of the files */
     int      block, window;
@@ -30,8 +38,9 @@ int64_t order_steps_per_epoch(const order *o);
 
 /* Numbers of the samples of worker's part of step into samples (room for
  * ceil(batch / workers) + 1), *n of them (may be 0); *first = place of the first one in
- * the global step. */
-MUST_CHECK err_t order_part(order *o, int64_t step, int worker, int workers, uint64_t *samples, int *n,
-                            uint64_t *first);
+ * the global step. Keeps one window's permutation; asking for steps in their order
+ * computes each window once. */
+MUST_CHECK err_t order_part(order *o, int64_t step, int worker, int workers, uint64_t *samples,
+                            int *n, uint64_t *first);
 
 #endif
