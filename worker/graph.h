@@ -12,7 +12,7 @@
 
 #include "common/arena.h"
 #include "common/schema.h"
-#include "worker/data/batch.h"
+#include "worker/data/dataset.h"
 #include "worker/dense.h"
 
 #define PER_SAMPLE (-1)
@@ -101,6 +101,11 @@ MUST_CHECK err_t graph_forward(graph *g, pass *p, real **logits);
  * sum over samples; then backward: parameters' g and p->row_gradients are filled (added
  * to). Call after graph_forward on the same pass. */
 MUST_CHECK err_t graph_backward(graph *g, pass *p, double *loss);
+
+/* Collective. Fit mean and deviation of the features with `transform: standard` to samples
+ * first .. end-1 of train on each worker; they are kept as NAME.mean and NAME.deviation. */
+MUST_CHECK err_t graph_fit_inputs(graph *g, const dataset *train, uint64_t first, uint64_t end,
+                                  comm *workers);
 
 /* p[i] = sigmoid(logits[i]), and the summed loss, for evaluation. */
 void graph_probabilities(const pass *p, const real *logits, double *probabilities);

@@ -1,0 +1,322 @@
+#include "worker/learner.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/manifest.h"
+#include "worker/models/model.h"
+
+struct learner {
+    const job    *job;
+    dense        *dense;
+    graph        *graph;
+    ps_client    *client;
+    learner_times times;
+};
+
+/* ---- building ---- */
+
+static err_t dial(learner *l, int in_flight)
+{
+    const job              *j       = l->job;
+    const ps_client_options options = {
+        .transport  = j->shards,
+        .clock      = j->clock,
+        .schema     = j->schema,
+        .generation = j->generation,
+        .worker     = comm_rank(j->workers),
+        .workers    = comm_size(j->workers),
+        .in_flight  = in_flight,
+        .timeout_s  = j->config->cluster.step_timeout,
+        .check      = j->check,
+        .self       = j->self,
+    };
+    return ps_client_new(&l->client, &options);
+}
+
+err_t learner_new(learner **out, const job *j, int in_flight)
+{
+    learner *l = calloc(1, sizeof *l);
+
+    if (!l)
+        return err_memory(sizeof *l, "the model");
+    l->job    = j;
+    err_t err = dense_new(&l->dense, j->config);
+    if (err == OK)
+        err = graph_new(&l->graph, j->config, j->schema, l->dense);
+    if (err == OK)
+        err = model_build(l->graph, j->config);
+    if (err == OK)
+        err = dense_seal(l->dense, j->config->train.seed);
+    if (err == OK)
+        err = dial(l, in_flight);
+    if (err != OK)
+        learner_free(&l);
+    *out = l;
+    return err;
+}
+
+void learner_free(learner **l)
+{
+    if (!*l)
+        return;
+    ps_client_free(&(*l)->client);
+    graph_free(&(*l)->graph);
+    dense_free(&(*l)->dense);
+    free(*l);
+    *l = NULL;
+}
+
+ps_client *learner_client(learner *l)
+{
+    return l->client;
+}
+
+uint64_t learner_dense_weights(const learner *l)
+{
+    return dense_weights(l->dense);
+}
+
+const learner_times *learner_time(const learner *l)
+{
+    return &l->times;
+}
+
+/* ---- one step ---- */
+
+/* Adds the seconds since *since to *to and starts anew. */
+static void lap(const learner *l, int64_t *since, double *to)
+{
+    int64_t now = clock_now(l->job->clock);
+
+    *to += (double)(now - *since) * 1e-9;
+    *since = now;
+}
+
+/* An array of (distinct ids, dim) for each table. */
+static err_t take_rows(const learner *l, const id_set *sets, arena *a, bool zero, real ***rows)
+{
+    const schema *s = l->job->schema;
+
+    TRY(arena_take(a, (size_t)s->n_tables * sizeof **rows, rows));
+    for (int t = 0; t < s->n_tables; t++) {
+        size_t bytes = (size_t)sets[t].n * (size_t)s->tables[t].config->dim * sizeof(real);
+        TRY((zero ? arena_take_zero : arena_take)(a, bytes, &(*rows)[t]));
+    }
+    return OK;
+}
+
+/* True unless a gradient of a row is infinite or NaN: only then is x - x not zero. */
+static bool rows_finite(const learner *l, const id_set *sets, real *const *gradients)
+{
+    const schema *s = l->job->schema;
+
+    for (int t = 0; t < s->n_tables; t++) {
+        size_t n = (size_t)sets[t].n * (size_t)s->tables[t].config->dim;
+        real   sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += gradients[t][i] - gradients[t][i];
+        if (sum != 0)
+            return false;
+    }
+    return true;
+}
+
+err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets)
+{
+    int64_t since = clock_now(l->job->clock);
+
+    TRY(ps_pull(l->client, step, version, sets));
+    lap(l, &since, &l->times.rows);
+    return OK;
+}
+
+static pass make_pass(const learner *l, const batch *b, real *const *rows, arena *a)
+{
+    return (pass){
+        .batch   = b,
+        .rows    = rows,
+        .arena   = a,
+        .seed    = l->job->config->train.seed,
+        .workers = l->job->workers,
+    };
+}
+
+err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *b,
+                   const id_set *sets, arena *a, err_t stop, learner_outcome *outcome)
+{
+    real  **rows, **gradients, *logits;
+    double  loss  = 0;
+    int64_t since = clock_now(l->job->clock);
+
+    TRY(take_rows(l, sets, a, false, &rows));
+    TRY(ps_rows(l->client, step, sets, rows));
+    lap(l, &since, &l->times.rows);
+
+    pass p     = make_pass(l, b, rows, a);
+    p.training = true;
+    p.step     = step;
+    dense_clear_gradients(l->dense);
+    TRY(graph_forward(l->graph, &p, &logits));
+    lap(l, &since, &l->times.forward);
+
+    TRY(take_rows(l, sets, a, true, &gradients));
+    p.row_gradients = gradients;
+    TRY(graph_backward(l->graph, &p, &loss));
+    lap(l, &since, &l->times.backward);
+
+    bool finite = isfinite(loss) && dense_finite(l->dense) && rows_finite(l, sets, gradients);
+    TRY(ps_push(l->client, step, pulled_until, b->weight_sum, finite, sets, gradients));
+    lap(l, &since, &l->times.push);
+
+    dense_step s = {
+        .samples     = b->weight_sum,
+        .loss        = finite ? loss : 0,
+        .bad         = !finite,
+        .interrupted = stop == ERR_INTERRUPT,
+        .terminated  = stop == ERR_TERMINATE,
+    };
+    TRY(dense_reduce(l->dense, l->job->workers, &s));
+    lap(l, &since, &l->times.reduce);
+
+    if (!s.bad && s.samples > 0)
+        dense_update(l->dense, step);
+    lap(l, &since, &l->times.update);
+    *outcome = (learner_outcome){
+        .samples = s.samples,
+        .loss    = s.loss,
+        .bad     = s.bad > 0,
+        .stop    = s.terminated ? ERR_TERMINATE : s.interrupted ? ERR_INTERRUPT : OK,
+    };
+    return OK;
+}
+
+err_t learner_predict(learner *l, int64_t version, const batch *b, const id_set *sets, arena *a,
+                      double *probabilities)
+{
+    real **rows, *logits;
+
+    TRY(take_rows(l, sets, a, false, &rows));
+    TRY(ps_read(l->client, version, sets, rows));
+    pass p = make_pass(l, b, rows, a);
+    TRY(graph_forward(l->graph, &p, &logits));
+    graph_probabilities(&p, logits, probabilities);
+    return OK;
+}
+
+err_t learner_fit_inputs(learner *l, const dataset *train, uint64_t first, uint64_t end)
+{
+    return graph_fit_inputs(l->graph, train, first, end, l->job->workers);
+}
+
+/* ---- cuts ---- */
+
+/* Collective: the error of worker 0, if it has one, becomes everybody's. */
+static err_t share_error(learner *l, err_t err)
+{
+    err_report report = {0};
+
+    err_keep(&report, err);
+    TRY(comm_broadcast(l->job->workers, &report, sizeof report));
+    return err_give(&report);
+}
+
+err_t learner_begin(learner *l, const char *folder, int64_t step)
+{
+    err_t err = OK;
+    char  path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
+
+    if (comm_rank(l->job->workers) == 0)
+        err = ps_begin(l->client, folder, step);
+    TRY(share_error(l, err));
+    if (!folder)
+        return OK;
+    snprintf(path, sizeof path, "%s/dense.safetensors", folder);
+    return dense_load(l->dense, path);
+}
+
+/* The configuration as text; free it. */
+static err_t print_configuration(char **text, const config *c)
+{
+    size_t size;
+    FILE  *f = open_memstream(text, &size);
+
+    if (!f)
+        return err_memory(0, "the text of the configuration");
+    err_t err = config_print(c, f);
+    fclose(f);
+    return err;
+}
+
+/* Worker 0's part of a checkpoint. */
+static err_t write_checkpoint(learner *l, const char *folder, int64_t step, int64_t bad_steps)
+{
+    const job *j      = l->job;
+    int        shards = j->shards->peers;
+    char       path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
+    manifest   m = {
+        .step        = step,
+        .bad_steps   = bad_steps,
+        .seed        = j->config->train.seed,
+        .shards      = shards,
+        .schema_hash = j->schema->hash,
+        .real        = REAL_NAME,
+        .n_files     = shards + 1,
+    };
+
+    m.files = calloc((size_t)m.n_files, sizeof *m.files);
+    if (!m.files)
+        return err_memory((size_t)m.n_files * sizeof *m.files, "a manifest");
+    err_t err = print_configuration(&m.configuration, j->config);
+    if (err == OK)
+        err = manifest_begin(folder);
+    if (err == OK)
+        err = ps_save(l->client, step, folder, m.files + 1);
+    if (err == OK) {
+        snprintf(m.files[0].name, sizeof m.files[0].name, "dense.safetensors");
+        snprintf(path, sizeof path, "%s/%s", folder, m.files[0].name);
+        err = dense_save(l->dense, path, &m.files[0].digest);
+    }
+    if (err == OK)
+        err = manifest_write(folder, &m, j->schema);
+    manifest_clear(&m);
+    return err;
+}
+
+err_t learner_save(learner *l, const char *dir, int64_t step, int64_t bad_steps)
+{
+    err_t err = OK;
+    char  folder[CONFIG_PATH_MAX];
+
+    if (comm_rank(l->job->workers) == 0) {
+        manifest_folder(folder, dir, step);
+        err = write_checkpoint(l, folder, step, bad_steps);
+        if (err == OK)
+            err = manifest_keep(dir, l->job->config->checkpoint.keep);
+        if (err != OK)
+            err = err_add(err, "checkpoint of step %" PRId64, step);
+    }
+    return share_error(l, err);
+}
+
+err_t learner_compare(learner *l, int64_t step)
+{
+    comm     *c     = l->job->workers;
+    uint64_t  mine  = dense_hash(l->dense);
+    uint64_t *all   = NULL;
+    size_t    bytes = 0;
+    err_t     err   = OK;
+
+    TRY(comm_gather(c, &mine, sizeof mine, (void **)&all, &bytes));
+    for (size_t r = 1; r < bytes / sizeof *all; r++)
+        if (all[r] != all[0] && err == OK)
+            err = err_set(ERR_NUMERIC,
+                          "the dense weights of worker %zu differ from worker 0's after step "
+                          "%" PRId64,
+                          r, step);
+    free(all);
+    return share_error(l, err);
+}

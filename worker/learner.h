@@ -1,0 +1,64 @@
+/* learner - one worker's model at work: rows in, gradients out.
+ *
+ * Joins the graph, its dense weights and the client of the parameter server, and carries
+ * one batch at a time through them. The trainer decides which batch, and when. */
+#ifndef DIPS_WORKER_LEARNER_H
+#define DIPS_WORKER_LEARNER_H
+
+#include "worker/data/dataset.h"
+#include "worker/data/id_set.h"
+#include "worker/job.h"
+#include "worker/ps_client.h"
+
+typedef struct learner learner;
+
+/* Where the time of training went, in seconds of the computing thread. */
+typedef struct learner_times {
+    double rows, forward, backward, push, reduce, update;
+} learner_times;
+
+/* Build the model of j->config. in_flight: steps pulled and not pushed at most. The job
+ * must outlive it; learner_free. */
+MUST_CHECK err_t learner_new(learner **out, const job *j, int in_flight);
+void             learner_free(learner **l);
+
+ps_client *learner_client(learner *l);
+uint64_t   learner_dense_weights(const learner *l);
+
+/* Collective. Hold the cut in folder on all workers and shards, or the first state where
+ * folder is NULL. step: the clock of that cut. */
+MUST_CHECK err_t learner_begin(learner *l, const char *folder, int64_t step);
+
+/* Collective. Fit the constants of the inputs (mean and deviation of the features with
+ * `transform: standard`) to the training data; before the first step of a run. */
+MUST_CHECK err_t learner_fit_inputs(learner *l, const dataset *train, uint64_t first, uint64_t end);
+
+/* Ask for the rows of a batch for step, as of version. */
+MUST_CHECK err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets);
+
+typedef struct learner_outcome {
+    double samples; /* of the whole step */
+    double loss;    /* summed over them */
+    bool   bad;     /* a gradient was not finite: the step was not applied */
+    err_t  stop;    /* OK, or why some worker wants to stop (ERR_INTERRUPT, ERR_TERMINATE) */
+} learner_outcome;
+
+/* Collective. One step over this worker's part b of it: wait for the rows pulled, forward,
+ * backward, push, reduce, update. Memory is a's. stop: this worker's wish. */
+MUST_CHECK err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *b,
+                              const id_set *sets, arena *a, err_t stop, learner_outcome *outcome);
+
+/* probabilities[b->B] of a batch as of version; nothing is changed. Not collective. */
+MUST_CHECK err_t learner_predict(learner *l, int64_t version, const batch *b, const id_set *sets,
+                                 arena *a, double *probabilities);
+
+/* Collective. Write the checkpoint of the cut at step into dir, and keep the newest. What
+ * cannot be written is an ERR_SYSTEM on every worker, and training may go on. */
+MUST_CHECK err_t learner_save(learner *l, const char *dir, int64_t step, int64_t bad_steps);
+
+/* Collective. ERR_NUMERIC names the workers whose dense weights differ from worker 0's. */
+MUST_CHECK err_t learner_compare(learner *l, int64_t step);
+
+const learner_times *learner_time(const learner *l);
+
+#endif

@@ -1,0 +1,500 @@
+/* trainer - the loop of design section 6: stretches of steps between drain points.
+ *
+ * At a drain point c (the start, a planned checkpoint, an evaluation, an epoch's end) all
+ * steps before c are applied everywhere and nothing is on its way. In the stretch after it
+ * PULL(t) sees the state after the first max(c, t - staleness) steps. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/log.h"
+#include "common/manifest.h"
+#include "worker/console.h"
+#include "worker/data/pipeline.h"
+#include "worker/evaluator.h"
+
+/* The steps of a run and its planned drain points, in steps; 0: never. */
+typedef struct plan {
+    int64_t epoch_steps, first, last;
+    int64_t checkpoint_every, evaluate_every;
+} plan;
+
+typedef struct trainer {
+    const job *job;
+    learner   *learner;
+    dataset   *train, *test; /* test: NULL where there is none */
+    order     *order;
+    pipeline  *pipeline;
+    plan       plan;
+    console    console;
+
+    metrics_log *log; /* worker 0's */
+    char         checkpoints[CONFIG_PATH_MAX];
+    int64_t      bad_steps;
+    int64_t      saved; /* the newest checkpoint; -1: none */
+    err_t        stop;  /* the signal that ends the run */
+
+    double  epoch_loss, epoch_samples; /* sums of this epoch */
+    double  read_seconds;              /* waiting for the pipeline */
+    double  seconds, samples;          /* of training, without evaluations and cuts */
+    metrics metrics;                   /* of the last evaluation */
+    int64_t evaluated;                 /* its step; -1: none */
+} trainer;
+
+static bool is_first(const trainer *t)
+{
+    return comm_rank(t->job->workers) == 0;
+}
+
+/* ---- the plan ---- */
+
+static int64_t every_steps(const config_every *e, int64_t epoch_steps)
+{
+    int64_t steps = e->steps + (int64_t)(e->epochs * (double)epoch_steps + 0.5);
+
+    return steps > 0 ? steps : e->epochs > 0;
+}
+
+static int64_t next_multiple(int64_t step, int64_t of)
+{
+    return of > 0 ? (step / of + 1) * of : INT64_MAX;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The first drain point after step. */
+static int64_t next_drain(const plan *p, int64_t step)
+{
+    int64_t drain = least(p->last, next_multiple(step, p->epoch_steps));
+
+    drain = least(drain, next_multiple(step, p->checkpoint_every));
+    return least(drain, next_multiple(step, p->evaluate_every));
+}
+
+static bool falls_on(int64_t step, int64_t every)
+{
+    return every > 0 && step % every == 0;
+}
+
+/* ---- start ---- */
+
+static err_t open_data(trainer *t)
+{
+    const config *c       = t->job->config;
+    int           workers = comm_size(t->job->workers);
+    bool          own     = c->data.deal == DEAL_FILES;
+
+    TRY(evaluator_open(&t->train, t->job, &c->data.train, true));
+    if (c->data.test.n > 0)
+        TRY(evaluator_open(&t->test, t->job, &c->data.test, true));
+
+    const order_options options = {
+        .samples = dataset_samples(t->train),
+        .batch   = own ? (c->train.batch + workers - 1) / workers : c->train.batch,
+        .shuffle = c->data.shuffle,
+        .block   = c->data.block,
+        .window  = c->data.window,
+        .seed    = c->train.seed,
+    };
+    TRY(order_new(&t->order, &options));
+    uint64_t epoch_steps = (uint64_t)order_steps_per_epoch(t->order);
+    TRY(comm_max_u64(t->job->workers, &epoch_steps, 1));
+    if (epoch_steps == 0)
+        return err_set(ERR_DATA, "data.train: there are no samples in %s%s", c->data.train.at[0],
+                       c->data.train.n > 1 ? ", ..." : "");
+    t->plan.epoch_steps = (int64_t)epoch_steps;
+    return OK;
+}
+
+static void make_plan(trainer *t)
+{
+    const config *c = t->job->config;
+    plan         *p = &t->plan;
+
+    p->last = c->train.steps >= 0
+                  ? c->train.steps
+                  : (int64_t)(c->train.epochs * (double)p->epoch_steps + 0.999999);
+    p->checkpoint_every = every_steps(&c->checkpoint.every, p->epoch_steps);
+    p->evaluate_every   = t->test ? every_steps(&c->train.eval_every, p->epoch_steps) : 0;
+}
+
+/* The newest checkpoint of the run, found by worker 0 and told to all: -1: none. */
+static err_t find_newest(trainer *t, int64_t *step)
+{
+    struct {
+        err_report report;
+        int64_t    step;
+    } found = {.step = -1};
+
+    if (is_first(t))
+        err_keep(&found.report, manifest_newest(&found.step, t->checkpoints));
+    TRY(comm_broadcast(t->job->workers, &found, sizeof found));
+    *step = found.step;
+    return err_give(&found.report);
+}
+
+static err_t check_manifest(trainer *t, const char *folder)
+{
+    manifest m;
+
+    TRY(manifest_read(&m, folder));
+    err_t err    = manifest_agrees(&m, folder, t->job->schema);
+    t->bad_steps = m.bad_steps;
+    if (err == OK && is_first(t))
+        err = manifest_verify(&m, folder);
+    if (err == OK && m.seed != t->job->config->train.seed)
+        err = err_set(ERR_CONFIG,
+                      "%s was made with train.seed %" PRIu64 ", this run has %" PRIu64, folder,
+                      m.seed, t->job->config->train.seed);
+    manifest_clear(&m);
+    return err;
+}
+
+/* Hold the newest checkpoint, or the first state; plan.first is where training goes on. */
+static err_t begin(trainer *t)
+{
+    char    folder[CONFIG_PATH_MAX];
+    int64_t step;
+
+    TRY(find_newest(t, &step));
+    t->saved      = step;
+    t->plan.first = step < 0 ? 0 : step;
+    if (step < 0) {
+        uint64_t n = dataset_samples(t->train);
+        uint64_t r = (uint64_t)comm_rank(t->job->workers), w = (uint64_t)comm_size(t->job->workers);
+        bool     own = t->job->config->data.deal == DEAL_FILES;
+        TRY(learner_begin(t->learner, NULL, 0));
+        return learner_fit_inputs(t->learner, t->train, own ? 0 : n * r / w,
+                                  own ? n : n * (r + 1) / w);
+    }
+    manifest_folder(folder, t->checkpoints, step);
+    TRY(check_manifest(t, folder));
+    log_once(LOG_INFO, "going on from checkpoint %s", folder);
+    return learner_begin(t->learner, folder, step);
+}
+
+static err_t open_pipeline(trainer *t)
+{
+    const config          *c       = t->job->config;
+    bool                   own     = c->data.deal == DEAL_FILES;
+    int                    rank    = comm_rank(t->job->workers);
+    int                    workers = comm_size(t->job->workers);
+    const pipeline_options options = {
+        .data        = t->train,
+        .schema      = t->job->schema,
+        .order       = t->order,
+        .worker      = own ? 0 : rank,
+        .workers     = own ? 1 : workers,
+        .epoch_steps = t->plan.epoch_steps,
+        .place       = own ? (uint64_t)rank * (uint64_t)((c->train.batch + workers - 1) / workers)
+                           : 0,
+        .shards      = t->job->shards->peers,
+        .first       = t->plan.first,
+        .end         = t->plan.last,
+        .depth       = c->train.staleness + 3,
+    };
+    return pipeline_new(&t->pipeline, &options);
+}
+
+/* ---- a stretch of steps ---- */
+
+static err_t log_step(trainer *t, int64_t step, const learner_outcome *o, double loss,
+                      double samples_per_s)
+{
+    const metrics_field fields[] = {
+        METRIC_INT("step", step),
+        METRIC_REAL("epoch", (double)step / (double)t->plan.epoch_steps),
+        METRIC_REAL("loss", loss),
+        METRIC_REAL("samples", o->samples),
+        METRIC_REAL("samples_per_s", samples_per_s),
+        METRIC_INT("bad_steps", t->bad_steps),
+    };
+    return metrics_log_write(t->log, "step", sizeof fields / sizeof *fields, fields);
+}
+
+/* Account for a step that was applied or skipped: step is the clock after it. */
+static err_t account(trainer *t, int64_t step, const learner_outcome *o, double seconds)
+{
+    double loss = o->samples > 0 ? o->loss / o->samples : 0;
+
+    t->seconds += seconds;
+    t->samples += o->samples;
+    if (o->bad) {
+        t->bad_steps++;
+        if (t->bad_steps > t->job->config->train.max_bad_steps)
+            return err_set(ERR_NUMERIC,
+                           "a gradient of step %" PRId64 " is infinite or not a number; "
+                           "%" PRId64 " such step%s, train.max_bad_steps allows %" PRId64
+                           "; the newest checkpoint is that of step %" PRId64,
+                           step - 1, t->bad_steps, t->bad_steps == 1 ? "" : "s",
+                           t->job->config->train.max_bad_steps, t->saved);
+        console_end_line(&t->console);
+        log_once(LOG_WARN,
+                 "a gradient of step %" PRId64 " is infinite or not a number: step skipped",
+                 step - 1);
+    } else {
+        t->epoch_loss += o->loss;
+        t->epoch_samples += o->samples;
+    }
+    if (!is_first(t))
+        return OK;
+    double rate = seconds > 0 ? o->samples / seconds : 0;
+    TRY(log_step(t, step, o, loss, rate));
+    console_step(&t->console, step, t->epoch_samples > 0 ? t->epoch_loss / t->epoch_samples : loss,
+                 t->seconds > 0 ? t->samples / t->seconds : 0);
+    return OK;
+}
+
+/* Train the steps first .. drain-1, both drain points; ends early when t->stop is set.
+ * *reached is the step it ended at. */
+static err_t train_stretch(trainer *t, int64_t first, int64_t drain, int64_t *reached)
+{
+    const job     *j         = t->job;
+    int64_t        staleness = j->config->train.staleness;
+    pipeline_item *ring[65]; /* pulled, not yet trained: by step modulo staleness + 1 */
+    int64_t        pulled = first;
+
+    for (int64_t step = first; step < drain; step++) {
+        int64_t         began = clock_now(j->clock);
+        learner_outcome outcome;
+
+        while (pulled < drain && pulled <= step + staleness) {
+            pipeline_item **slot    = &ring[pulled % (staleness + 1)];
+            int64_t         version = pulled - staleness > first ? pulled - staleness : first;
+            int64_t         waiting = clock_now(j->clock);
+            TRY(pipeline_next(t->pipeline, slot, j->config->cluster.step_timeout));
+            t->read_seconds += clock_seconds(j->clock, waiting);
+            TRY(learner_pull(t->learner, pulled, version, (*slot)->sets));
+            pulled++;
+        }
+        pipeline_item *item = ring[step % (staleness + 1)];
+        TRY(learner_step(t->learner, step, pulled, &item->batch, item->sets, &item->arena,
+                         j->stop ? j->stop(j->self) : OK, &outcome));
+        pipeline_done(t->pipeline, item);
+        *reached = step + 1;
+        TRY(account(t, step + 1, &outcome, clock_seconds(j->clock, began)));
+        if (j->config->train.check_every > 0 && (step + 1) % j->config->train.check_every == 0)
+            TRY(learner_compare(t->learner, step + 1));
+        if (j->progress)
+            j->progress(j->self, step + 1);
+        if (j->check)
+            TRY(j->check(j->self));
+        if ((t->stop = outcome.stop) != OK)
+            return OK;
+    }
+    return OK;
+}
+
+/* ---- drain points ---- */
+
+static err_t evaluate(trainer *t, int64_t step)
+{
+    TRY(evaluator_run(t->learner, t->job, t->test, step, &t->metrics));
+    t->evaluated = step;
+    if (!is_first(t))
+        return OK;
+    console_evaluation(&t->console, step, "test", &t->metrics);
+    return evaluator_log(t->log, step, "test", &t->metrics);
+}
+
+/* A checkpoint that cannot be written is a warning, unless it is the last one. */
+static err_t save(trainer *t, int64_t step, bool last)
+{
+    err_t err = learner_save(t->learner, t->checkpoints, step, t->bad_steps);
+
+    if (err == OK) {
+        t->saved = step;
+        return OK;
+    }
+    if (last || (err != ERR_SYSTEM && err != ERR_MEMORY))
+        return err;
+    console_end_line(&t->console);
+    log_once(LOG_WARN, "%s; training goes on, the newest checkpoint is that of step %" PRId64,
+             err_text(), t->saved);
+    return OK;
+}
+
+static err_t drain_point(trainer *t, int64_t step)
+{
+    const plan *p       = &t->plan;
+    bool        stopped = t->stop != OK;
+    bool        last    = step == p->last || stopped;
+    bool        epoch   = falls_on(step, p->epoch_steps);
+
+    if (t->test && !stopped && (last || epoch || falls_on(step, p->evaluate_every)))
+        TRY(evaluate(t, step));
+    if (last || falls_on(step, p->checkpoint_every))
+        TRY(save(t, step, last));
+    if (epoch && !last)
+        t->epoch_loss = t->epoch_samples = 0;
+    return OK;
+}
+
+static err_t train_steps(trainer *t)
+{
+    int64_t step = t->plan.first;
+
+    while (step < t->plan.last && t->stop == OK) {
+        TRY(train_stretch(t, step, next_drain(&t->plan, step), &step));
+        TRY(drain_point(t, step));
+    }
+    return OK;
+}
+
+/* ---- train.steps: 0 ---- */
+
+/* Make the rows of all ids in this worker's part of d. */
+static err_t birth_part(trainer *t, const dataset *d, id_maker *maker, arena *a)
+{
+    const job *j     = t->job;
+    uint64_t   n     = dataset_samples(d);
+    uint64_t   r     = (uint64_t)comm_rank(j->workers), w = (uint64_t)comm_size(j->workers);
+    bool       own   = j->config->data.deal == DEAL_FILES;
+    uint64_t   first = own ? 0 : n * r / w, end = own ? n : n * (r + 1) / w;
+
+    while (first < end) {
+        uint64_t  samples[1024];
+        batch     b;
+        id_set   *sets;
+        int       count = 0;
+
+        arena_reset(a);
+        while (count < 1024 && first < end)
+            samples[count++] = first++;
+        TRY(arena_take(a, (size_t)j->schema->n_tables * sizeof *sets, &sets));
+        TRY(dataset_batch(d, samples, count, 0, a, &b));
+        TRY(id_maker_make(maker, &b, a, sets));
+        TRY(ps_birth(learner_client(t->learner), 0, sets));
+        if (j->check)
+            TRY(j->check(j->self));
+    }
+    return OK;
+}
+
+/* Write the checkpoint of the first state: every id of the data has its row. */
+static err_t write_first_state(trainer *t)
+{
+    id_maker *maker = NULL;
+    arena     a     = {0};
+    err_t     err   = id_maker_new(&maker, t->job->schema, t->job->shards->peers);
+
+    if (err == OK)
+        err = birth_part(t, t->train, maker, &a);
+    if (err == OK && t->test)
+        err = birth_part(t, t->test, maker, &a);
+    id_maker_free(&maker);
+    arena_clear(&a);
+    TRY(err);
+    TRY(comm_barrier(t->job->workers));
+    return save(t, 0, true);
+}
+
+/* ---- the end ---- */
+
+static err_t summarize(trainer *t)
+{
+    const learner_times *time = learner_time(t->learner);
+    char                 duration[32];
+    ps_stats             stats;
+
+    if (!is_first(t))
+        return OK;
+    TRY(ps_client_stats(learner_client(t->learner), &stats));
+    const metrics_field fields[] = {
+        METRIC_INT("step", t->plan.last),
+        METRIC_REAL("seconds", t->seconds),
+        METRIC_REAL("samples", t->samples),
+        METRIC_REAL("samples_per_s", t->seconds > 0 ? t->samples / t->seconds : 0),
+        METRIC_REAL("read_s", t->read_seconds),
+        METRIC_REAL("rows_s", time->rows),
+        METRIC_REAL("forward_s", time->forward),
+        METRIC_REAL("backward_s", time->backward),
+        METRIC_REAL("push_s", time->push),
+        METRIC_REAL("reduce_s", time->reduce),
+        METRIC_REAL("update_s", time->update),
+        METRIC_INT("rows", (int64_t)stats.rows),
+        METRIC_INT("row_bytes", (int64_t)stats.bytes),
+        METRIC_INT("dropped_messages", (int64_t)stats.dropped),
+    };
+    TRY(metrics_log_write(t->log, "summary", sizeof fields / sizeof *fields, fields));
+    console_end_line(&t->console);
+    console_duration(duration, t->seconds);
+    double part = t->seconds > 0 ? 100 / t->seconds : 0;
+    log_once(LOG_INFO,
+             "trained %.0f samples in %s, %.0f samples/s (read %.0f %%, rows %.0f %%, forward "
+             "%.0f %%, backward %.0f %%, push %.0f %%, reduce %.0f %%, update %.0f %%); %" PRIu64
+             " rows in %.1f MB, %" PRIu64 " dense weights",
+             t->samples, duration, t->seconds > 0 ? t->samples / t->seconds : 0,
+             t->read_seconds * part, time->rows * part, time->forward * part,
+             time->backward * part, time->push * part, time->reduce * part, time->update * part,
+             stats.rows, (double)stats.bytes * 1e-6, learner_dense_weights(t->learner));
+    return OK;
+}
+
+static void fill_result(const trainer *t, int64_t reached, job_result *result)
+{
+    *result = (job_result){
+        .steps     = reached,
+        .samples   = t->samples,
+        .seconds   = t->seconds,
+        .loss      = t->epoch_samples > 0 ? t->epoch_loss / t->epoch_samples : 0,
+        .test      = t->metrics,
+        .evaluated = t->evaluated >= 0,
+    };
+}
+
+static err_t run(trainer *t, job_result *result)
+{
+    const job *j = t->job;
+    char       path[CONFIG_PATH_MAX + 32];
+
+    TRY(open_data(t));
+    make_plan(t);
+    TRY(learner_new(&t->learner, j, j->config->train.staleness + 1));
+    TRY(begin(t));
+    snprintf(path, sizeof path, "%s/metrics.jsonl", j->run);
+    TRY(metrics_log_open(&t->log, is_first(t) ? path : NULL, t->plan.first));
+    if (t->plan.last == 0 && t->saved < 0)
+        return write_first_state(t);
+    if (t->plan.first >= t->plan.last) {
+        log_once(LOG_INFO, "nothing left to train: step %" PRId64 " of %" PRId64 " is reached",
+                 t->plan.first, t->plan.last);
+        fill_result(t, t->plan.first, result);
+        return OK;
+    }
+    TRY(open_pipeline(t));
+    console_init(&t->console, is_first(t) ? stderr : NULL, j->clock, j->terminal, j->columns,
+                 t->plan.first, t->plan.last, t->plan.epoch_steps);
+    TRY(train_steps(t));
+    TRY(summarize(t));
+    fill_result(t, t->plan.last, result);
+    if (t->stop != OK)
+        return err_set(t->stop, "stopped by a signal; checkpoint of step %" PRId64 " is written",
+                       t->saved);
+    return OK;
+}
+
+err_t job_train(const job *j, job_result *result)
+{
+    trainer t = {.job = j, .saved = -1, .evaluated = -1};
+
+    *result = (job_result){0};
+    if (j->config->checkpoint.dir[0])
+        snprintf(t.checkpoints, sizeof t.checkpoints, "%s", j->config->checkpoint.dir);
+    else
+        snprintf(t.checkpoints, sizeof t.checkpoints, "%s/checkpoints", j->run);
+    err_t err = run(&t, result);
+    console_end_line(&t.console);
+    pipeline_free(&t.pipeline);
+    order_free(&t.order);
+    learner_free(&t.learner);
+    dataset_close(&t.train);
+    dataset_close(&t.test);
+    metrics_log_close(&t.log);
+    return err;
+}
