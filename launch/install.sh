@@ -4,6 +4,8 @@
 # package          why
 packages_to_build="\
 gcc                the C compiler
+libc6-dev          its headers
+make               runs the build
 pkg-config         finds the libraries below
 libzmq3-dev        messages between workers and servers
 libopenmpi-dev     the all-reduce among workers
@@ -46,7 +48,7 @@ install_packages() {
     fi
     while read -r package why; do
         case $package in
-        gcc | python3) command -v "$package" >/dev/null && continue ;;
+        gcc | make | python3) command -v "$package" >/dev/null && continue ;;
         pkg-config) command -v pkg-config >/dev/null && continue ;;
         esac
         has_package "$package" && continue
