@@ -35,6 +35,15 @@ static inline uint32_t hash_bucket(uint64_t hash)
 /* XXH3 (64 bits) of n bytes: checksums of messages and files, and string ids. */
 uint64_t hash_bytes(const void *bytes, size_t n);
 
+/* The same of bytes that come piece by piece. hash_stream_new returns NULL where there
+ * is no memory; hash_stream_free. */
+typedef struct hash_stream hash_stream;
+
+hash_stream *hash_stream_new(void);
+void         hash_stream_add(hash_stream *h, const void *bytes, size_t n);
+uint64_t     hash_stream_value(const hash_stream *h);
+void         hash_stream_free(hash_stream **h);
+
 /* The salt of the table called name; the same in every process and run. */
 uint64_t hash_table_salt(const char *name);
 

@@ -36,7 +36,8 @@ typedef enum {
 #endif
 
 size_t      dtype_size(dtype type);
-const char *dtype_name(dtype type); /* "F32" */
+const char *dtype_name(dtype type);       /* "F32" */
+bool        dtype_is_integer(dtype type); /* BOOL too */
 
 typedef struct safetensors_tensor {
     const char *name;
@@ -52,7 +53,8 @@ typedef struct safetensors_tensor {
 
 typedef struct safetensors safetensors;
 
-/* Map and check path; safetensors_close. ERR_FORMAT says what is wrong with it. */
+/* Map and check path; safetensors_close. ERR_FORMAT says what is wrong with it, ERR_DATA
+ * that there is no such file. */
 MUST_CHECK err_t safetensors_open(safetensors **out, const char *path);
 
 /* The same over size bytes in memory (caller's, must stay); name stands for the path. */
@@ -95,8 +97,8 @@ MUST_CHECK err_t safetensors_create(safetensors_writer **out, const char *path);
 
 /* Declare a tensor, in any order; all of them before the first append. Returns its
  * number, 0, 1, ... through *tensor. */
-MUST_CHECK err_t safetensors_declare(safetensors_writer *w, const char *name, dtype type, int n_dims,
-                                     const uint64_t *shape, int *tensor);
+MUST_CHECK err_t safetensors_declare(safetensors_writer *w, const char *name, dtype type,
+                                     int n_dims, const uint64_t *shape, int *tensor);
 MUST_CHECK err_t safetensors_declare_metadata(safetensors_writer *w, const char *key,
                                               const char *text);
 

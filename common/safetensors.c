@@ -1,0 +1,480 @@
+/* The reader: dtypes, the checks of a header, and access to elements. The writer is
+ * safetensors_writer.c. */
+#include "common/safetensors.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "tensors are little-endian and read as they are");
+
+#define HEADER_MAX 100000000 /* bytes of JSON; the format's own limit */
+
+/* ---- dtypes ---- */
+
+static const struct {
+    const char *name;
+    size_t      size;
+    bool        integer;
+} dtypes[] = {
+    /* clang-format off */
+    [DTYPE_F64]  = {"F64",  8, false},
+    [DTYPE_I64]  = {"I64",  8, true},
+    [DTYPE_U64]  = {"U64",  8, true},
+    [DTYPE_F32]  = {"F32",  4, false},
+    [DTYPE_I32]  = {"I32",  4, true},
+    [DTYPE_U32]  = {"U32",  4, true},
+    [DTYPE_F16]  = {"F16",  2, false},
+    [DTYPE_BF16] = {"BF16", 2, false},
+    [DTYPE_I16]  = {"I16",  2, true},
+    [DTYPE_U16]  = {"U16",  2, true},
+    [DTYPE_I8]   = {"I8",   1, true},
+    [DTYPE_U8]   = {"U8",   1, true},
+    [DTYPE_BOOL] = {"BOOL", 1, true},
+    /* clang-format on */
+};
+
+#define N_DTYPES ((int)(sizeof dtypes / sizeof *dtypes))
+
+size_t dtype_size(dtype type)
+{
+    return dtypes[type].size;
+}
+
+const char *dtype_name(dtype type)
+{
+    return dtypes[type].name;
+}
+
+bool dtype_is_integer(dtype type)
+{
+    return dtypes[type].integer;
+}
+
+/* The dtype called name, or -1. */
+static int find_dtype(const char *name)
+{
+    for (int i = 0; i < N_DTYPES; i++)
+        if (!strcmp(dtypes[i].name, name))
+            return i;
+    return -1;
+}
+
+/* ---- reading the header ---- */
+
+struct safetensors {
+    char                *path;
+    const unsigned char *bytes; /* the whole file */
+    size_t               size;
+    bool                 mapped; /* bytes are a map of ours */
+    json_t              *header; /* names and metadata live here */
+    int                  n;
+    safetensors_tensor  *tensors; /* (n) in the order of their bytes */
+    safetensors_tensor **by_name; /* (n) in the order of their names */
+};
+
+/* Parse the header's JSON; *data is where the tensors' bytes begin. */
+static err_t parse_json(safetensors *f, size_t *data)
+{
+    uint64_t     length;
+    json_error_t error;
+
+    if (f->size < 8)
+        return err_set(ERR_FORMAT, "%s: %zu bytes are too few for a safetensors file", f->path,
+                       f->size);
+    memcpy(&length, f->bytes, 8);
+    if (length > HEADER_MAX || length > f->size - 8)
+        return err_set(
+            ERR_FORMAT,
+            "%s: not a safetensors file, or a truncated one: it says that its header "
+            "has %llu bytes, of %zu in all",
+            f->path, (unsigned long long)length, f->size);
+    if (length == 0 || f->bytes[8] != '{')
+        return err_set(ERR_FORMAT, "%s: the header does not begin with '{'", f->path);
+    f->header = json_loadb((const char *)f->bytes + 8, length, JSON_REJECT_DUPLICATES, &error);
+    if (!f->header)
+        return err_set(ERR_FORMAT, "%s: header: %s at byte %d", f->path, error.text,
+                       error.position);
+    *data = 8 + (size_t)length;
+    return OK;
+}
+
+static err_t check_metadata(const safetensors *f, const json_t *metadata)
+{
+    const char *key;
+    json_t     *value;
+
+    if (!json_is_object(metadata))
+        return err_set(ERR_FORMAT, "%s: __metadata__ is not an object", f->path);
+    json_object_foreach ((json_t *)metadata, key, value)
+        if (!json_is_string(value))
+            return err_set(ERR_FORMAT, "%s: __metadata__ '%.64s' is not a text", f->path, key);
+    return OK;
+}
+
+static err_t parse_dtype(const safetensors *f, const json_t *entry, safetensors_tensor *t)
+{
+    const char *name = json_string_value(json_object_get(entry, "dtype"));
+    int         type = name ? find_dtype(name) : -1;
+
+    if (type < 0)
+        return err_set(ERR_FORMAT, "%s: tensor '%.64s' has the dtype '%.32s', which is unknown",
+                       f->path, t->name, name ? name : "");
+    t->type = (dtype)type;
+    return OK;
+}
+
+/* shape, and with it count and bytes. */
+static err_t parse_shape(const safetensors *f, const json_t *entry, safetensors_tensor *t)
+{
+    const json_t *shape = json_object_get(entry, "shape");
+    bool          large = false;
+
+    if (!json_is_array(shape))
+        return err_set(ERR_FORMAT, "%s: tensor '%.64s' has no shape", f->path, t->name);
+    if (json_array_size(shape) > SAFETENSORS_MAX_DIMS)
+        return err_set(ERR_FORMAT, "%s: tensor '%.64s' has %zu dimensions; at most %d are read",
+                       f->path, t->name, json_array_size(shape), SAFETENSORS_MAX_DIMS);
+    t->n_dims = (int)json_array_size(shape);
+    t->count  = 1;
+    for (int i = 0; i < t->n_dims; i++) {
+        const json_t *extent = json_array_get(shape, (size_t)i);
+        if (!json_is_integer(extent) || json_integer_value(extent) < 0)
+            return err_set(ERR_FORMAT, "%s: tensor '%.64s': dimension %d is not a size",
+                           f->path, t->name, i);
+        t->shape[i] = (uint64_t)json_integer_value(extent);
+        large |= __builtin_mul_overflow(t->count, t->shape[i], &t->count);
+    }
+    if (large || __builtin_mul_overflow(t->count, dtype_size(t->type), &t->bytes))
+        return err_set(ERR_FORMAT, "%s: tensor '%.64s' is larger than 64 bits can count",
+                       f->path, t->name);
+    return OK;
+}
+
+/* data_offsets, which must lie in the size bytes from data on and fit the shape. */
+static err_t parse_offsets(const safetensors *f, const json_t *entry, const unsigned char *data,
+                           size_t size, safetensors_tensor *t)
+{
+    const json_t *offsets = json_object_get(entry, "data_offsets");
+    const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
+
+    if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
+        json_integer_value(begin) < 0 || json_integer_value(begin) > json_integer_value(end))
+        return err_set(ERR_FORMAT, "%s: tensor '%.64s': data_offsets are not [begin, end]",
+                       f->path, t->name);
+    uint64_t from = (uint64_t)json_integer_value(begin), to = (uint64_t)json_integer_value(end);
+    if (to > size)
+        return err_set(ERR_FORMAT,
+                       "%s: tensor '%.64s' ends at byte %llu of %zu: the file is truncated",
+                       f->path, t->name, (unsigned long long)to, size);
+    if (to - from != t->bytes)
+        return err_set(
+            ERR_FORMAT, "%s: tensor '%.64s' has %llu bytes, but its shape asks for %llu",
+            f->path, t->name, (unsigned long long)(to - from), (unsigned long long)t->bytes);
+    t->data = data + from;
+    return OK;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const safetensors_tensor *s = a, *t = b;
+
+    if (s->data != t->data)
+        return (const char *)s->data < (const char *)t->data ? -1 : 1;
+    if (s->bytes != t->bytes) /* an empty tensor stands before the one that begins there */
+        return s->bytes < t->bytes ? -1 : 1;
+    return strcmp(s->name, t->name);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(safetensors_tensor *const *)a)->name,
+                  (*(safetensors_tensor *const *)b)->name);
+}
+
+/* Every byte from data to end belongs to exactly one tensor. */
+static err_t check_cover(const safetensors *f, const unsigned char *data)
+{
+    const unsigned char *reached = data;
+
+    for (int i = 0; i < f->n; i++) {
+        const safetensors_tensor *t = &f->tensors[i];
+        if ((const unsigned char *)t->data < reached)
+            return err_set(ERR_FORMAT, "%s: tensor '%.64s' overlaps '%.64s'", f->path, t->name,
+                           f->tensors[i - 1].name);
+        if ((const unsigned char *)t->data > reached)
+            return err_set(ERR_FORMAT, "%s: %td bytes before tensor '%.64s' belong to none",
+                           f->path, (const unsigned char *)t->data - reached, t->name);
+        reached += t->bytes;
+    }
+    if (reached != f->bytes + f->size)
+        return err_set(ERR_FORMAT, "%s: the last %td bytes belong to no tensor", f->path,
+                       f->bytes + f->size - reached);
+    return OK;
+}
+
+static err_t parse(safetensors *f)
+{
+    const char *name;
+    json_t     *entry;
+    size_t      data;
+
+    TRY(parse_json(f, &data));
+    size_t room = json_object_size(f->header) + 1;
+    f->tensors  = calloc(room, sizeof *f->tensors);
+    f->by_name  = calloc(room, sizeof(safetensors_tensor *));
+    if (!f->tensors || !f->by_name)
+        return err_memory(room * sizeof *f->tensors, "the tensors of a file");
+    json_object_foreach (f->header, name, entry) {
+        if (!strcmp(name, "__metadata__")) {
+            TRY(check_metadata(f, entry));
+            continue;
+        }
+        safetensors_tensor *t = &f->tensors[f->n++];
+        t->name               = name;
+        TRY(parse_dtype(f, entry, t));
+        TRY(parse_shape(f, entry, t));
+        TRY(parse_offsets(f, entry, f->bytes + data, f->size - data, t));
+    }
+    qsort(f->tensors, (size_t)f->n, sizeof *f->tensors, compare_places);
+    for (int i = 0; i < f->n; i++)
+        f->by_name[i] = &f->tensors[i];
+    qsort(f->by_name, (size_t)f->n, sizeof(safetensors_tensor *), compare_names);
+    return check_cover(f, f->bytes + data);
+}
+
+/* ---- opening ---- */
+
+err_t safetensors_open_memory(safetensors **out, const char *name, const void *bytes,
+                              size_t size)
+{
+    safetensors *f = calloc(1, sizeof *f);
+
+    *out = NULL;
+    if (!f || !(f->path = strdup(name))) {
+        free(f);
+        return err_memory(sizeof *f, "a safetensors file");
+    }
+    f->bytes  = bytes;
+    f->size   = size;
+    err_t err = parse(f);
+    if (err != OK) {
+        safetensors_close(&f);
+        return err;
+    }
+    *out = f;
+    return OK;
+}
+
+/* Map the file behind path; an empty file gives no map and size 0. */
+static err_t map(void **bytes, size_t *size, const char *path)
+{
+    struct stat st;
+    int         fd  = open(path, O_RDONLY | O_CLOEXEC);
+    err_t       err = OK;
+
+    *bytes = NULL;
+    *size  = 0;
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return err_set(ERR_DATA, "%s: there is no such file", path);
+    if (fd < 0)
+        return err_errno("%s: cannot be opened", path);
+    if (fstat(fd, &st) != 0) {
+        err = err_errno("%s: cannot be examined", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        err = err_set(ERR_DATA, "%s: not a file", path);
+    } else if (st.st_size > 0) {
+        void *at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (at == MAP_FAILED) {
+            err = err_errno("%s: cannot be mapped", path);
+        } else {
+            *bytes = at;
+            *size  = (size_t)st.st_size;
+        }
+    }
+    close(fd);
+    return err;
+}
+
+err_t safetensors_open(safetensors **out, const char *path)
+{
+    void  *bytes;
+    size_t size;
+
+    *out = NULL;
+    TRY(map(&bytes, &size, path));
+    err_t err = safetensors_open_memory(out, path, bytes, size);
+    if (err == OK)
+        (*out)->mapped = true;
+    else if (size > 0)
+        munmap(bytes, size);
+    return err;
+}
+
+void safetensors_close(safetensors **file)
+{
+    safetensors *f = *file;
+
+    *file = NULL;
+    if (!f)
+        return;
+    if (f->mapped)
+        munmap((void *)f->bytes, f->size);
+    json_decref(f->header);
+    free(f->tensors);
+    free(f->by_name);
+    free(f->path);
+    free(f);
+}
+
+/* ---- what is in it ---- */
+
+const char *safetensors_path(const safetensors *file)
+{
+    return file->path;
+}
+
+int safetensors_count(const safetensors *file)
+{
+    return file->n;
+}
+
+const safetensors_tensor *safetensors_at(const safetensors *file, int i)
+{
+    assert(i >= 0 && i < file->n);
+    return &file->tensors[i];
+}
+
+const safetensors_tensor *safetensors_find(const safetensors *file, const char *name)
+{
+    int low = 0, high = file->n;
+
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        int order  = strcmp(name, file->by_name[middle]->name);
+        if (order == 0)
+            return file->by_name[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+const char *safetensors_metadata(const safetensors *file, const char *key)
+{
+    return json_string_value(
+        json_object_get(json_object_get(file->header, "__metadata__"), key));
+}
+
+/* ---- elements ---- */
+
+/* The element of type type at index i of unaligned bytes from. */
+#define LOAD(type, from, i)                                                                    \
+    __extension__({                                                                            \
+        type value_;                                                                           \
+        memcpy(&value_, (const char *)(from) + (i) * sizeof value_, sizeof value_);            \
+        value_;                                                                                \
+    })
+
+/* IEEE 754 half precision: 1 sign, 5 exponent (bias 15), 10 fraction. */
+static double half_to_double(uint16_t h)
+{
+    int    exponent = h >> 10 & 31;
+    double fraction = h & 1023;
+    double value    = exponent == 31  ? (fraction != 0 ? (double)NAN : (double)INFINITY)
+                      : exponent == 0 ? ldexp(fraction, -24)
+                                      : ldexp(fraction + 1024, exponent - 25);
+    return h >> 15 ? -value : value;
+}
+
+/* bfloat16 is the upper half of a float. */
+static double bfloat_to_double(uint16_t b)
+{
+    uint32_t bits = (uint32_t)b << 16;
+    return (double)LOAD(float, &bits, 0);
+}
+
+uint64_t safetensors_get_u64(const safetensors_tensor *t, uint64_t i)
+{
+    assert(i < t->count && dtype_is_integer(t->type));
+    switch (t->type) {
+    case DTYPE_I64:
+    case DTYPE_U64:
+        return LOAD(uint64_t, t->data, i);
+    case DTYPE_I32:
+        return (uint64_t)LOAD(int32_t, t->data, i);
+    case DTYPE_U32:
+        return LOAD(uint32_t, t->data, i);
+    case DTYPE_I16:
+        return (uint64_t)LOAD(int16_t, t->data, i);
+    case DTYPE_U16:
+        return LOAD(uint16_t, t->data, i);
+    case DTYPE_I8:
+        return (uint64_t)LOAD(int8_t, t->data, i);
+    default:
+        return LOAD(uint8_t, t->data, i);
+    }
+}
+
+double safetensors_get_double(const safetensors_tensor *t, uint64_t i)
+{
+    assert(i < t->count);
+    switch (t->type) {
+    case DTYPE_F64:
+        return LOAD(double, t->data, i);
+    case DTYPE_F32:
+        return (double)LOAD(float, t->data, i);
+    case DTYPE_F16:
+        return half_to_double(LOAD(uint16_t, t->data, i));
+    case DTYPE_BF16:
+        return bfloat_to_double(LOAD(uint16_t, t->data, i));
+    case DTYPE_I64:
+    case DTYPE_I32:
+    case DTYPE_I16:
+    case DTYPE_I8:
+        return (double)(int64_t)safetensors_get_u64(t, i);
+    default:
+        return (double)safetensors_get_u64(t, i);
+    }
+}
+
+/* n elements from first on lie within t, without an overflow of the sum. */
+static bool within(const safetensors_tensor *t, uint64_t first, uint64_t n)
+{
+    return first <= t->count && n <= t->count - first;
+}
+
+void safetensors_copy_u64(uint64_t *to, const safetensors_tensor *t, uint64_t first, uint64_t n)
+{
+    assert(within(t, first, n));
+    if (n == 0)
+        return;
+    if (t->type == DTYPE_U64 || t->type == DTYPE_I64) {
+        memcpy(to, (const char *)t->data + first * sizeof *to, n * sizeof *to);
+        return;
+    }
+    for (uint64_t i = 0; i < n; i++)
+        to[i] = safetensors_get_u64(t, first + i);
+}
+
+void safetensors_copy_real(real *to, const safetensors_tensor *t, uint64_t first, uint64_t n)
+{
+    assert(within(t, first, n));
+    if (n == 0)
+        return;
+    if (t->type == DTYPE_REAL) {
+        memcpy(to, (const char *)t->data + first * sizeof *to, n * sizeof *to);
+        return;
+    }
+    for (uint64_t i = 0; i < n; i++)
+        to[i] = (real)safetensors_get_double(t, first + i);
+}
