@@ -22,8 +22,8 @@ const optim_part *optim_parts(optimizer_kind kind, int *n);
 /* Reals of state for n weights. */
 int optim_state_size(optimizer_kind kind, int n);
 
-/* The state before the first update: all zero for every rule here. A zero state's
- * weight may still have to obey the rule (FTRL keeps w as a function of z). */
+/* The state before the first update: all zero for every rule here, whatever w is (FTRL,
+ * whose w is a function of z, takes its first z from w at the first update). */
 void optim_init_state(const optimizer_config *c, real *state, const real *w, int n);
 
 /* One update of w[n] and state by the gradient g[n] at learning rate lr. */
