@@ -1,7 +1,8 @@
 /* wire - every message that leaves a process, drawn and checked.
  *
  * All numbers are little-endian and of fixed width; every array starts at a multiple
- * of 8 bytes. A message is one header and one body:
+ * of 8 bytes; bytes drawn as 0 and padding are zero. A message is one header and one
+ * body, and nothing follows the body:
  *
  *   0  u32  magic "dips"                      24  u64  bytes of the body
  *   4  u16  version of this page             32  u64  XXH3 of the body
@@ -12,12 +13,10 @@
  *
  * BEGIN   worker 0 -> shard   a run starts or returns to a cut: drop everything and hold
  *                             the state of that cut; later messages carry the generation
- *   0  u32  workers                8  u16  bytes of path   10  u16 0   12  u32 0
- *   4  u32  bytes per real        16  ...  path of the checkpoint's folder, or nothing
+ *   0  u32  workers                8  u32  bytes of path   12  u32  0
+ *   4  u32  bytes per real        16  path of the checkpoint's folder, or nothing
  * DONE    shard -> worker     BEGIN, BIRTH were carried out; header.step is the clock
  *   0  u64  kind of the request    8  u64  rows held by the shard now
- * FAILED  shard -> worker     a request could not be carried out
- *   0  u32  err_t   4  u16  kind of the request   6  u16  bytes of text   8  text
  *
  * PULL    worker -> shard     rows for header.step, from the state at version
  * READ    worker -> shard     the same without a ticket; header.step is the asker's number
@@ -32,27 +31,34 @@
  *   .  T x { real row[n][dim], padded to 8 }
  * PUSH    worker -> shard     gradients for header.step, in the order of its PULL
  *   0  u64  pulled_until: the worker has sent its PULLs of all steps below
- *   8  f64  samples of the worker's part (the sum of their weights)
+ *   8  f64  samples of the worker's part (the sum of their weights): finite, not negative
  *  16  u32  finite: 1, or 0 if any gradient of the worker's part is not
  *  20  u32  tables T              24  T x { u32 n;  u32 dim }
  *   .  T x { real gradient[n][dim], padded to 8 }       sums over samples
  *
- * SAVE    worker 0 -> shard   write shard-K-of-N.safetensors of the cut header.step
- *   0  u32  bytes of path          4  u32  0    8  ...  path of the checkpoint's folder
- * SAVED   shard -> worker     it is on the disk
+ * SAVED   shard -> worker     SAVE was carried out: the file is on the disk
  *   0  u64  bytes of the file      8  u64  XXH3 of the file    16  u64  rows
  * STATS   worker -> shard     (empty body)
  * STATED  shard -> worker
  *   0  u64  rows   8  u64  bytes of memory for them   16  u64  messages dropped
  *
  * HELLO   process -> coordinator   I am here
- *   0  u16  role (wire_role)   2  u16  bytes of host   4  u32  index   8  u32  pid
- *  12  u16  endpoints E   14  u16  0     16  E x { char endpoint[256] }   .  host
+ *   0  u16  role (wire_role)       8  u32  pid
+ *   2  u16  bytes of host         12  u16  endpoints E   14  u16  0
+ *   4  u32  index                 16  E x { char endpoint[256], filled up with zeros }
+ *                                  .  host
  * WELCOME coordinator -> process   all servers are here: the run can start
  *   0  u32  endpoints E   4  u32  0       8  E x { char endpoint[256] }   in order of shards
  * BEAT    both ways           I live; header.step is the progress of the computing thread
- * BYE     process -> coordinator   I end; 0  u32 exit status  4  u32 bytes of text  8  text
- * END     coordinator -> process   end now; 0  u32  status    4  u32 bytes of text  8  text
+ *
+ * SAVE    worker 0 -> shard         write shard-K-of-N.safetensors of the cut header.step;
+ *                                   text: path of the checkpoint's folder
+ * FAILED  shard -> worker           a request could not be carried out; status: err_t
+ * BYE     process -> coordinator    I end; status: exit status
+ * END     coordinator -> process    end now; status: exit status
+ *   0  u32  status (SAVE: 0)       8  u32  bytes of text   12  u32  0
+ *   4  u32  kind of the request   16  text
+ *           (FAILED; else 0)
  */
 #ifndef DIPS_COMMON_WIRE_H
 #define DIPS_COMMON_WIRE_H
@@ -60,14 +66,17 @@
 #include "common/net.h"
 #include "common/real.h"
 
-#define WIRE_VERSION      1
-#define WIRE_HEADER_BYTES 48
-#define WIRE_MAX_TABLES   256
-#define WIRE_MAX_BODY     (UINT64_C(1) << 32)
+#define WIRE_VERSION       1
+#define WIRE_HEADER_BYTES  48
+#define WIRE_MAX_TABLES    256
+#define WIRE_MAX_DIM       65536
+#define WIRE_MAX_TEXT      4096 /* bytes of a path, a host or a sentence */
+#define WIRE_MAX_ENDPOINTS 4096
+#define WIRE_MAX_BODY      (UINT64_C(1) << 32)
 
 #define WIRE_KINDS(X)                                                                             \
-    X(BEGIN) X(DONE) X(FAILED) X(PULL) X(READ) X(BIRTH) X(ROWS) X(PUSH)                           \
-    X(SAVE) X(SAVED) X(STATS) X(STATED) X(HELLO) X(WELCOME) X(BEAT) X(BYE) X(END)
+    X(BEGIN) X(DONE) X(PULL) X(READ) X(BIRTH) X(ROWS) X(PUSH) X(SAVED) X(STATS) X(STATED)         \
+    X(HELLO) X(WELCOME) X(BEAT) X(SAVE) X(FAILED) X(BYE) X(END)
 
 typedef enum {
     WIRE_NONE,
@@ -148,9 +157,9 @@ typedef struct wire_done {
 } wire_done;
 MUST_CHECK err_t wire_decode_done(wire_done *d, const net_message *m);
 
-typedef struct wire_text { /* FAILED (status: err_t), BYE and END (exit status), SAVE */
+typedef struct wire_text { /* SAVE, FAILED, BYE, END */
     uint32_t    status;
-    wire_kind   request;
+    wire_kind   request; /* FAILED; else WIRE_NONE */
     const char *text; /* not ended by zero: bytes */
     uint32_t    bytes;
 } wire_text;
@@ -182,7 +191,12 @@ typedef struct wire_welcome {
 } wire_welcome;
 MUST_CHECK err_t wire_decode_welcome(wire_welcome *w, const net_message *m);
 
-/* ---- encoding: m is returned, complete and ready to send ---- */
+MUST_CHECK err_t wire_decode_empty(const net_message *m); /* STATS, BEAT */
+
+/* ---- encoding: m is returned, complete and ready to send ----
+ *
+ * h->kind is one that the function's name stands for. ERR_MESSAGE where something is
+ * beyond a limit of this page. */
 
 MUST_CHECK err_t wire_encode_request(net_message *m, const wire_header *h, const wire_request *r);
 
