@@ -20,6 +20,7 @@
 #include "common/err.h"
 
 #define NET_ENDPOINT_MAX 256
+#define NET_MESSAGE_MAX  ((INT64_C(1) << 32) + 4096) /* bytes; who announces more is cut off */
 
 /* Bytes on their way. data is 8-byte aligned. */
 typedef struct net_message {
