@@ -7,7 +7,7 @@
 
 /* w -= lr g */
 static void sgd(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                const real *restrict g, int n)
+                const real *restrict g, int     n)
 {
     (void)c, (void)state;
     for (int i = 0; i < n; i++)
@@ -17,7 +17,7 @@ static void sgd(const optimizer_config *c, real lr, real *restrict w, real *rest
 /* m = mu m + g;  w -= lr m
  * torch.optim.SGD with momentum mu, no dampening; its first step, m = g, is ours with m = 0. */
 static void momentum(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                     const real *restrict g, int n)
+                     const real *restrict g, int     n)
 {
     real mu = (real)c->momentum;
 
@@ -30,7 +30,7 @@ static void momentum(const optimizer_config *c, real lr, real *restrict w, real 
 /* s += g^2;  w -= lr g / (sqrt(s) + eps)
  * Duchi et al. 2011, as torch.optim.Adagrad has it (lr_decay 0). */
 static void adagrad(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                    const real *restrict g, int n)
+                    const real *restrict g, int     n)
 {
     real eps = (real)c->eps;
 
@@ -61,7 +61,7 @@ static void rowwise_adagrad(const optimizer_config *c, real lr, real *restrict w
  * row is corrected by what its moments have really seen. A float t stands still at 2^24,
  * long after both corrections have become 1. */
 static void adam(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                 const real *restrict g, int n)
+                 const real *restrict g, int     n)
 {
     real *restrict m = state;
     real *restrict v = state + n;
@@ -87,9 +87,9 @@ static void adam(const optimizer_config *c, real lr, real *restrict w, real *res
  * whose weight it is: z = -w (beta / alpha + l2) - sgn(w) l1. The first update then moves
  * the initial weight instead of replacing it, and a gradient of 0 leaves it as it is. */
 static void ftrl(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                 const real *restrict g, int n)
+                 const real *restrict g, int     n)
 {
-    real *restrict z = state;
+    real *restrict z   = state;
     real *restrict sum = state + n; /* the paper's n */
     real beta = (real)c->ftrl_beta, l1 = (real)c->l1, l2 = (real)c->l2;
 
@@ -100,26 +100,26 @@ static void ftrl(const optimizer_config *c, real lr, real *restrict w, real *res
             z[i] = -w[i] * (beta / lr + l2) - (w[i] > 0 ? l1 : w[i] < 0 ? -l1 : 0);
         real after = sum[i] + g[i] * g[i];
         z[i] += g[i] - (sqrt_real(after) - sqrt_real(sum[i])) / lr * w[i];
-        sum[i] = after;
+        sum[i]    = after;
         real over = fabs_real(z[i]) - l1;
         real size = over > 0 ? over / ((beta + sqrt_real(after)) / lr + l2) : 0;
-        w[i] = z[i] > 0 ? -size : size;
+        w[i]      = z[i] > 0 ? -size : size;
     }
 }
 
 /* Everything a rule is. */
 static const struct rule {
-    int n_parts;
+    int        n_parts;
     optim_part parts[PARTS_MAX];
     void (*update)(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                   const real *restrict g, int n);
+                   const real *restrict g, int     n);
 } rules[] = {
-    [OPTIMIZER_SGD] = {0, {{0}}, sgd},
-    [OPTIMIZER_MOMENTUM] = {1, {{"momentum", true}}, momentum},
-    [OPTIMIZER_ADAGRAD] = {1, {{"sum", true}}, adagrad},
+    [OPTIMIZER_SGD]             = {0, {{0}}, sgd},
+    [OPTIMIZER_MOMENTUM]        = {1, {{"momentum", true}}, momentum},
+    [OPTIMIZER_ADAGRAD]         = {1, {{"sum", true}}, adagrad},
     [OPTIMIZER_ROWWISE_ADAGRAD] = {1, {{"sum", false}}, rowwise_adagrad},
-    [OPTIMIZER_ADAM] = {3, {{"m", true}, {"v", true}, {"step", false}}, adam},
-    [OPTIMIZER_FTRL] = {2, {{"z", true}, {"n", true}}, ftrl},
+    [OPTIMIZER_ADAM]            = {3, {{"m", true}, {"v", true}, {"step", false}}, adam},
+    [OPTIMIZER_FTRL]            = {2, {{"z", true}, {"n", true}}, ftrl},
 };
 
 const optim_part *optim_parts(optimizer_kind kind, int *n)
@@ -131,7 +131,7 @@ const optim_part *optim_parts(optimizer_kind kind, int *n)
 int optim_state_size(optimizer_kind kind, int n)
 {
     const struct rule *rule = &rules[kind];
-    int size = 0;
+    int                size = 0;
 
     for (int i = 0; i < rule->n_parts; i++)
         size += rule->parts[i].wide ? n : 1;

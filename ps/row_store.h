@@ -16,15 +16,25 @@
 #include "common/err.h"
 #include "common/real.h"
 
-#define ROW_NONE UINT32_MAX
+#define ROW_NONE UINT32_MAX       /* there is no such row */
+#define ROW_MOST (UINT32_MAX - 1) /* rows of a store */
+
+/* An id that needs no padding in front of floats. */
+typedef uint64_t row_id __attribute__((aligned(_Alignof(real))));
 
 /* A row. The payload is dim weights, then the optimizer's state. */
 typedef struct row {
-    uint64_t id;
+    row_id   id;
     uint32_t count;   /* samples with this id: exact, or seen so far */
     uint32_t touched; /* the last step that updated it, plus one; 0: none yet */
     real     x[];
 } row;
+
+/* A row's id and its number. */
+typedef struct row_reference {
+    uint64_t id;
+    uint32_t number;
+} row_reference;
 
 typedef struct row_store row_store;
 
@@ -33,11 +43,12 @@ typedef struct row_store row_store;
 MUST_CHECK err_t row_store_new(row_store **out, uint64_t salt, int reals);
 void             row_store_free(row_store **s);
 
-/* rows[i] = the number of the row of ids[i], or ROW_NONE. Duplicates are allowed. */
+/* rows[i] = the number of the row of ids[i], or ROW_NONE. Duplicates are allowed. The
+ * rows' first cache lines are on their way when it returns. */
 void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows);
 
-/* Make a row for each of n ids that has none yet (none twice in the batch); payload,
- * count and touched are zero. rows[i] = its number. */
+/* Make a row for each of n ids that has none yet; its payload, count and touched are
+ * zero. rows[i] = the number of the row of ids[i], new or old; an id may be there twice. */
 MUST_CHECK err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows);
 
 /* Take the row out; its number may be used again. */
@@ -46,14 +57,17 @@ void row_store_remove(row_store *s, uint32_t number);
 /* The row; lent until it is removed. */
 row *row_store_at(const row_store *s, uint32_t number);
 
+/* Bring the row's first cache lines near. */
+void row_store_prefetch(const row_store *s, uint32_t number);
+
 /* Rows held; bytes of memory for them, the index included. */
 uint64_t row_store_count(const row_store *s);
 uint64_t row_store_bytes(const row_store *s);
 
-/* The numbers of the rows of bucket, ascending by id, into *rows (grown as needed,
- * *capacity elements; free). */
-MUST_CHECK err_t row_store_bucket(const row_store *s, uint32_t bucket, uint32_t **rows, size_t *capacity,
-                                  size_t *n);
+/* The rows of bucket, ascending by id, into *rows (grown as needed, *capacity elements;
+ * free). */
+MUST_CHECK err_t row_store_bucket(const row_store *s, uint32_t bucket, row_reference **rows,
+                                  size_t *capacity, size_t *n);
 
 /* Remove all rows. */
 void row_store_clear(row_store *s);

@@ -16,7 +16,7 @@
 #define LR        0.1
 #define TOLERANCE (16 * (double)REAL_EPSILON)
 
-static const real first[N] = {(real)0.1, (real)-0.2, (real)0.3, 0};
+static const real first[N]        = {(real)0.1, (real)-0.2, (real)0.3, 0};
 static const real steps[STEPS][N] = {
     {(real)0.5, -1, (real)0.25, 2},
     {(real)-0.3, 0, (real)0.75, (real)-1.5},
@@ -44,7 +44,7 @@ static void sgd_is_the_plain_step(void **unused)
 {
     (void)unused;
     optimizer_config c = {.kind = OPTIMIZER_SGD};
-    real w[N], none[1];
+    real             w[N], none[1];
 
     run(&c, w, none);
     check(w, (double[]){0.06, -0.14, 0.26, -0.06}, N);
@@ -55,7 +55,7 @@ static void momentum_is_pytorchs(void **unused)
 {
     (void)unused;
     optimizer_config c = {.kind = OPTIMIZER_MOMENTUM, .momentum = 0.9};
-    real w[N], m[N];
+    real             w[N], m[N];
 
     run(&c, w, m);
     check(w, (double[]){0.0015, 0.031, 0.14975, -0.267}, N);
@@ -66,7 +66,7 @@ static void adagrad_is_pytorchs(void **unused)
 {
     (void)unused;
     optimizer_config c = {.kind = OPTIMIZER_ADAGRAD, .eps = 1e-10};
-    real w[N], sum[N];
+    real             w[N], sum[N];
 
     run(&c, w, sum);
     check(w,
@@ -80,7 +80,7 @@ static void rowwise_adagrad_keeps_one_number(void **unused)
 {
     (void)unused;
     optimizer_config c = {.kind = OPTIMIZER_ROWWISE_ADAGRAD, .eps = 1e-8};
-    real w[N], sum[1];
+    real             w[N], sum[1];
 
     run(&c, w, sum);
     check(w,
@@ -95,7 +95,7 @@ static void adam_corrects_by_the_rows_own_count(void **unused)
 {
     (void)unused;
     optimizer_config c = {.kind = OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    real w[N], state[2 * N + 1];
+    real             w[N], state[2 * N + 1];
 
     run(&c, w, state);
     check(w,
@@ -140,8 +140,8 @@ static void ftrl_keeps_a_weight_that_sees_no_gradient(void **unused)
 static void ftrl_makes_weak_weights_exactly_zero(void **unused)
 {
     (void)unused;
-    optimizer_config c = ftrl;
-    real w[1] = {0}, state[2] = {0}, g[1] = {(real)0.04};
+    optimizer_config c    = ftrl;
+    real             w[1] = {0}, state[2] = {0}, g[1] = {(real)0.04};
 
     optim_update(&c, LR, w, state, g, 1);
     assert_true(w[0] == 0);
@@ -153,7 +153,7 @@ static void the_parts_of_a_state_add_up(void **unused)
 {
     (void)unused;
     for (int kind = OPTIMIZER_SGD; kind <= OPTIMIZER_FTRL; kind++) {
-        int n, size = 0;
+        int               n, size = 0;
         const optim_part *parts = optim_parts((optimizer_kind)kind, &n);
 
         for (int i = 0; i < n; i++)
