@@ -3,7 +3,8 @@
  * Opens and checks every file against the schema before the first step (columns there,
  * dtypes and lengths, offsets that begin with 0, never decrease and end with the
  * length, labels 0 or 1): ERR_DATA names file, tensor, place and value. Samples are
- * numbered through the files in their order. */
+ * numbered through the files in their order. data_shard.h draws a file. Nothing in a
+ * dataset changes after opening, so threads may share one. */
 #ifndef DIPS_WORKER_DATA_DATASET_H
 #define DIPS_WORKER_DATA_DATASET_H
 
@@ -14,7 +15,8 @@
 typedef struct dataset dataset;
 
 /* Open the files (lent for the call). need_label: false for predict on data without
- * labels (label is 0 then). s must outlive the dataset. dataset_close. */
+ * labels (label is 0 then). s must outlive the dataset. dataset_close. No files, or none
+ * with a sample, are a dataset of 0 samples: a worker with files of its own may have none. */
 MUST_CHECK err_t dataset_open(dataset **out, const schema *s, const config_names *files,
                               bool need_label);
 void             dataset_close(dataset **d);
@@ -22,7 +24,7 @@ void             dataset_close(dataset **d);
 uint64_t dataset_samples(const dataset *d);
 bool     dataset_grouped(const dataset *d); /* has `group`, or else `user` */
 
-/* Width of float feature i; all files agree. */
+/* Width of float feature i, the schema's. */
 int dataset_float_width(const dataset *d, int i);
 
 /* Make b of the n samples with these numbers, in this order; max_len and keep of the

@@ -9,10 +9,10 @@
  *
  * `data.deal: rows`: every worker has the same order over all files and takes its part.
  * `data.deal: files`: every worker has an order over its own samples (rank r opens the
- * files r, r+W, ...) and takes part 0 of 1. Its batch is its share of the global one,
- * batch*(r+1)/W - batch*r/W, which begins at place batch*r/W; an epoch has as many steps
- * as the worker with the most, and a worker that has run out takes part with nothing
- * until it ends (pipeline.h's epoch_steps and place). */
+ * files r, r+W, ...) and takes part 0 of 1. Its batch is ceil(batch / W), which begins at
+ * place r * ceil(batch / W) of the global one; an epoch has as many steps as the worker
+ * with the most, and a worker that has run out takes part with nothing until it ends
+ * (pipeline.h's epoch_steps and place). */
 #ifndef DIPS_WORKER_DATA_ORDER_H
 #define DIPS_WORKER_DATA_ORDER_H
 

@@ -1,0 +1,373 @@
+#include "worker/data/dataset.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/data/data_shard.h"
+
+struct dataset {
+    const schema *schema;
+    int           n;
+    data_shard   *shards;         /* (n) */
+    uint64_t     *first;          /* (n+1) number of each shard's first sample */
+    bool          weighted;       /* some shard has weights */
+    bool          timed, grouped; /* every shard with samples has them */
+};
+
+/* Rows of a shard that stand one after another: a sample, or its events. */
+typedef struct span {
+    const data_shard *shard;
+    uint64_t          first, n;
+} span;
+
+/* ---- opening ---- */
+
+/* A shard with samples has `time` (or a group) if and only if the ones before have it. */
+static err_t agree(const data_shard *shard, const data_shard *model)
+{
+    const char *path = safetensors_path(shard->file), *other = safetensors_path(model->file);
+
+    if (!shard->time != !model->time)
+        return err_set(ERR_DATA, "%s: %s tensor time, other than %s", path,
+                       shard->time ? "a" : "no", other);
+    if (!shard->group != !model->group)
+        return err_set(ERR_DATA, "%s: %s tensor group or user, other than %s", path,
+                       shard->group ? "a" : "no", other);
+    if (!shard->label != !model->label)
+        return err_set(ERR_DATA, "%s: %s tensor label, other than %s", path,
+                       shard->label ? "a" : "no", other);
+    return OK;
+}
+
+static err_t open_shards(dataset *d, const config_names *files, bool need_label)
+{
+    const data_shard *model = NULL; /* the first one with samples */
+
+    d->shards = calloc((size_t)files->n + 1, sizeof *d->shards);
+    d->first  = calloc((size_t)files->n + 1, sizeof *d->first);
+    if (!d->shards || !d->first)
+        return err_memory((size_t)files->n * sizeof *d->shards, "the data files");
+    for (int i = 0; i < files->n; i++) {
+        data_shard *shard = &d->shards[d->n++];
+        TRY(data_shard_open(shard, d->schema, files->at[i], need_label));
+        d->first[i + 1] = d->first[i] + shard->samples;
+        d->weighted |= shard->weight != NULL;
+        if (shard->samples == 0)
+            continue;
+        if (!model)
+            model = shard;
+        TRY(agree(shard, model));
+    }
+    d->timed   = model && model->time;
+    d->grouped = !model || model->group;
+    return OK;
+}
+
+err_t dataset_open(dataset **out, const schema *s, const config_names *files, bool need_label)
+{
+    dataset *d = calloc(1, sizeof *d);
+
+    *out = NULL;
+    if (!d)
+        return err_memory(sizeof *d, "the data");
+    d->schema = s;
+    err_t err = open_shards(d, files, need_label);
+    if (err != OK)
+        dataset_close(&d);
+    *out = d;
+    return err;
+}
+
+void dataset_close(dataset **out)
+{
+    dataset *d = *out;
+
+    *out = NULL;
+    if (!d)
+        return;
+    for (int i = 0; i < d->n; i++)
+        data_shard_clear(&d->shards[i]);
+    free(d->shards);
+    free(d->first);
+    free(d);
+}
+
+uint64_t dataset_samples(const dataset *d)
+{
+    return d->first[d->n];
+}
+
+bool dataset_grouped(const dataset *d)
+{
+    return d->grouped;
+}
+
+int dataset_float_width(const dataset *d, int i)
+{
+    return d->schema->floats[i].width;
+}
+
+/* ---- where samples stand ---- */
+
+/* The shard that holds a sample; hint is tried first. */
+static int find_shard(const dataset *d, uint64_t sample, int hint)
+{
+    int low = 0, high = d->n; /* first[low] <= sample < first[high] */
+
+    if (d->first[hint] <= sample && sample < d->first[hint + 1])
+        return hint;
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        if (d->first[middle] <= sample)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static err_t locate(const dataset *d, const uint64_t *samples, int n, arena *a, span **rows)
+{
+    int shard = 0;
+
+    TRY(arena_take(a, (size_t)n * sizeof **rows, rows));
+    for (int i = 0; i < n; i++) {
+        assert(samples[i] < dataset_samples(d));
+        shard      = find_shard(d, samples[i], shard);
+        (*rows)[i] = (span){&d->shards[shard], samples[i] - d->first[shard], 1};
+    }
+    return OK;
+}
+
+/* ---- what each sample has ---- */
+
+static err_t take_labels(arena *a, const span *rows, batch *b)
+{
+    TRY(arena_take(a, (size_t)b->B * sizeof *b->label, &b->label));
+    for (int i = 0; i < b->B; i++) {
+        const safetensors_tensor *label = rows[i].shard->label;
+        b->label[i] = label ? (real)safetensors_get_double(label, rows[i].first) : 0;
+    }
+    return OK;
+}
+
+static err_t take_weights(const dataset *d, arena *a, const span *rows, batch *b)
+{
+    b->weight_sum = b->B;
+    if (!d->weighted)
+        return OK;
+    TRY(arena_take(a, (size_t)b->B * sizeof *b->weight, &b->weight));
+    b->weight_sum = 0;
+    for (int i = 0; i < b->B; i++) {
+        const safetensors_tensor *weight = rows[i].shard->weight;
+        b->weight[i] = weight ? (real)safetensors_get_double(weight, rows[i].first) : 1;
+        b->weight_sum += (double)b->weight[i];
+    }
+    return OK;
+}
+
+static err_t take_times_and_groups(const dataset *d, arena *a, const span *rows, batch *b)
+{
+    if (d->timed) {
+        TRY(arena_take(a, (size_t)b->B * sizeof *b->time, &b->time));
+        for (int i = 0; i < b->B; i++)
+            b->time[i] = (int64_t)safetensors_get_u64(rows[i].shard->time, rows[i].first);
+    }
+    if (d->grouped) {
+        TRY(arena_take(a, (size_t)b->B * sizeof *b->group, &b->group));
+        for (int i = 0; i < b->B; i++)
+            b->group[i] = safetensors_get_u64(rows[i].shard->group, rows[i].first);
+    }
+    return OK;
+}
+
+static err_t take_floats(const dataset *d, arena *a, const span *rows, batch *b)
+{
+    TRY(arena_take(a, (size_t)d->schema->n_floats * sizeof *b->floats, &b->floats));
+    for (int f = 0; f < d->schema->n_floats; f++) {
+        size_t width = (size_t)d->schema->floats[f].width;
+        real  *x;
+        TRY(arena_take(a, (size_t)b->B * width * sizeof *x, &x));
+        for (int i = 0; i < b->B; i++)
+            safetensors_copy_real(x + (size_t)i * width, rows[i].shard->floats[f],
+                                  rows[i].first * width, width);
+        b->floats[f] = (batch_float){(int)width, x};
+    }
+    return OK;
+}
+
+/* ---- sequences and ids ---- */
+
+static err_t check_size(uint64_t n, const char *name)
+{
+    if (n <= INT_MAX)
+        return OK;
+    return err_set(ERR_DATA,
+                   "a batch with %" PRIu64
+                   " values of %s is too large; lower train.batch or the "
+                   "sequence's max_len",
+                   n, name);
+}
+
+/* The events of a sample that max_len and keep leave. */
+static span kept_events(const schema_sequence *s, const data_shard *shard,
+                        const safetensors_tensor *offsets, uint64_t row)
+{
+    uint64_t bounds[2], most = s->max_len > 0 ? (uint64_t)s->max_len : UINT64_MAX;
+
+    safetensors_copy_u64(bounds, offsets, row, 2);
+    uint64_t n = bounds[1] - bounds[0];
+    if (n <= most)
+        return (span){shard, bounds[0], n};
+    return (span){shard, s->keep == KEEP_LAST ? bounds[1] - most : bounds[0], most};
+}
+
+/* Fill b->sequences[i]; *events (B) is where each sample's events stand. */
+static err_t take_sequence(const dataset *d, int i, arena *a, const span *rows, batch *b,
+                           span **events)
+{
+    const schema_sequence *s     = &d->schema->sequences[i];
+    batch_sequence        *out   = &b->sequences[i];
+    uint64_t               total = 0;
+
+    *out = (batch_sequence){0};
+    TRY(arena_take(a, (size_t)b->B * sizeof **events, events));
+    TRY(arena_take(a, ((size_t)b->B + 1) * sizeof *out->offsets, &out->offsets));
+    out->offsets[0] = 0;
+    for (int j = 0; j < b->B; j++) {
+        const data_shard *shard = rows[j].shard;
+        (*events)[j] = kept_events(s, shard, shard->sequences[i].offsets, rows[j].first);
+        total += (*events)[j].n;
+        TRY(check_size(total, s->name));
+        out->offsets[j + 1] = (int)total;
+    }
+    out->events = (int)total;
+    if (!s->timed)
+        return OK;
+    TRY(arena_take(a, (size_t)total * sizeof *out->time, &out->time));
+    for (int j = 0; j < b->B; j++)
+        safetensors_copy_u64((uint64_t *)out->time + out->offsets[j],
+                             rows[j].shard->sequences[i].time, (*events)[j].first,
+                             (*events)[j].n);
+    return OK;
+}
+
+/* Ids of a slot with one id for each row of the spans. */
+static err_t take_single_ids(int slot, arena *a, const span *spans, int n, batch_slot *out)
+{
+    uint64_t *to;
+
+    out->n = out->rows;
+    TRY(arena_take(a, (size_t)out->n * sizeof *out->ids, &out->ids));
+    to = out->ids;
+    for (int i = 0; i < n; i++) {
+        safetensors_copy_u64(to, spans[i].shard->slots[slot].ids, spans[i].first, spans[i].n);
+        to += spans[i].n;
+    }
+    return OK;
+}
+
+/* Offset of row's first id in its shard; a column without offsets has one id a row. */
+static uint64_t bag_begin(const data_ids *column, uint64_t row)
+{
+    return column->offsets ? safetensors_get_u64(column->offsets, row) : row;
+}
+
+/* Ids of a slot with a bag for each row of the spans. */
+static err_t take_bags(const dataset *d, int slot, arena *a, const span *spans, int n,
+                       batch_slot *out)
+{
+    uint64_t total = 0;
+    int      row   = 0;
+
+    TRY(arena_take(a, ((size_t)out->rows + 1) * sizeof *out->offsets, &out->offsets));
+    out->offsets[0] = 0;
+    for (int i = 0; i < n; i++) {
+        const data_ids *column = &spans[i].shard->slots[slot];
+        uint64_t        begin  = bag_begin(column, spans[i].first);
+        for (uint64_t j = 1; j <= spans[i].n; j++) {
+            uint64_t ids = total + bag_begin(column, spans[i].first + j) - begin;
+            TRY(check_size(ids, d->schema->slots[slot].name));
+            out->offsets[++row] = (int)ids;
+        }
+        total = (uint64_t)out->offsets[row];
+    }
+    out->n = (int)total;
+    TRY(arena_take(a, (size_t)total * sizeof *out->ids, &out->ids));
+    row = 0;
+    for (int i = 0; i < n; i++) {
+        const data_ids *column = &spans[i].shard->slots[slot];
+        int             from   = out->offsets[row];
+        row += (int)spans[i].n;
+        safetensors_copy_u64(out->ids + from, column->ids, bag_begin(column, spans[i].first),
+                             (uint64_t)(out->offsets[row] - from));
+    }
+    return OK;
+}
+
+/* Slots of one owner: the samples themselves (-1), or a sequence's events. */
+static err_t take_slots(const dataset *d, int owner, arena *a, const span *spans, int rows,
+                        batch *b)
+{
+    for (int i = 0; i < d->schema->n_slots; i++) {
+        if (d->schema->slots[i].sequence != owner)
+            continue;
+        b->slots[i] = (batch_slot){.rows = rows};
+        if (d->schema->slots[i].pool == POOL_NONE)
+            TRY(take_single_ids(i, a, spans, b->B, &b->slots[i]));
+        else
+            TRY(take_bags(d, i, a, spans, b->B, &b->slots[i]));
+    }
+    return OK;
+}
+
+err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t first, arena *a,
+                    batch *b)
+{
+    const schema *s = d->schema;
+    span         *rows, *events;
+
+    *b = (batch){.B = n, .first = first};
+    TRY(locate(d, samples, n, a, &rows));
+    TRY(take_labels(a, rows, b));
+    TRY(take_weights(d, a, rows, b));
+    TRY(take_times_and_groups(d, a, rows, b));
+    TRY(take_floats(d, a, rows, b));
+    TRY(arena_take(a, (size_t)s->n_slots * sizeof *b->slots, &b->slots));
+    TRY(arena_take(a, (size_t)s->n_sequences * sizeof *b->sequences, &b->sequences));
+    TRY(take_slots(d, -1, a, rows, n, b));
+    for (int i = 0; i < s->n_sequences; i++) {
+        TRY(take_sequence(d, i, a, rows, b, &events));
+        TRY(take_slots(d, i, a, events, b->sequences[i].events, b));
+    }
+    return OK;
+}
+
+/* ---- moments ---- */
+
+err_t dataset_float_moments(const dataset *d, int i, uint64_t begin, uint64_t end, double *sum,
+                            double *squares)
+{
+    int  width     = d->schema->floats[i].width;
+    bool logarithm = d->schema->floats[i].transform == TRANSFORM_LOG;
+    int  shard     = 0;
+
+    memset(sum, 0, (size_t)width * sizeof *sum);
+    memset(squares, 0, (size_t)width * sizeof *squares);
+    for (uint64_t sample = begin; sample < end; sample++) {
+        shard        = find_shard(d, sample, shard);
+        uint64_t row = (sample - d->first[shard]) * (uint64_t)width;
+        for (int j = 0; j < width; j++) {
+            double x = safetensors_get_double(d->shards[shard].floats[i], row + (uint64_t)j);
+            if (logarithm)
+                x = log1p(x);
+            sum[j] += x;
+            squares[j] += x * x;
+        }
+    }
+    return OK;
+}
