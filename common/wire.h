@@ -20,7 +20,7 @@
  *
  * PULL    worker -> shard     rows for header.step, from the state at version
  * READ    worker -> shard     the same without a ticket; header.step is the asker's number
- * BIRTH   worker 0 -> shard   make rows of these ids; version: the clock it must be
+ * BIRTH   worker -> shard     make rows of these ids; version: the clock it must be
  *   0  u64  version                8  u32  tables T   12  u32  0
  *  16  T x { u32 n;  u32 1 if counts follow }
  *   .  T x { u64 id[n];  u32 count[n] where they follow, padded to 8 }
