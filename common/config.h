@@ -1,7 +1,7 @@
 /* config - the configuration of a run.
  *
  * A YAML file and key=value words of the command line fill one struct config. The
- * option table in config.c is the only home of an option: key, type, range, default,
+ * option table in config_table.c is the only home of an option: key, type, range, default,
  * unit, help. From it come the parser, `dips options`, and the configuration printed
  * into the run folder. A '*' in a key stands for a name that the user gives
  * (tables.*.dim). A wrong file is answered with one sentence: file, line, column,
@@ -47,7 +47,7 @@ typedef enum {
 } activation_kind;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_EXPONENTIAL, SCHEDULE_STEP } schedule_kind;
 typedef enum { DEAL_ROWS, DEAL_FILES } deal_kind;
-typedef enum { MODE_SYNC } mode_kind;
+typedef enum { MODE_SYNC, MODE_PIPELINED } mode_kind;
 
 /* A list of numbers or of names; owned by the config. */
 typedef struct config_ints {

@@ -1,0 +1,290 @@
+/* The option table: the only home of an option. `dips options` prints it. */
+#include <assert.h>
+
+#include "common/config_option.h"
+
+/* clang-format off */
+
+/* ---- words of the enums, by enumerator ---- */
+
+#define LIST(name, ...) static const char *const name[] = {__VA_ARGS__}
+
+LIST(ids_words,        [IDS_INTEGER] = "integer", [IDS_STRING] = "string");
+LIST(init_words,       [INIT_NORMAL] = "normal", [INIT_UNIFORM] = "uniform", [INIT_ZERO] = "zero");
+LIST(rule_words,       [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_MOMENTUM] = "momentum",
+                       [OPTIMIZER_ADAGRAD] = "adagrad",
+                       [OPTIMIZER_ROWWISE_ADAGRAD] = "rowwise_adagrad",
+                       [OPTIMIZER_ADAM] = "adam", [OPTIMIZER_FTRL] = "ftrl");
+LIST(dense_rule_words, [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_MOMENTUM] = "momentum",
+                       [OPTIMIZER_ADAGRAD] = "adagrad", [OPTIMIZER_ADAM] = "adam");
+LIST(penalty_words,    [PENALTY_NONE] = "none", [PENALTY_L2] = "l2",
+                       [PENALTY_MINIBATCH_AWARE] = "minibatch_aware");
+LIST(count_words,      [COUNT_EXACT] = "exact", [COUNT_RUNNING] = "running");
+LIST(feature_words,    [FEATURE_ID] = "id", [FEATURE_FLOAT] = "float",
+                       [FEATURE_SEQUENCE] = "sequence");
+LIST(column_words,     [FEATURE_ID] = "id", [FEATURE_TIME] = "time");
+LIST(bag_words,        [POOL_NONE] = "none", [POOL_SUM] = "sum", [POOL_MEAN] = "mean");
+LIST(pool_words,       [POOL_SUM] = "sum", [POOL_MEAN] = "mean", [POOL_DECAY] = "decay");
+LIST(transform_words,  [TRANSFORM_NONE] = "none", [TRANSFORM_LOG] = "log",
+                       [TRANSFORM_STANDARD] = "standard");
+LIST(keep_words,       [KEEP_LAST] = "last", [KEEP_FIRST] = "first");
+LIST(score_words,      [SCORE_DOT] = "dot", [SCORE_BILINEAR] = "bilinear", [SCORE_MLP] = "mlp");
+LIST(part_words,       [PART_Q] = "q", [PART_K] = "k", [PART_DIFFERENCE] = "q-k",
+                       [PART_PRODUCT] = "q*k");
+LIST(normalize_words,  [NORMALIZE_NONE] = "none", [NORMALIZE_SOFTMAX] = "softmax");
+LIST(groups_words,     [GROUPS_JOINT] = "joint", [GROUPS_SEPARATE] = "separate");
+LIST(activation_words, [ACTIVATION_NONE] = "none", [ACTIVATION_RELU] = "relu",
+                       [ACTIVATION_SIGMOID] = "sigmoid", [ACTIVATION_PRELU] = "prelu",
+                       [ACTIVATION_DICE] = "dice");
+LIST(schedule_words,   [SCHEDULE_CONSTANT] = "constant", [SCHEDULE_EXPONENTIAL] = "exponential",
+                       [SCHEDULE_STEP] = "step");
+LIST(deal_words,       [DEAL_ROWS] = "rows", [DEAL_FILES] = "files");
+LIST(mode_words,       [MODE_SYNC] = "sync", [MODE_PIPELINED] = "pipelined");
+
+/* ---- where an option is stored ---- */
+
+#define IN(type, member) .at = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define RUN(member)      IN(config, member)
+#define TABLE(member)    IN(table_config, member)
+#define FEATURE(member)  IN(feature_config, member)
+#define WORDS(list)      .words = (list), .n_words = (int)(sizeof(list) / sizeof *(list))
+
+#define NEARLY_1 0.9999999
+#define ANY_STEP 1e15
+
+const option option_table[] = {
+    /* ---- tables ---- */
+    {"tables.*.dim", OPTION_INT, TABLE(dim), .min = 1, .max = 4096,
+     .help = "numbers in a row: the length of an embedding"},
+    {"tables.*.ids", OPTION_ENUM, TABLE(ids), WORDS(ids_words), .init = "integer",
+     .help = "what raw data holds; strings are hashed (XXH3) by dips prepare"},
+    {"tables.*.init.kind", OPTION_ENUM, TABLE(init), WORDS(init_words), .init = "normal",
+     .help = "distribution of a row's first value, which depends on (seed, table, id) alone"},
+    {"tables.*.init.scale", OPTION_REAL, TABLE(init_scale), .min = 0, .max = 100, .init = "0.01",
+     .help = "normal: standard deviation; uniform: half width"},
+    {"tables.*.optimizer", OPTION_ENUM, TABLE(optimizer.kind), WORDS(rule_words),
+     .init = "rowwise_adagrad", .help = "update rule of the rows; adam counts each row's own updates"},
+    {"tables.*.lr", OPTION_REAL, TABLE(optimizer.lr), .min = 0, .max = 1000, .init = "0.05",
+     .help = "learning rate; for ftrl the alpha of McMahan et al. 2013"},
+    {"tables.*.momentum", OPTION_REAL, TABLE(optimizer.momentum), .min = 0, .max = NEARLY_1,
+     .init = "0.9", .help = "momentum: m = momentum m + g, w = w - lr m"},
+    {"tables.*.beta1", OPTION_REAL, TABLE(optimizer.beta1), .min = 0, .max = NEARLY_1,
+     .init = "0.9", .help = "adam: decay of the mean of gradients"},
+    {"tables.*.beta2", OPTION_REAL, TABLE(optimizer.beta2), .min = 0, .max = NEARLY_1,
+     .init = "0.999", .help = "adam: decay of the mean of squared gradients"},
+    {"tables.*.eps", OPTION_REAL, TABLE(optimizer.eps), .min = 1e-30, .max = 1, .init = "auto",
+     .automatic = true, .help = "added to the root; auto: adagrad 1e-10, other rules 1e-8"},
+    {"tables.*.ftrl_beta", OPTION_REAL, TABLE(optimizer.ftrl_beta), .min = 0, .max = 1e6,
+     .init = "1", .help = "ftrl: the beta of McMahan et al. 2013"},
+    {"tables.*.l1", OPTION_REAL, TABLE(optimizer.l1), .min = 0, .max = 1e6, .init = "0",
+     .help = "ftrl: lambda1, which makes weights exactly zero"},
+    {"tables.*.l2", OPTION_REAL, TABLE(optimizer.l2), .min = 0, .max = 1e6, .init = "0",
+     .help = "ftrl: lambda2"},
+    {"tables.*.penalty.kind", OPTION_ENUM, TABLE(penalty.kind), WORDS(penalty_words),
+     .init = "none",
+     .help = "minibatch_aware: DIN eq. 7, g + lambda/n_j w_j; l2: g + lambda w_j; rows of the step alone"},
+    {"tables.*.penalty.lambda", OPTION_REAL, TABLE(penalty.lambda), .min = 0, .max = 1e6,
+     .init = "0.01", .help = "strength of the penalty (DIN, section 6.5, uses 0.01)"},
+    {"tables.*.penalty.count", OPTION_ENUM, TABLE(penalty.count), WORDS(count_words),
+     .init = "exact",
+     .help = "n_j of minibatch_aware: exact from data.counts, or running: samples with j seen so far"},
+    {"tables.*.penalty.decoupled", OPTION_BOOL, TABLE(penalty.decoupled), .init = "false",
+     .help = "apply the penalty after the update rule instead of adding it to the gradient"},
+    {"tables.*.admit.min_count", OPTION_UINT32, TABLE(admit_min_count), .min = 0,
+     .max = UINT32_MAX, .init = "0", .unit = "samples",
+     .help = "an id that data.counts finds in fewer samples never gets a row of its own"},
+
+    /* ---- features ---- */
+    {"features.*.kind", OPTION_ENUM, FEATURE(kind), WORDS(feature_words), .init = "id",
+     .only = FOR_ID | FOR_FLOAT | FOR_SEQUENCE,
+     .help = "id: looked up in a table; float: numbers; sequence: what has columns"},
+    {"features.*.table", OPTION_NAME, FEATURE(table), .init = "''", .only = FOR_ID,
+     .help = "the table that an id is looked up in"},
+    {"features.*.pool", OPTION_ENUM, FEATURE(pool), WORDS(bag_words), .init = "none",
+     .only = FOR_ID, .help = "none: one id per sample; sum, mean: a bag of ids"},
+    {"features.*.drop_ids", OPTION_REAL, FEATURE(drop_ids), .min = 0, .max = 0.99, .init = "0",
+     .only = FOR_ID, .help = "share of ids discarded in training (DIN, section 6.5, dropout)"},
+    {"features.*.transform", OPTION_ENUM, FEATURE(transform), WORDS(transform_words),
+     .init = "none", .only = FOR_FLOAT,
+     .help = "log: sign(x) log(1 + |x|); standard: less the mean, over the standard deviation"},
+    {"features.*.max_len", OPTION_INT, FEATURE(max_len), .min = 0, .max = 1e6, .init = "0",
+     .unit = "events", .only = FOR_SEQUENCE, .help = "longest sequence used; 0: no limit"},
+    {"features.*.keep", OPTION_ENUM, FEATURE(keep), WORDS(keep_words), .init = "last",
+     .only = FOR_SEQUENCE, .help = "which events max_len keeps"},
+    {"features.*.columns.*.kind", OPTION_ENUM, FEATURE(kind), WORDS(column_words), .init = "id",
+     .only = FOR_ID | FOR_TIME, .help = "id: looked up in a table; time: seconds of the event"},
+    {"features.*.columns.*.table", OPTION_NAME, FEATURE(table), .init = "''", .only = FOR_ID,
+     .help = "the table that the column is looked up in"},
+    {"features.*.columns.*.pool", OPTION_ENUM, FEATURE(pool), WORDS(bag_words), .init = "none",
+     .only = FOR_ID, .help = "none: one id per event; sum, mean: a bag of ids"},
+    {"features.*.columns.*.drop_ids", OPTION_REAL, FEATURE(drop_ids), .min = 0, .max = 0.99,
+     .init = "0", .only = FOR_ID, .help = "share of ids discarded in training"},
+
+    /* ---- model ---- */
+    {"model.kind", OPTION_NAME, RUN(model.kind), .init = "base",
+     .help = "the model: base, din, ..."},
+    {"model.profile", OPTION_NAMES, RUN(model.profile), .init = "[]",
+     .help = "features of the user"},
+    {"model.candidate", OPTION_NAMES, RUN(model.candidate), .init = "[]",
+     .help = "features of the item that may be clicked; attention's q, column by column"},
+    {"model.context", OPTION_NAMES, RUN(model.context), .init = "[]",
+     .help = "features of the page, the hour, the device"},
+    {"model.history", OPTION_NAME, RUN(model.history), .init = "''",
+     .help = "the sequence of what the user did"},
+    {"model.pool", OPTION_ENUM, RUN(model.pool), WORDS(pool_words), .init = "sum",
+     .help = "base: events to one vector; decay weights them by 2^(-age / half_life)"},
+    {"model.half_life", OPTION_REAL, RUN(model.half_life), .min = 1e-3, .max = 1e12,
+     .init = "604800", .unit = "seconds", .help = "decay: age at which an event counts half"},
+    {"model.decay_normalized", OPTION_BOOL, RUN(model.decay_normalized), .init = "false",
+     .help = "decay: divide by the sum of weights"},
+    {"model.attention.score", OPTION_ENUM, RUN(model.attention.score), WORDS(score_words),
+     .init = "mlp", .help = "dot: q.k; bilinear: q W k; mlp: DIN's activation unit"},
+    {"model.attention.parts", OPTION_ENUMS, IN(config, model.attention.n_parts),
+     WORDS(part_words), .init = "[q, k, q-k, q*k]", .help = "mlp: what it reads of q and k"},
+    {"model.attention.units", OPTION_INTS, RUN(model.attention.units), .min = 1, .max = 16384,
+     .init = "[80, 40]", .help = "mlp: widths of its hidden layers"},
+    {"model.attention.activation", OPTION_ENUM, RUN(model.attention.activation),
+     WORDS(activation_words), .init = "dice", .help = "mlp: behind each hidden layer"},
+    {"model.attention.normalize", OPTION_ENUM, RUN(model.attention.normalize),
+     WORDS(normalize_words), .init = "none",
+     .help = "none keeps the strength of interests (DIN, section 4.3); softmax: weights sum to 1"},
+    {"model.attention.scaled", OPTION_BOOL, RUN(model.attention.scaled), .init = "false",
+     .help = "divide scores by the square root of k's width"},
+    {"model.attention.groups", OPTION_ENUM, RUN(model.attention.groups), WORDS(groups_words),
+     .init = "joint", .help = "joint: one weight an event; separate: one for each of its columns"},
+    {"model.mlp.units", OPTION_INTS, RUN(model.mlp.units), .min = 1, .max = 16384,
+     .init = "[200, 80]", .help = "widths of the hidden layers; the logit follows"},
+    {"model.mlp.activation", OPTION_ENUM, RUN(model.mlp.activation), WORDS(activation_words),
+     .init = "dice", .help = "behind each hidden layer; dice: DIN, section 5.3"},
+    {"model.mlp.batch_norm", OPTION_BOOL, RUN(model.mlp.batch_norm), .init = "false",
+     .help = "batch normalisation before each activation"},
+    {"model.mlp.dropout", OPTION_REAL, RUN(model.mlp.dropout), .min = 0, .max = 0.99, .init = "0",
+     .help = "share of hidden units dropped in training"},
+
+    /* ---- data ---- */
+    {"data.train", OPTION_PATTERNS, RUN(data.train), .init = "[]",
+     .help = "data shards to train on: files or patterns, in this order"},
+    {"data.test", OPTION_PATTERNS, RUN(data.test), .init = "[]",
+     .help = "data shards to evaluate on"},
+    {"data.counts", OPTION_TEXT, RUN(data.counts), .init = "''",
+     .help = "file of n_j; '': counts.safetensors beside the first train file"},
+    {"data.deal", OPTION_ENUM, RUN(data.deal), WORDS(deal_words), .init = "rows",
+     .help = "rows: each step is dealt over all workers; files: a worker reads its own files"},
+    {"data.shuffle", OPTION_BOOL, RUN(data.shuffle), .init = "true",
+     .help = "a new seeded order each epoch; false: the order of the files"},
+    {"data.block", OPTION_INT, RUN(data.block), .min = 1, .max = 1 << 24, .init = "128",
+     .unit = "samples", .help = "shuffle: neighbours that are read together"},
+    {"data.window", OPTION_INT, RUN(data.window), .min = 1, .max = 1 << 24, .init = "512",
+     .unit = "blocks", .help = "shuffle: blocks whose samples are mixed"},
+
+    /* ---- train ---- */
+    {"train.batch", OPTION_INT, RUN(train.batch), .min = 1, .max = 1 << 24, .init = "1024",
+     .unit = "samples", .help = "of one step, all workers together"},
+    {"train.eval_batch", OPTION_INT, RUN(train.eval_batch), .min = 1, .max = 1 << 24,
+     .init = "4096", .unit = "samples", .help = "of one step of an evaluation"},
+    {"train.epochs", OPTION_REAL, RUN(train.epochs), .min = 0, .max = 1e6, .init = "1",
+     .unit = "epochs", .help = "passes over data.train, parts of one allowed"},
+    {"train.steps", OPTION_INT64, RUN(train.steps), .min = -1, .max = ANY_STEP, .init = "-1",
+     .unit = "steps", .help = "end after these; -1: as epochs say; 0: write the initial state"},
+    {"train.mode", OPTION_ENUM, RUN(train.mode), WORDS(mode_words), .init = "sync",
+     .help = "sync: a pull sees all steps before it; pipelined: all but the last `staleness`"},
+    {"train.staleness", OPTION_INT, RUN(train.staleness), .min = 0, .max = 64, .init = "0",
+     .unit = "steps", .help = "pipelined: how far pulls run ahead of pushes"},
+    {"train.seed", OPTION_SEED, RUN(train.seed), .init = "1",
+     .help = "of everything random: order, first values, dropout"},
+    {"train.max_bad_steps", OPTION_INT64, RUN(train.max_bad_steps), .min = 0, .max = ANY_STEP,
+     .init = "0", .unit = "steps", .help = "steps with a gradient not finite to skip before it ends"},
+    {"train.eval_every", OPTION_EVERY, RUN(train.eval_every), .init = "never",
+     .help = "evaluate besides at the end of each epoch"},
+    {"train.check_every", OPTION_INT64, RUN(train.check_every), .min = 0, .max = ANY_STEP,
+     .init = "100", .unit = "steps", .help = "compare the dense weights of all workers; 0: never"},
+
+    /* ---- dense weights ---- */
+    {"dense.optimizer", OPTION_ENUM, RUN(dense.kind), WORDS(dense_rule_words), .init = "adam",
+     .help = "update rule of the dense weights"},
+    {"dense.lr", OPTION_REAL, RUN(dense.lr), .min = 0, .max = 1000, .init = "0.001",
+     .help = "learning rate"},
+    {"dense.momentum", OPTION_REAL, RUN(dense.momentum), .min = 0, .max = NEARLY_1, .init = "0.9",
+     .help = "momentum: m = momentum m + g, w = w - lr m"},
+    {"dense.beta1", OPTION_REAL, RUN(dense.beta1), .min = 0, .max = NEARLY_1, .init = "0.9",
+     .help = "adam: decay of the mean of gradients"},
+    {"dense.beta2", OPTION_REAL, RUN(dense.beta2), .min = 0, .max = NEARLY_1, .init = "0.999",
+     .help = "adam: decay of the mean of squared gradients"},
+    {"dense.eps", OPTION_REAL, RUN(dense.eps), .min = 1e-30, .max = 1, .init = "auto",
+     .automatic = true, .help = "added to the root; auto: adagrad 1e-10, other rules 1e-8"},
+    {"dense.l2", OPTION_REAL, RUN(dense_l2), .min = 0, .max = 1e6, .init = "0",
+     .help = "lambda of lambda/2 |w|^2 over weights, not biases"},
+
+    /* ---- learning-rate schedule, clipping ---- */
+    {"schedule.kind", OPTION_ENUM, RUN(schedule.kind), WORDS(schedule_words), .init = "constant",
+     .help = "lr(t) = lr f(t), rows too; exponential: rate^(t/every); step: rate^floor(t/every)"},
+    {"schedule.rate", OPTION_REAL, RUN(schedule.rate), .min = 1e-12, .max = 1, .init = "0.9",
+     .help = "factor of the learning rate per `every` steps"},
+    {"schedule.every", OPTION_INT64, RUN(schedule.every), .min = 1, .max = ANY_STEP,
+     .init = "1000", .unit = "steps", .help = "steps in which the rate applies once"},
+    {"clip.dense_norm", OPTION_REAL, RUN(clip.dense_norm), .min = 0, .max = 1e12, .init = "0",
+     .help = "longest gradient of all dense weights; 0: any. Not joint with rows: servers update "
+             "before a joint norm could be known"},
+    {"clip.row_norm", OPTION_REAL, RUN(clip.row_norm), .min = 0, .max = 1e12, .init = "0",
+     .help = "longest gradient of one row, after summing and dividing; 0: any. Not joint with "
+             "dense weights, see clip.dense_norm"},
+
+    /* ---- statistics ---- */
+    {"dice.sync", OPTION_BOOL, RUN(dice.sync), .init = "false",
+     .help = "batch statistics over all workers' samples, by an all-reduce per layer"},
+    {"dice.momentum", OPTION_REAL, RUN(dice.momentum), .min = 0, .max = 1, .init = "0.99",
+     .help = "moving statistics: m = momentum m + (1 - momentum) batch"},
+    {"dice.eps", OPTION_REAL, RUN(dice.eps), .min = 1e-12, .max = 1, .init = "1e-8",
+     .help = "added to the variance (DIN, section 5.3: 1e-8)"},
+    {"batch_norm.sync", OPTION_BOOL, RUN(batch_norm.sync), .init = "false",
+     .help = "batch statistics over all workers' samples, by an all-reduce per layer"},
+    {"batch_norm.momentum", OPTION_REAL, RUN(batch_norm.momentum), .min = 0, .max = 1,
+     .init = "0.99", .help = "moving statistics: m = momentum m + (1 - momentum) batch"},
+    {"batch_norm.eps", OPTION_REAL, RUN(batch_norm.eps), .min = 1e-12, .max = 1, .init = "1e-5",
+     .help = "added to the variance"},
+
+    /* ---- cluster ---- */
+    {"cluster.servers", OPTION_INT, RUN(cluster.servers), .min = 0, .max = 4096, .init = "0",
+     .unit = "processes", .help = "server processes; 0: threads inside worker 0"},
+    {"cluster.workers", OPTION_INT, RUN(cluster.workers), .min = 1, .max = 65536, .init = "1",
+     .unit = "processes", .help = "MPI ranks that compute"},
+    {"cluster.shards", OPTION_INT, RUN(cluster.shards), .min = 1, .max = 4096, .init = "1",
+     .unit = "threads", .help = "shards of each server, a thread each"},
+    {"cluster.hostfile", OPTION_TEXT, RUN(cluster.hostfile), .init = "''",
+     .help = "Open MPI's hostfile; '': this machine, or the Slurm allocation"},
+    {"cluster.interface", OPTION_TEXT, RUN(cluster.interface), .init = "''",
+     .help = "network interface between hosts; '': loopback on one host"},
+    {"cluster.heartbeat_timeout", OPTION_REAL, RUN(cluster.heartbeat_timeout), .min = 0.1,
+     .max = 86400, .init = "5", .unit = "seconds", .help = "a process silent for so long is dead"},
+    {"cluster.step_timeout", OPTION_REAL, RUN(cluster.step_timeout), .min = 0.1, .max = 86400,
+     .init = "120", .unit = "seconds", .help = "a process without progress for so long is frozen"},
+    {"cluster.start_timeout", OPTION_REAL, RUN(cluster.start_timeout), .min = 0.1, .max = 86400,
+     .init = "60", .unit = "seconds", .help = "time for all processes to start and find each other"},
+
+    /* ---- checkpoints ---- */
+    {"checkpoint.every", OPTION_EVERY, RUN(checkpoint.every), .init = "1 epoch",
+     .help = "write a checkpoint, besides the one at the end"},
+    {"checkpoint.keep", OPTION_INT, RUN(checkpoint.keep), .min = 1, .max = 1e6, .init = "3",
+     .unit = "checkpoints", .help = "how many of the newest stay"},
+    {"checkpoint.dir", OPTION_TEXT, RUN(checkpoint.dir), .init = "''",
+     .help = "where they go; '': checkpoints/ in the run folder"},
+};
+
+/* clang-format on */
+
+const int option_count = (int)(sizeof option_table / sizeof *option_table);
+
+static_assert(sizeof(activation_kind) == sizeof(int), "OPTION_ENUM stores an int");
+static_assert(offsetof(attention_config, parts) ==
+                  offsetof(attention_config, n_parts) + sizeof(int),
+              "OPTION_ENUMS stores a number and what it counts");
+
+const char *config_activation_name(activation_kind kind)
+{
+    return activation_words[kind];
+}
+
+const char *config_optimizer_name(optimizer_kind kind)
+{
+    return rule_words[kind];
+}

@@ -1,0 +1,484 @@
+/* Values of options: from a node of a tree into a struct, and from there as text. */
+#include "common/config_option.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what is wanted ---- */
+
+static int append(char *text, int n, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Append to text, which has room for ERR_TEXT_MAX and holds n; the new length. */
+static int append(char *text, int n, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int more = vsnprintf(text + n, (size_t)(ERR_TEXT_MAX - n), format, args);
+    va_end(args);
+    return more < 0 ? n : n + more < ERR_TEXT_MAX ? n + more : ERR_TEXT_MAX - 1;
+}
+
+static int append_words(char *text, int n, const option *o)
+{
+    for (int i = 0, listed = 0; i < o->n_words; i++)
+        if (o->words[i])
+            n = append(text, n, "%s%s", listed++ ? ", " : "", o->words[i]);
+    return n;
+}
+
+const char *option_wants(const option *o, char wants[ERR_TEXT_MAX])
+{
+    int n = 0;
+
+    wants[0] = '\0';
+    switch (o->kind) {
+    case OPTION_BOOL:
+        n = append(wants, n, "true or false");
+        break;
+    case OPTION_INT:
+    case OPTION_UINT32:
+    case OPTION_INT64:
+        n = append(wants, n, "a whole number in %.15g .. %.15g", o->min, o->max);
+        break;
+    case OPTION_SEED:
+        n = append(wants, n, "a whole number in 0 .. %" PRIu64, UINT64_MAX);
+        break;
+    case OPTION_REAL:
+        n = append(wants, n, "a number in %.15g .. %.15g", o->min, o->max);
+        break;
+    case OPTION_TEXT:
+        n = append(wants, n, "a text of at most %zu bytes without control characters",
+                   o->size - 1);
+        break;
+    case OPTION_NAME:
+        n = append(wants, n, "a name (at most %zu letters, digits, _ and -)", o->size - 1);
+        break;
+    case OPTION_ENUM:
+        n = append_words(wants, append(wants, n, "one of "), o);
+        break;
+    case OPTION_ENUMS:
+        n = append_words(wants, append(wants, n, "a list out of "), o);
+        break;
+    case OPTION_INTS:
+        n = append(wants, n, "a list of whole numbers in %.15g .. %.15g", o->min, o->max);
+        break;
+    case OPTION_NAMES:
+        n = append(wants, n, "a list of names (letters, digits, _ and -)");
+        break;
+    case OPTION_PATTERNS:
+        n = append(wants, n, "a file or pattern, or a list of them");
+        break;
+    case OPTION_EVERY:
+        n = append(wants, n, "'N steps', 'N epochs' or 'never'");
+        break;
+    }
+    if (o->unit)
+        n = append(wants, n, " %s", o->unit);
+    if (o->automatic)
+        append(wants, n, ", or auto");
+    return wants;
+}
+
+/* ---- scalars; false: not what is wanted ---- */
+
+/* The decimal number that text begins with; no hexadecimal, no infinity, no NaN. */
+static bool read_number(const char *text, double *value, char **end)
+{
+    const char *digits = text + strspn(text, "+-");
+
+    *value = strtod(text, end);
+    return *end != text && strspn(digits, "0123456789.") > 0 && digits[1] != 'x' &&
+           digits[1] != 'X' && isfinite(*value);
+}
+
+/* Also 1e6, and 64 bits exactly where no exponent stands. */
+static bool read_whole(const option *o, const char *text, int64_t *value)
+{
+    char  *end;
+    double x;
+
+    errno  = 0;
+    *value = strtoll(text, &end, 10);
+    if (end != text && *end == '\0')
+        return errno == 0 && (double)*value >= o->min && (double)*value <= o->max;
+    if (!read_number(text, &x, &end) || *end || x != floor(x) || x < o->min || x > o->max)
+        return false;
+    *value = (int64_t)x; /* no option's range is wider than 1e15 */
+    return true;
+}
+
+static bool read_seed(const char *text, uint64_t *value)
+{
+    char *end;
+
+    errno  = 0;
+    *value = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+}
+
+static bool read_real(const option *o, const char *text, double *value)
+{
+    char *end;
+
+    if (o->automatic && !strcmp(text, "auto")) {
+        *value = NAN;
+        return true;
+    }
+    return read_number(text, value, &end) && *end == '\0' && *value >= o->min &&
+           *value <= o->max;
+}
+
+static bool read_bool(const char *text, bool *value)
+{
+    *value = !strcmp(text, "true");
+    return *value || !strcmp(text, "false");
+}
+
+static bool read_word(const option *o, const char *text, int *value)
+{
+    for (int i = 0; i < o->n_words; i++)
+        if (o->words[i] && !strcmp(o->words[i], text)) {
+            *value = i;
+            return true;
+        }
+    return false;
+}
+
+static bool is_text(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return false;
+    return true;
+}
+
+bool option_is_name(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789-";
+
+    return text[0] && text[0] != '-' && strlen(text) < CONFIG_NAME_MAX &&
+           text[strspn(text, letters)] == '\0';
+}
+
+static bool read_text(const option *o, const char *text, char *value)
+{
+    size_t n = strlen(text);
+
+    if (n >= o->size || !is_text(text) ||
+        (o->kind == OPTION_NAME && n > 0 && !option_is_name(text)))
+        return false;
+    memcpy(value, text, n + 1);
+    return true;
+}
+
+/* "500", "500 steps", "2 epochs", "never", "0". */
+static bool read_every(const char *text, config_every *value)
+{
+    char  *end;
+    double x;
+
+    *value = (config_every){0};
+    if (!strcmp(text, "never") || !strcmp(text, "0"))
+        return true;
+    if (!read_number(text, &x, &end))
+        return false;
+    end += strspn(end, " ");
+    if (!strcmp(end, "epoch") || !strcmp(end, "epochs")) {
+        value->epochs = x;
+        return x >= 1e-6 && x <= 1e6;
+    }
+    if (*end && strcmp(end, "step") && strcmp(end, "steps"))
+        return false;
+    value->steps = x >= 1 && x <= 1e15 ? (int64_t)x : 0;
+    return value->steps > 0 && (double)value->steps == x;
+}
+
+/* ---- lists ---- */
+
+void config_names_clear(config_names *names)
+{
+    for (int i = 0; i < names->n; i++)
+        free(names->at[i]);
+    free(names->at);
+    *names = (config_names){0};
+}
+
+static err_t set_ints(const option *o, const tree_node *n, config_ints *list, bool *good)
+{
+    list->at = calloc((size_t)n->n + 1, sizeof *list->at);
+    if (!list->at)
+        return err_memory((size_t)n->n * sizeof *list->at, o->key);
+    for (int i = 0; i < n->n; i++) {
+        int64_t value;
+        *good = n->at[i]->kind == TREE_SCALAR && read_whole(o, n->at[i]->text, &value);
+        if (!*good)
+            return OK;
+        list->at[list->n++] = (int)value;
+    }
+    return OK;
+}
+
+static bool is_member(const option *o, const tree_node *n)
+{
+    if (n->kind != TREE_SCALAR || tree_is_null(n))
+        return false;
+    return o->kind == OPTION_NAMES ? option_is_name(n->text)
+                                   : strlen(n->text) < CONFIG_PATH_MAX && is_text(n->text);
+}
+
+/* members: n nodes, each a member of the list. */
+static err_t set_names(const option *o, tree_node *const *members, int n, config_names *list,
+                       bool *good)
+{
+    list->at = calloc((size_t)n + 1, sizeof *list->at);
+    if (!list->at)
+        return err_memory((size_t)n * sizeof *list->at, o->key);
+    for (int i = 0; i < n; i++) {
+        *good = is_member(o, members[i]);
+        if (!*good)
+            return OK;
+        list->at[i] = strdup(members[i]->text);
+        if (!list->at[i])
+            return err_memory(strlen(members[i]->text), o->key);
+        list->n++;
+    }
+    return OK;
+}
+
+static bool read_words(const option *o, const tree_node *n, int *value)
+{
+    int count = 0;
+
+    for (int i = 0; i < n->n; i++) {
+        int word;
+        if (n->at[i]->kind != TREE_SCALAR || !read_word(o, n->at[i]->text, &word))
+            return false;
+        for (int j = 1; j <= count; j++)
+            if (value[j] == word)
+                return false;
+        value[++count] = word;
+    }
+    value[0] = count;
+    return count > 0;
+}
+
+/* Lists, or what may stand for one: nothing (an empty list), and a lone pattern. */
+static err_t set_list(const option *o, void *value, const tree_node *n, bool *good)
+{
+    bool empty = tree_is_null(n);
+
+    *good = n->kind == TREE_LIST || empty;
+    if (o->kind == OPTION_PATTERNS && n->kind == TREE_SCALAR && !empty)
+        return set_names(o, (tree_node *[]){(tree_node *)n}, 1, value, good);
+    if (!*good)
+        return OK;
+    if (o->kind == OPTION_INTS)
+        return set_ints(o, n, value, good);
+    if (o->kind == OPTION_ENUMS)
+        *good = read_words(o, n, value);
+    else
+        return set_names(o, n->at, n->n, value, good);
+    return OK;
+}
+
+/* ---- any value ---- */
+
+static bool set_scalar(const option *o, void *value, const tree_node *n)
+{
+    bool        text_like = o->kind == OPTION_TEXT || o->kind == OPTION_NAME;
+    const char *text      = tree_is_null(n) ? "" : n->text;
+    int64_t     whole;
+
+    if (n->kind != TREE_SCALAR || (tree_is_null(n) && !text_like))
+        return false;
+    switch (o->kind) {
+    case OPTION_BOOL:
+        return read_bool(text, value);
+    case OPTION_INT:
+        return read_whole(o, text, &whole) && (*(int *)value = (int)whole, true);
+    case OPTION_UINT32:
+        return read_whole(o, text, &whole) && (*(uint32_t *)value = (uint32_t)whole, true);
+    case OPTION_INT64:
+        return read_whole(o, text, value);
+    case OPTION_SEED:
+        return read_seed(text, value);
+    case OPTION_REAL:
+        return read_real(o, text, value);
+    case OPTION_ENUM:
+        return read_word(o, text, value);
+    case OPTION_EVERY:
+        return read_every(text, value);
+    default:
+        return read_text(o, text, value);
+    }
+}
+
+static bool is_list(const option *o)
+{
+    return o->kind == OPTION_INTS || o->kind == OPTION_NAMES || o->kind == OPTION_PATTERNS ||
+           o->kind == OPTION_ENUMS;
+}
+
+err_t option_set(const option *o, void *base, const tree_node *n, const char *key)
+{
+    void *value = (char *)base + o->at;
+    char  shown[TREE_PLACE_MAX], wants[ERR_TEXT_MAX];
+    bool  good = true;
+
+    option_release(o, base);
+    if (is_list(o))
+        TRY(set_list(o, value, n, &good));
+    else
+        good = set_scalar(o, value, n);
+    if (good)
+        return OK;
+    return tree_error(n, "%s is %s, wanted %s", key, tree_show(n, shown), option_wants(o, wants));
+}
+
+err_t option_set_default(const option *o, void *base)
+{
+    arena      a = {0};
+    tree_node *n = NULL;
+
+    if (!o->init)
+        return OK;
+    err_t err = tree_parse(&n, &a, "default", o->init, strlen(o->init));
+    if (err == OK)
+        err = option_set(o, base, n, o->key);
+    arena_clear(&a);
+    return err;
+}
+
+void option_release(const option *o, void *base)
+{
+    void *value = (char *)base + o->at;
+
+    if (o->kind == OPTION_NAMES || o->kind == OPTION_PATTERNS)
+        config_names_clear(value);
+    if (o->kind == OPTION_INTS) {
+        config_ints *list = value;
+        free(list->at);
+        *list = (config_ints){0};
+    }
+}
+
+/* ---- as text ---- */
+
+/* The fewest digits that read back to x. */
+static void print_real(double x, FILE *to)
+{
+    char text[40];
+
+    if (isnan(x)) {
+        fputs("auto", to);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    fputs(text, to);
+}
+
+/* Plain where that cannot be misread, else in double quotes; what is not ASCII as \u. */
+static void print_text(const char *text, FILE *to)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+    const unsigned char *c = (const unsigned char *)text;
+
+    if (*c && *c != '-' && text[strspn(text, plain)] == '\0' && strcmp(text, "null")) {
+        fputs(text, to);
+        return;
+    }
+    fputc('"', to);
+    while (*c) {
+        if (*c < 0x80) {
+            fprintf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+            c++;
+            continue;
+        }
+        int           more = *c >= 0xf0 ? 3 : *c >= 0xe0 ? 2 : 1; /* bytes that follow */
+        unsigned long code = *c & (0x3fu >> more);
+        for (c++; more > 0 && (*c & 0xc0) == 0x80; more--)
+            code = code << 6 | (*c++ & 0x3f);
+        fprintf(to, "\\U%08lx", code);
+    }
+    fputc('"', to);
+}
+
+static void print_every(const config_every *every, FILE *to)
+{
+    if (every->steps > 0) {
+        fprintf(to, "%" PRId64 " steps", every->steps);
+    } else if (every->epochs > 0) {
+        print_real(every->epochs, to);
+        fputs(" epochs", to);
+    } else {
+        fputs("never", to);
+    }
+}
+
+static void print_list(const option *o, const void *value, FILE *to)
+{
+    const int          *enums = value;
+    const config_ints  *ints  = value;
+    const config_names *names = value;
+    int                 n     = *(const int *)value; /* the first member of all three */
+
+    fputc('[', to);
+    for (int i = 0; i < n; i++) {
+        if (i > 0)
+            fputs(", ", to);
+        if (o->kind == OPTION_INTS)
+            fprintf(to, "%d", ints->at[i]);
+        else if (o->kind == OPTION_ENUMS)
+            fputs(o->words[enums[1 + i]], to);
+        else
+            print_text(names->at[i], to);
+    }
+    fputc(']', to);
+}
+
+void option_print(const option *o, const void *base, FILE *to)
+{
+    const void *value = (const char *)base + o->at;
+
+    switch (o->kind) {
+    case OPTION_BOOL:
+        fputs(*(const bool *)value ? "true" : "false", to);
+        break;
+    case OPTION_INT:
+        fprintf(to, "%d", *(const int *)value);
+        break;
+    case OPTION_UINT32:
+        fprintf(to, "%" PRIu32, *(const uint32_t *)value);
+        break;
+    case OPTION_INT64:
+        fprintf(to, "%" PRId64, *(const int64_t *)value);
+        break;
+    case OPTION_SEED:
+        fprintf(to, "%" PRIu64, *(const uint64_t *)value);
+        break;
+    case OPTION_REAL:
+        print_real(*(const double *)value, to);
+        break;
+    case OPTION_TEXT:
+    case OPTION_NAME:
+        print_text(value, to);
+        break;
+    case OPTION_ENUM:
+        fputs(o->words[*(const int *)value], to);
+        break;
+    case OPTION_EVERY:
+        print_every(value, to);
+        break;
+    default:
+        print_list(o, value, to);
+    }
+}
