@@ -6,6 +6,7 @@
 #include "launch/commands.h"
 
 static const command commands[] = {
+    {"options", "list every option with its default and meaning", command_options},
     {0},
 };
 

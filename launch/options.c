@@ -1,0 +1,26 @@
+/* options - `dips options`: every option of the configuration. */
+#include <stdio.h>
+
+#include "common/config.h"
+#include "launch/commands.h"
+#include "launch/flags.h"
+
+err_t command_options(int argc, char **argv)
+{
+    static const char usage[] = "dips options [WORD]";
+    static const char about[] =
+        "Print every option of the configuration: key, default, meaning, what it wants. A WORD\n"
+        "narrows the list to the keys that contain it. An option is set in the YAML file, one\n"
+        "mapping inside the other, or on the command line as KEY=VALUE.";
+    const flag flags[] = {{0}};
+    char      *words[argc];
+    int        n;
+    bool       helped;
+
+    TRY(flags_parse(flags, usage, about, argc, argv, words, &n, &helped));
+    if (helped)
+        return OK;
+    if (n > 1)
+        return err_set(ERR_USAGE, "one word at most, not '%s'; usage: %s", words[1], usage);
+    return config_print_options(stdout, n ? words[0] : NULL);
+}
