@@ -11,16 +11,21 @@
  *  12  u32  sender: worker's rank, or shard
  *  16  u64  step
  *
+ * An answer (DONE, ROWS, SAVED, STATED, FAILED) bears the generation and the step of its
+ * request: that is how it is matched.
+ *
  * BEGIN   worker 0 -> shard   a run starts or returns to a cut: drop everything and hold
  *                             the state of that cut; later messages carry the generation
  *   0  u32  workers                8  u32  bytes of path   12  u32  0
  *   4  u32  bytes per real        16  path of the checkpoint's folder, or nothing
- * DONE    shard -> worker     BEGIN, BIRTH were carried out; header.step is the clock
+ *                             header.step: the clock of that cut
+ * DONE    shard -> worker     BEGIN, BIRTH were carried out
  *   0  u64  kind of the request    8  u64  rows held by the shard now
  *
  * PULL    worker -> shard     rows for header.step, from the state at version
  * READ    worker -> shard     the same without a ticket; header.step is the asker's number
- * BIRTH   worker -> shard     make rows of these ids; version: the clock it must be
+ * BIRTH   worker -> shard     make rows of these ids; version: the clock it must be;
+ *                             header.step is the asker's number
  *   0  u64  version                8  u32  tables T   12  u32  0
  *  16  T x { u32 n;  u32 1 if counts follow }
  *   .  T x { u64 id[n];  u32 count[n] where they follow, padded to 8 }
@@ -38,7 +43,7 @@
  *
  * SAVED   shard -> worker     SAVE was carried out: the file is on the disk
  *   0  u64  bytes of the file      8  u64  XXH3 of the file    16  u64  rows
- * STATS   worker -> shard     (empty body)
+ * STATS   worker -> shard     (empty body) header.step is the asker's number
  * STATED  shard -> worker
  *   0  u64  rows   8  u64  bytes of memory for them   16  u64  messages dropped
  *
