@@ -1,0 +1,30 @@
+/* options - the flags that every `dips prepare` command has. */
+#ifndef DIPS_LAUNCH_PREPARE_OPTIONS_H
+#define DIPS_LAUNCH_PREPARE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "launch/flags.h"
+
+typedef struct prepare_options {
+    const char *out;
+    bool        overwrite;
+    int64_t     shard_samples;
+    int64_t     memory; /* bytes */
+} prepare_options;
+
+#define PREPARE_OPTIONS_DEFAULT {.shard_samples = 200000, .memory = INT64_C(1) << 30}
+
+/* Lines of a flag table; o is a prepare_options. */
+#define PREPARE_FLAGS(o)                                                                          \
+    {"out", FLAG_TEXT, &(o).out, .meta = "DIR", .required = true,                                 \
+     .help = "folder of the data shards; made if it is not there"},                               \
+    {"overwrite", FLAG_BOOL, &(o).overwrite,                                                      \
+     .help = "replace the shards that an earlier run left in DIR"},                               \
+    {"shard-samples", FLAG_INT, &(o).shard_samples, .min = 1, .max = 1e12,                        \
+     .help = "samples of one shard file at most"},                                                \
+    {"memory", FLAG_INT, &(o).memory, .meta = "BYTES", .min = 4096, .max = 1e15,                  \
+     .help = "memory to use about; what needs more is spilled into DIR"}
+
+#endif
