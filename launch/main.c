@@ -7,6 +7,7 @@
 
 static const command commands[] = {
     {"options", "list every option with its default and meaning", command_options},
+    {"prepare", "raw files, or an invented world, become data shards", command_prepare},
     {0},
 };
 

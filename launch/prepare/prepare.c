@@ -1,0 +1,17 @@
+#include "launch/prepare/prepare.h"
+
+#include "launch/commands.h"
+#include "launch/prepare/interrupt.h"
+
+static const command commands[] = {
+    {"synthetic", "an invented world whose click probabilities are known", prepare_synthetic},
+    {0},
+};
+
+err_t command_prepare(int argc, char **argv)
+{
+    interrupt_watch();
+    return commands_run("dips prepare",
+                        "dips prepare turns raw files into data shards that dips trains from.",
+                        commands, argc, argv);
+}

@@ -1,0 +1,11 @@
+/* prepare - the commands of `dips prepare`: raw files, or an invented world, become data
+ * shards. One source each; they share readers (lines, delimited), the output folder
+ * (output, shard_writer, counts, names) and the sorter. */
+#ifndef DIPS_LAUNCH_PREPARE_PREPARE_H
+#define DIPS_LAUNCH_PREPARE_PREPARE_H
+
+#include "common/err.h"
+
+err_t prepare_synthetic(int argc, char **argv);
+
+#endif
