@@ -176,6 +176,11 @@ int64_t order_steps_per_epoch(const order *o)
     return o->steps;
 }
 
+int order_batch(const order *o)
+{
+    return o->options.batch;
+}
+
 err_t order_part(order *o, int64_t step, int worker, int workers, uint64_t *samples, int *n,
                  uint64_t *first)
 {

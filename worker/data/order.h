@@ -35,6 +35,7 @@ MUST_CHECK err_t order_new(order **out, const order_options *options);
 void             order_free(order **o);
 
 int64_t order_steps_per_epoch(const order *o);
+int     order_batch(const order *o); /* samples of a global step */
 
 /* Numbers of the samples of worker's part of step into samples (room for
  * ceil(batch / workers) + 1), *n of them (may be 0); *first = place of the first one in
