@@ -5,8 +5,21 @@
  *       shard-0003-of-0008.safetensors      (ps/snapshot.h draws it)
  *       manifest.json                       written last: the checkpoint exists with it
  *
- * Whatever else lies in checkpoints/ (folders without a manifest, temporary files) is
- * an attempt that was cut off; it is ignored and cleaned. */
+ * Folders step-N without a manifest in checkpoints/ are attempts that were cut off; they
+ * are ignored, and cleaned. Other names in there are left alone.
+ *
+ *   {"format": 1, "dips": "0.1.0", "real": "float",
+ *    "step": 1200, "bad_steps": 0,
+ *    "seeds": {"train": "1"},                 64 bits: as text
+ *    "cursor": {"step": 1200},                the data go on with this step
+ *    "parent": null,                          of a delta: the folder it stands upon
+ *    "schema": {"hash": "9ae16a3b2f90404f",
+ *               "tables": [{"name": "goods", "dim": 18, "optimizer": "adam"}, ...]},
+ *    "buckets": 4096, "shards": [0, 512, ...],       the first bucket of each shard
+ *    "files": [{"name": "dense.safetensors", "bytes": 123456, "xxh3": "..."}, ...],
+ *    "configuration": "tables:\n  goods: ...",       the YAML of the run
+ *    "xxh3": "..."}                           of all the above, as compact JSON with
+ *                                             sorted keys: a flipped bit is noticed */
 #ifndef DIPS_COMMON_MANIFEST_H
 #define DIPS_COMMON_MANIFEST_H
 
@@ -23,29 +36,42 @@ typedef struct manifest_file {
     safetensors_digest digest;
 } manifest_file;
 
+/* What a table's rows look like: enough to say in words what differs. */
+typedef struct manifest_table {
+    char name[CONFIG_NAME_MAX];
+    int  dim;
+    char optimizer[32];
+} manifest_table;
+
 typedef struct manifest {
-    int64_t        step;      /* the cut: state after exactly the first step steps */
-    int64_t        bad_steps; /* skipped so far because of a gradient that was not finite */
-    uint64_t       seed;
-    int            shards;
-    uint64_t       schema_hash;
-    char           real[8];       /* "float" or "double" */
-    char          *configuration; /* the YAML of the run; owned */
-    int            n_files;
-    manifest_file *files; /* owned */
+    int64_t         step;      /* the cut: state after exactly the first step steps */
+    int64_t         bad_steps; /* skipped so far because of a gradient that was not finite */
+    uint64_t        seed;
+    int             shards;
+    uint64_t        schema_hash;
+    char            real[8];       /* "float" or "double" */
+    char           *configuration; /* the YAML of the run; owned */
+    int             n_files;
+    manifest_file  *files; /* owned; dense.safetensors and one of each shard, in any order */
+    int             n_tables;
+    manifest_table *tables; /* owned; as read: manifest_write takes them from the schema */
 } manifest;
+
+/* shard-0003-of-0008.safetensors */
+void manifest_shard_name(char name[CONFIG_NAME_MAX], int shard, int shards);
 
 /* The folder of the cut at step within dir. */
 void manifest_folder(char folder[CONFIG_PATH_MAX], const char *dir, int64_t step);
 
-/* Make the folder of a new checkpoint, removing what an earlier attempt left there. */
+/* Make the folder of a new checkpoint (and those above it), removing what an earlier
+ * attempt left there. */
 MUST_CHECK err_t manifest_begin(const char *folder);
 
-/* Write manifest.json: temporary name, fsync, rename, fsync the folder. m->shards and
- * the files are checked to be consistent with the schema's tables. */
+/* Write manifest.json: temporary name, fsync, rename, fsync the folder. The files are
+ * checked to be those of m->shards shards, and m->schema_hash to be that of s. */
 MUST_CHECK err_t manifest_write(const char *folder, const manifest *m, const schema *s);
 
-/* Read and check manifest.json; manifest_clear. */
+/* Read and check manifest.json; manifest_clear. ERR_FORMAT says what is wrong with it. */
 MUST_CHECK err_t manifest_read(manifest *m, const char *folder);
 
 /* The same from bytes; name stands for the path in errors. */
@@ -65,7 +91,8 @@ MUST_CHECK err_t manifest_newest(int64_t *step, const char *dir);
 /* All steps with a manifest in dir, ascending; *steps is returned, free it. */
 MUST_CHECK err_t manifest_list(int64_t **steps, int *n, const char *dir);
 
-/* Remove all but the newest keep checkpoints, and what was cut off before them. */
+/* Remove all but the newest keep (at least one) checkpoints, and every attempt that was
+ * cut off before the newest. A removed checkpoint loses its manifest first. */
 MUST_CHECK err_t manifest_keep(const char *dir, int keep);
 
 #endif
