@@ -1,0 +1,17 @@
+/* column - sums and moments of columns, and vectors added to rows. */
+#ifndef DIPS_WORKER_KERNELS_COLUMN_H
+#define DIPS_WORKER_KERNELS_COLUMN_H
+
+#include "worker/kernels/kernel.h"
+
+/* y[n,d] += v[d]   y (N, D);  v (D) */
+void column_add(real *y, const real *v, int N, int D);
+
+/* sum[d] += sum_n x[n,d]   sum (D);  x (N, D) */
+void column_sum(real *sum, const real *x, int N, int D);
+
+/* mean[d] = sum_n x[n,d] / N;  squares[d] = sum_n (x[n,d] - mean[d])^2, both exact to the
+ * rounding of `real` within blocks (Chan et al. 1983 joins them).  N = 0: both 0. */
+void column_moments(double *mean, double *squares, const real *x, int N, int D);
+
+#endif
