@@ -23,7 +23,8 @@ typedef struct param {
     size_t    count;
     fill_kind fill;
     double    constant;
-    bool      decays; /* dense.l2 acts on it (weights yes, biases and alphas no) */
+    bool      decays;  /* dense.l2 acts on it (weights yes, biases and alphas no) */
+    bool      trained; /* false: a statistic, which no gradient moves */
     real     *w;      /* (count) lent by the dense */
     real     *g;      /* (count) gradient, summed over samples */
 } param;
@@ -49,6 +50,9 @@ void             dense_free(dense **d);
 MUST_CHECK err_t dense_param(dense *d, param **out, const char *name, int n_dims, const int shape[2],
                              fill_kind fill, double constant, bool decays);
 MUST_CHECK err_t dense_moments(dense *d, moments **out, const char *name, int channels, double momentum);
+
+/* A vector that is saved with the rest and that no gradient moves. */
+MUST_CHECK err_t dense_statistic(dense *d, param **out, const char *name, int count, double constant);
 
 /* No more parameters: lay out the buffers and fill them by (seed, name). */
 MUST_CHECK err_t dense_seal(dense *d, uint64_t seed);
