@@ -42,13 +42,20 @@ typedef struct pass {
 typedef struct node node;
 
 /* A kind of layer. forward allocates out->x (rows, cols) by graph_output and fills it;
- * backward adds to the gradients of its inputs and parameters (never overwrites). Both
- * run with zero rows too, and collectives inside them run on every worker. */
+ * backward adds to the gradients of its inputs and parameters. Both run with zero rows
+ * too, and collectives inside them run on every worker.
+ *
+ * Clearing a large gradient costs as much as writing it, so a layer may promise more:
+ * one that `overwrites` is told by n->fresh[i] that the gradient of input i was not
+ * touched yet and holds garbage, and writes all of it. One that works `in_place` has one
+ * input of the output's shape, and may find its fresh gradient in the memory of the
+ * output's gradient, which nobody reads afterwards. */
 typedef struct layer {
     const char *name;
     err_t (*forward)(node *n, pass *p);
     err_t (*backward)(node *n, pass *p); /* NULL: nothing to learn below */
     void (*clear)(node *n);              /* frees what config points to; NULL: nothing */
+    bool overwrites, in_place;
 } layer;
 
 #define NODE_MAX_INPUTS 16
@@ -59,6 +66,7 @@ struct node {
     int          n_inputs;
     tensor      *inputs[NODE_MAX_INPUTS];
     tensor      *output;
+    bool         fresh[NODE_MAX_INPUTS]; /* in backward, see layer */
     param       *params[NODE_MAX_PARAMS];
     void        *config;  /* the layer's own constants; owned by the graph */
     void        *scratch; /* what forward keeps for backward; the step's arena */
@@ -85,6 +93,16 @@ tensor *graph_fail(graph *g, err_t code);
 node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols, int per,
                 size_t config_bytes);
 
+/* For layers: make the node's parameter i, PLACE.weight (out, in), drawn, or a vector
+ * PLACE.PART (count) that begins as constant. The output then wants a gradient. Errors
+ * are kept; n may be NULL. */
+void node_weight(graph *g, node *n, int i, const char *place, int out, int in);
+void node_vector(graph *g, node *n, int i, const char *place, const char *part, int count,
+                 double constant);
+
+/* n's output, or NULL where n is NULL. */
+tensor *node_output(const node *n);
+
 /* For layers' forward: allocate n->output->x of rows rows. */
 MUST_CHECK err_t graph_output(node *n, pass *p, int rows);
 
@@ -107,7 +125,7 @@ MUST_CHECK err_t graph_backward(graph *g, pass *p, double *loss);
 MUST_CHECK err_t graph_fit_inputs(graph *g, const dataset *train, uint64_t first, uint64_t end,
                                   comm *workers);
 
-/* p[i] = sigmoid(logits[i]), and the summed loss, for evaluation. */
+/* p[i] = sigmoid(logits[i]) for the samples of the pass. */
 void graph_probabilities(const pass *p, const real *logits, double *probabilities);
 
 #endif

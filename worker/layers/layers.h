@@ -39,8 +39,14 @@ tensor *weighted_sum(graph *g, tensor *weights, tensor *events);
 /* x (N, in) -> x W^T + b (N, out). NAME.weight (out, in), NAME.bias (out). */
 tensor *linear(graph *g, tensor *x, int out, const char *name);
 
+/* x (N, in) -> x W (N, out). NAME.weight (in, out), no bias. */
+tensor *project(graph *g, tensor *x, int out, const char *name);
+
 /* dice (NAME.alpha, NAME.mean, NAME.var), prelu (NAME.alpha), relu, sigmoid, none. */
 tensor *activation(graph *g, tensor *x, activation_kind kind, const char *name);
+
+/* x * factor. */
+tensor *scale(graph *g, tensor *x, double factor);
 
 /* NAME.gamma, NAME.beta, NAME.mean, NAME.var. */
 tensor *batch_norm(graph *g, tensor *x, const char *name);
@@ -48,15 +54,25 @@ tensor *batch_norm(graph *g, tensor *x, const char *name);
 /* Inverted dropout; masks come from (seed, step, place in the global batch, NAME, unit). */
 tensor *dropout(graph *g, tensor *x, double share, const char *name);
 
-/* linear, batch norm, activation, dropout for each of c->units: NAME.0, NAME.1, ... */
+/* linear, batch norm (NAME.0.norm), activation, dropout for each of c->units: NAME.0,
+ * NAME.1, ... */
 tensor *mlp(graph *g, tensor *x, const mlp_config *c, const char *name);
 
-/* ---- attention (attention.c) ---- */
+/* ---- attention (attention.c, pair_linear.c) ---- */
 
 /* DIN's activation unit and its relatives: q (B, Dq), events k (E, Dk) -> (B, Dk), the sum
  * of a(q, k_t) k_t. The first Dq columns of k are those that stand opposite to q; where
  * k is wider, the rest enters the k part of the score alone. */
 tensor *attention(graph *g, tensor *q, tensor *k, const attention_config *c, const char *name);
+
+/* linear over the configured parts [q, k, q-k, q*k] of every event and its sample's
+ * candidate, (E, out), without ever forming them: NAME.weight (out, sum of the parts'
+ * widths), NAME.bias. */
+tensor *pair_linear(graph *g, tensor *q, tensor *k, int n_parts, const part_kind *parts, int out,
+                    const char *name);
+
+/* q_b . k_t over the first Dq columns of k, (E, 1). */
+tensor *dot_scores(graph *g, tensor *q, tensor *k);
 
 /* The scores alone, (E, 1), before normalization. */
 tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config *c, const char *name);

@@ -1,0 +1,298 @@
+#include "worker/graph.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/vec.h"
+#include "worker/kernels/gemm.h"
+#include "worker/kernels/loss.h"
+
+struct graph {
+    const config *config;
+    const schema *schema;
+    dense        *dense;
+    VEC(node *) nodes;
+    tensor    *logits;
+    err_report error;
+};
+
+err_t graph_new(graph **out, const config *c, const schema *s, dense *d)
+{
+    graph *g = calloc(1, sizeof *g);
+
+    if (!g)
+        return err_memory(sizeof *g, "a graph");
+    g->config = c;
+    g->schema = s;
+    g->dense  = d;
+    gemm_single_thread();
+    *out = g;
+    return OK;
+}
+
+static void node_free(node *n)
+{
+    if (n->layer && n->layer->clear)
+        n->layer->clear(n);
+    free(n->config);
+    free(n->output);
+    free(n);
+}
+
+void graph_free(graph **g)
+{
+    if (!*g)
+        return;
+    for (size_t i = 0; i < (*g)->nodes.n; i++)
+        node_free((*g)->nodes.at[i]);
+    vec_clear(&(*g)->nodes);
+    free(*g);
+    *g = NULL;
+}
+
+const config *graph_config(const graph *g)
+{
+    return g->config;
+}
+
+const schema *graph_schema(const graph *g)
+{
+    return g->schema;
+}
+
+dense *graph_dense(const graph *g)
+{
+    return g->dense;
+}
+
+err_t graph_error(const graph *g)
+{
+    return g->error.code == OK ? OK : err_give(&g->error);
+}
+
+tensor *graph_fail(graph *g, err_t code)
+{
+    if (g->error.code == OK)
+        err_keep(&g->error, code);
+    return NULL;
+}
+
+/* ---- building ---- */
+
+static bool buildable(graph *g, const layer *l, int n_inputs, tensor *const *inputs)
+{
+    if (g->error.code != OK)
+        return false;
+    if (n_inputs > NODE_MAX_INPUTS) {
+        graph_fail(g, err_set(ERR_CONFIG, "%d inputs for a layer of kind %s, which takes at most %d",
+                              n_inputs, l->name, NODE_MAX_INPUTS));
+        return false;
+    }
+    for (int i = 0; i < n_inputs; i++)
+        if (!inputs[i])
+            return false;
+    return true;
+}
+
+/* A node with its tensor and config, or NULL. */
+static node *node_new(size_t config_bytes)
+{
+    node *n = calloc(1, sizeof *n);
+
+    if (!n)
+        return NULL;
+    n->output = calloc(1, sizeof *n->output);
+    n->config = calloc(1, config_bytes ? config_bytes : 1);
+    if (n->output && n->config)
+        return n;
+    node_free(n);
+    return NULL;
+}
+
+node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols, int per,
+                size_t config_bytes)
+{
+    if (!buildable(g, l, n_inputs, inputs))
+        return NULL;
+    node *n = node_new(config_bytes);
+    if (!n || vec_push(&g->nodes, n) != OK) {
+        graph_fail(g, err_memory(sizeof *n + config_bytes, "a layer"));
+        if (n)
+            node_free(n);
+        return NULL;
+    }
+    n->layer        = l;
+    n->n_inputs     = n_inputs;
+    n->output->cols = cols;
+    n->output->per  = per;
+    for (int i = 0; i < n_inputs; i++) {
+        n->inputs[i] = inputs[i];
+        n->output->wants_gradient |= l->backward && inputs[i]->wants_gradient;
+    }
+    return n;
+}
+
+/* "PLACE.PART" in room for a parameter's name; the error is kept where it does not fit. */
+static bool join_name(graph *g, char *name, size_t room, const char *place, const char *part)
+{
+    if ((size_t)snprintf(name, room, "%s.%s", place, part) < room)
+        return true;
+    graph_fail(g, err_set(ERR_CONFIG, "the name %s.%s is longer than %zu bytes", place, part, room - 1));
+    return false;
+}
+
+static void node_param(graph *g, node *n, int i, const char *place, const char *part, int n_dims,
+                       const int shape[2], fill_kind fill, double constant)
+{
+    char name[sizeof((param *)0)->name];
+
+    if (!n || !join_name(g, name, sizeof name, place, part))
+        return;
+    err_t e = dense_param(g->dense, &n->params[i], name, n_dims, shape, fill, constant, n_dims == 2);
+    if (e != OK)
+        graph_fail(g, e);
+    n->output->wants_gradient = true;
+}
+
+void node_weight(graph *g, node *n, int i, const char *place, int out, int in)
+{
+    node_param(g, n, i, place, "weight", 2, (const int[2]){out, in}, FILL_XAVIER, 0);
+}
+
+void node_vector(graph *g, node *n, int i, const char *place, const char *part, int count,
+                 double constant)
+{
+    node_param(g, n, i, place, part, 1, (const int[2]){count, 1}, FILL_CONSTANT, constant);
+}
+
+tensor *node_output(const node *n)
+{
+    return n ? n->output : NULL;
+}
+
+void graph_set_logits(graph *g, tensor *logits)
+{
+    g->logits = logits;
+}
+
+/* ---- running ---- */
+
+int pass_rows(const pass *p, int per)
+{
+    return per == PER_SAMPLE ? p->batch->B : p->batch->sequences[per].events;
+}
+
+static size_t tensor_bytes(const tensor *t)
+{
+    return (size_t)t->rows * (size_t)t->cols * sizeof(real);
+}
+
+err_t graph_output(node *n, pass *p, int rows)
+{
+    n->output->rows = rows;
+    n->output->g    = NULL;
+    return arena_take(p->arena, tensor_bytes(n->output), &n->output->x);
+}
+
+err_t graph_forward(graph *g, pass *p, real **logits)
+{
+    if (!g->logits)
+        return err_set(ERR_CONFIG, "the model has no logits");
+    for (size_t i = 0; i < g->nodes.n; i++)
+        TRY(g->nodes.at[i]->layer->forward(g->nodes.at[i], p));
+    *logits = g->logits->x;
+    return OK;
+}
+
+/* Memory for the gradients of n's inputs that none of their other readers has touched. */
+static err_t prepare_gradients(node *n, pass *p)
+{
+    for (int i = 0; i < n->n_inputs; i++) {
+        tensor *t   = n->inputs[i];
+        n->fresh[i] = false;
+        if (!t->wants_gradient || t->g)
+            continue;
+        n->fresh[i] = n->layer->overwrites;
+        if (n->layer->in_place && n->layer->overwrites)
+            t->g = n->output->g;
+        else if (n->layer->overwrites)
+            TRY(arena_take(p->arena, tensor_bytes(t), &t->g));
+        else
+            TRY(arena_take_zero(p->arena, tensor_bytes(t), &t->g));
+    }
+    return OK;
+}
+
+err_t graph_backward(graph *g, pass *p, double *loss)
+{
+    const batch *b      = p->batch;
+    tensor      *logits = g->logits;
+
+    *loss = cross_entropy_forward(logits->x, b->label, b->weight, b->B);
+    TRY(arena_take_zero(p->arena, tensor_bytes(logits), &logits->g));
+    cross_entropy_backward(logits->g, logits->x, b->label, b->weight, b->B);
+    for (size_t i = g->nodes.n; i-- > 0;) {
+        node *n = g->nodes.at[i];
+        if (!n->output->g || !n->layer->backward)
+            continue;
+        TRY(prepare_gradients(n, p));
+        TRY(n->layer->backward(n, p));
+    }
+    return OK;
+}
+
+void graph_probabilities(const pass *p, const real *logits, double *probabilities)
+{
+    cross_entropy_probabilities(probabilities, logits, p->batch->B);
+}
+
+/* ---- inputs ---- */
+
+/* Deviation of n values from their sum and sum of squares; 1 where they do not vary. */
+static double deviation(double n, double sum, double squares)
+{
+    double mean = sum / n, variance = squares / n - mean * mean;
+
+    return variance > 1e-12 * squares / n ? sqrt(variance) : 1;
+}
+
+/* sums: n, then sum and sum of squares of each column; of this worker, then of all. */
+static err_t fit_feature(param *mean, param *spread, int i, const dataset *train, uint64_t first,
+                         uint64_t end, comm *workers, double *sums)
+{
+    size_t width = mean->count;
+
+    sums[0] = (double)(end - first);
+    TRY(dataset_float_moments(train, i, first, end, sums + 1, sums + 1 + width));
+    TRY(comm_sum_double(workers, sums, 1 + 2 * width));
+    for (size_t d = 0; d < width && sums[0] > 0; d++) {
+        mean->w[d]   = (real)(sums[1 + d] / sums[0]);
+        spread->w[d] = (real)deviation(sums[0], sums[1 + d], sums[1 + width + d]);
+    }
+    return OK;
+}
+
+err_t graph_fit_inputs(graph *g, const dataset *train, uint64_t first, uint64_t end, comm *workers)
+{
+    char name[sizeof((param *)0)->name];
+
+    for (int i = 0; i < g->schema->n_floats; i++) {
+        const schema_float *feature = &g->schema->floats[i];
+        snprintf(name, sizeof name, "%s.mean", feature->name);
+        param *mean = dense_find(g->dense, name);
+        snprintf(name, sizeof name, "%s.deviation", feature->name);
+        param *spread = dense_find(g->dense, name);
+        if (feature->transform != TRANSFORM_STANDARD || !mean || !spread)
+            continue; /* the model does not read it */
+        double *sums = calloc(1 + 2 * mean->count, sizeof *sums);
+        if (!sums)
+            return err_memory((1 + 2 * mean->count) * sizeof *sums, "moments of a feature");
+        err_t e = fit_feature(mean, spread, i, train, first, end, workers, sums);
+        free(sums);
+        if (e != OK)
+            return err_add(e, "fitting feature %s", feature->name);
+    }
+    return OK;
+}
