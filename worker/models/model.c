@@ -1,0 +1,30 @@
+#include "worker/models/model.h"
+
+#include <string.h>
+
+extern const model base_model, din_model;
+
+const model *const models[] = {&base_model, &din_model, NULL};
+
+const model *model_find(const char *name)
+{
+    for (const model *const *m = models; *m; m++)
+        if (!strcmp((*m)->name, name))
+            return *m;
+    return NULL;
+}
+
+err_t model_build(graph *g, const config *c)
+{
+    const model *m = model_find(c->model.kind);
+
+    if (!m)
+        return err_set(ERR_CONFIG, "model.kind is %s, which is no model; `dips options` lists them",
+                       c->model.kind);
+    tensor *logits = m->build(g, &c->model);
+    err_t   e      = graph_error(g);
+    if (e != OK)
+        return err_add(e, "model %s", m->name);
+    graph_set_logits(g, logits);
+    return OK;
+}

@@ -1,0 +1,22 @@
+/* opposite - which columns of the history stand opposite which candidate features.
+ *
+ * A candidate feature and a history column belong together when they share a table: the
+ * goods that is offered and the goods that were clicked. */
+#ifndef DIPS_WORKER_MODELS_OPPOSITE_H
+#define DIPS_WORKER_MODELS_OPPOSITE_H
+
+#include "worker/layers/layers.h"
+
+#define MAX_COLUMNS 32
+
+typedef struct opposite {
+    int   n;                     /* id columns of the history */
+    int   slots[MAX_COLUMNS];    /* of the schema: `matched` opposite to features, then the rest */
+    int   matched;
+    char *features[MAX_COLUMNS]; /* (matched) candidate features, in their order; lent */
+} opposite;
+
+/* Pair the columns of c->history with c->candidate. Without a history all is empty. */
+MUST_CHECK err_t opposite_find(opposite *o, const schema *s, const model_config *c);
+
+#endif
