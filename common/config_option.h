@@ -54,8 +54,8 @@ extern const int    option_count;
  * "features.*.", "features.*.columns.*."). */
 bool option_in_scope(const option *o, const char *scope);
 
-/* Store o's default in the struct at base. */
-MUST_CHECK err_t option_set_default(const option *o, void *base);
+/* Store o's default, if it has one, in the struct at base. a: scratch. */
+MUST_CHECK err_t option_set_default(const option *o, void *base, arena *a);
 
 /* Store what n says in the struct at base; key is the option's with the user's names in
  * it. What was stored before is released. ERR_CONFIG names place, key, value, and what

@@ -24,10 +24,14 @@ bool option_in_scope(const option *o, const char *scope)
 
 static err_t set_defaults(void *base, const char *scope)
 {
-    for (int i = 0; i < option_count; i++)
+    arena a   = {0};
+    err_t err = OK;
+
+    for (int i = 0; i < option_count && err == OK; i++)
         if (option_in_scope(&option_table[i], scope))
-            TRY(option_set_default(&option_table[i], base));
-    return OK;
+            err = option_set_default(&option_table[i], base, &a);
+    arena_clear(&a);
+    return err;
 }
 
 static const option *find_option(const char *pattern)

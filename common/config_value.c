@@ -339,18 +339,14 @@ err_t option_set(const option *o, void *base, const tree_node *n, const char *ke
     return tree_error(n, "%s is %s, wanted %s", key, tree_show(n, shown), option_wants(o, wants));
 }
 
-err_t option_set_default(const option *o, void *base)
+err_t option_set_default(const option *o, void *base, arena *a)
 {
-    arena      a = {0};
-    tree_node *n = NULL;
+    tree_node *n;
 
     if (!o->init)
         return OK;
-    err_t err = tree_parse(&n, &a, "default", o->init, strlen(o->init));
-    if (err == OK)
-        err = option_set(o, base, n, o->key);
-    arena_clear(&a);
-    return err;
+    TRY(tree_parse(&n, a, "default", o->init, strlen(o->init)));
+    return option_set(o, base, n, o->key);
 }
 
 void option_release(const option *o, void *base)
