@@ -401,6 +401,29 @@ static void patterns_expand_in_order_and_must_match(void **state)
     rmdir(folder);
 }
 
+/* A comparison of models compares models: kind is all that differs. */
+static void configurations_that_come_in_pairs_differ_in_the_model_alone(void **state)
+{
+    (void)state;
+    static const char *const data[] = {"ml-1m", "synthetic"};
+    char                    *word   = "model.kind=din";
+
+    for (int i = 0; i < 2; i++) {
+        config *base = NULL, *din = NULL;
+        char    path[512];
+        snprintf(path, sizeof path, DIPS_SOURCE "/configs/%s-base.yaml", data[i]);
+        assert_int_equal(config_load(&base, path, 1, &word), OK);
+        snprintf(path, sizeof path, DIPS_SOURCE "/configs/%s-din.yaml", data[i]);
+        assert_int_equal(config_load(&din, path, 0, NULL), OK);
+        char *base_text = print(base), *din_text = print(din);
+        assert_string_equal(base_text, din_text);
+        free(base_text);
+        free(din_text);
+        config_free(&base);
+        config_free(&din);
+    }
+}
+
 static void the_list_of_options_can_be_narrowed(void **state)
 {
     (void)state;
@@ -433,6 +456,7 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(schedules_are_powers_of_the_rate),
         cmocka_unit_test(patterns_expand_in_order_and_must_match),
+        cmocka_unit_test(configurations_that_come_in_pairs_differ_in_the_model_alone),
         cmocka_unit_test(the_list_of_options_can_be_narrowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
