@@ -1,0 +1,23 @@
+# `dips options` lists, narrows, and refuses.
+set -eu
+dips=$1
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+"$dips" options > all.txt
+for key in 'tables.*.dim' train.batch checkpoint.keep 'features.*.columns.*.table'; do
+    grep -qF "$key" all.txt || fail "$key is not listed"
+done
+"$dips" options clip. > some.txt
+[ "$(grep -c '^clip\.' some.txt)" -eq 2 ] || fail "clip. has two options"
+grep -q '^train' some.txt && fail "train. does not contain clip."
+"$dips" options --help | grep -q 'usage: dips options' || fail "--help"
+
+status=0
+"$dips" options nosuchoption 2> error.txt || status=$?
+[ "$status" -eq 2 ] || fail "status $status, wanted 2"
+[ "$(cat error.txt)" = "dips: no option has 'nosuchoption' in its key; 'dips options' lists all" ] ||
+    fail "$(cat error.txt)"
