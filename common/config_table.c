@@ -107,6 +107,8 @@ const option option_table[] = {
     {"features.*.transform", OPTION_ENUM, FEATURE(transform), WORDS(transform_words),
      .init = "none", .only = FOR_FLOAT,
      .help = "log: sign(x) log(1 + |x|); standard: less the mean, over the standard deviation"},
+    {"features.*.width", OPTION_INT, FEATURE(width), .min = 1, .max = 65536, .init = "1",
+     .only = FOR_FLOAT, .help = "numbers per sample"},
     {"features.*.max_len", OPTION_INT, FEATURE(max_len), .min = 0, .max = 1e6, .init = "0",
      .unit = "events", .only = FOR_SEQUENCE, .help = "longest sequence used; 0: no limit"},
     {"features.*.keep", OPTION_ENUM, FEATURE(keep), WORDS(keep_words), .init = "last",

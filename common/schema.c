@@ -46,6 +46,7 @@ static void add_float(schema *s, const feature_config *f)
 
     snprintf(number->name, sizeof number->name, "%s", f->name);
     number->transform = f->transform;
+    number->width     = f->width;
 }
 
 static err_t add_sequence(schema *s, const feature_config *f)
