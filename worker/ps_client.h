@@ -1,9 +1,11 @@
 /* ps_client - a worker's side of the parameter server.
  *
  * Speaks wire.h over a transport to the shards. Requests to all shards leave at once;
- * answers are matched by (generation, step, shard), never by arrival. Nothing waits
- * longer than timeout_s, and who was silent is named. Functions return ERR_DEATH with
- * the shard's sentence where a shard answers FAILED. */
+ * answers are matched by (generation, step, shard), never by arrival; what is late, comes
+ * twice or is bad is dropped. No wait goes on for longer than timeout_s without an answer
+ * of some shard, and who was silent is named (ERR_TIMEOUT). Where a shard answers FAILED,
+ * functions return its error, code and sentence; after an error of any function but
+ * ps_save the client is good for ps_client_free alone. */
 #ifndef DIPS_WORKER_PS_CLIENT_H
 #define DIPS_WORKER_PS_CLIENT_H
 
@@ -52,7 +54,7 @@ MUST_CHECK err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real
 MUST_CHECK err_t ps_birth(ps_client *c, int64_t version, const id_set *sets);
 
 /* Have each shard write its file of the cut at step into folder; files[n_shards] are
- * filled (caller's). Waits up to timeout_s without news from any shard. */
+ * filled (caller's). Returns when all shards are done, also where one of them failed. */
 MUST_CHECK err_t ps_save(ps_client *c, int64_t step, const char *folder, manifest_file *files);
 
 typedef struct ps_stats {

@@ -95,6 +95,11 @@ static int by_bucket_then_order(const void *a, const void *b)
     return x->order - y->order;
 }
 
+static uint32_t bucket_of(int table, uint64_t id)
+{
+    return hash_bucket(hash_id(tables[table].salt, id));
+}
+
 static int plain_ids(plain_id *out, const batch *b, int table)
 {
     int n = 0;
@@ -116,9 +121,10 @@ static int plain_ids(plain_id *out, const batch *b, int table)
                     while (k < n && out[k].id != slot->ids[j])
                         k++;
                     if (k == n)
-                        out[n++] = (plain_id){
-                            slot->ids[j], hash_bucket(hash_id(tables[table].salt, slot->ids[j])), k,
-                            0, -1};
+                        out[n++] = (plain_id){.id     = slot->ids[j],
+                                              .bucket = bucket_of(table, slot->ids[j]),
+                                              .order  = k,
+                                              .last   = -1};
                     out[k].samples += out[k].last != i;
                     out[k].last = i;
                 }
@@ -157,7 +163,7 @@ static void assert_pieces(const id_set *sets, int shards)
         for (int k = 0; k < shards; k++) {
             assert_true(sets[t].shard_begin[k] <= sets[t].shard_begin[k + 1]);
             for (int i = sets[t].shard_begin[k]; i < sets[t].shard_begin[k + 1]; i++) {
-                uint32_t bucket = hash_bucket(hash_id(tables[t].salt, sets[t].ids[i]));
+                uint32_t bucket = bucket_of(t, sets[t].ids[i]);
                 assert_true(bucket >= hash_first_bucket(k, shards));
                 assert_true(bucket < hash_first_bucket(k + 1, shards));
             }
@@ -207,9 +213,9 @@ static void the_order_is_the_same_for_any_number_of_shards(void **state)
             memcpy(first, sets, sizeof first);
         for (int t = 0; t < TABLES; t++) {
             assert_int_equal(sets[t].n, first[t].n);
-            assert_memory_equal(sets[t].ids, first[t].ids, (size_t)first[t].n * sizeof(uint64_t));
-            assert_memory_equal(sets[t].samples, first[t].samples,
-                                (size_t)first[t].n * sizeof(uint32_t));
+            size_t n = (size_t)first[t].n;
+            assert_memory_equal(sets[t].ids, first[t].ids, n * sizeof(uint64_t));
+            assert_memory_equal(sets[t].samples, first[t].samples, n * sizeof(uint32_t));
         }
         assert_pieces(sets, shards[k]);
         id_maker_free(&m);

@@ -1,0 +1,523 @@
+#include "worker/ps_client.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/wire.h"
+
+#define SLICE_MS 100 /* of a wait, between two questions whether to go on */
+
+/* A request to all shards and what they answered. */
+typedef struct exchange {
+    wire_kind    request; /* WIRE_NONE: this place is free */
+    uint64_t     step;    /* of the header of the request and of its answers */
+    uint64_t     version;
+    int          missing; /* shards that have not answered yet */
+    net_message *answers; /* (shards) data is NULL until there is one, and once it is used */
+} exchange;
+
+struct ps_client {
+    ps_client_options options;
+    int               shards;
+    exchange         *pulls; /* (in_flight) a pull is kept until its push */
+    exchange          call;  /* the request of a function that waits */
+    uint64_t          asked; /* numbers the calls that are of no step */
+    bool             *complained; /* (shards) a bad message was logged */
+};
+
+/* ---- exchanges ---- */
+
+static void exchange_open(const ps_client *c, exchange *x, wire_kind request, uint64_t step,
+                          uint64_t version)
+{
+    assert(x->request == WIRE_NONE);
+    x->request = request;
+    x->step    = step;
+    x->version = version;
+    x->missing = c->shards;
+}
+
+static void exchange_close(const ps_client *c, exchange *x)
+{
+    for (int k = 0; k < c->shards; k++)
+        net_message_clear(&x->answers[k]);
+    x->request = WIRE_NONE;
+    x->missing = 0;
+}
+
+/* The open exchange of a request, or NULL. */
+static exchange *exchange_find(ps_client *c, wire_kind request, uint64_t step)
+{
+    if (c->call.request == request && c->call.step == step)
+        return &c->call;
+    for (int i = 0; i < c->options.in_flight; i++)
+        if (c->pulls[i].request == request && c->pulls[i].step == step)
+            return &c->pulls[i];
+    return NULL;
+}
+
+static exchange *pull_of(ps_client *c, int64_t step)
+{
+    exchange *x = exchange_find(c, WIRE_PULL, (uint64_t)step);
+
+    assert(x);
+    return x;
+}
+
+static exchange *free_pull(ps_client *c)
+{
+    exchange *x = c->pulls;
+
+    while (x < c->pulls + c->options.in_flight && x->request != WIRE_NONE)
+        x++;
+    assert(x < c->pulls + c->options.in_flight);
+    return x;
+}
+
+/* ---- asking ---- */
+
+/* Encode the message for shard; what is the request's own. */
+typedef err_t (*encoder)(net_message *m, const wire_header *h, const ps_client *c, int shard,
+                         const void *what);
+
+static wire_header header_of(const ps_client *c, wire_kind kind, uint64_t step)
+{
+    return (wire_header){.kind       = kind,
+                         .generation = c->options.generation,
+                         .sender     = (uint32_t)c->options.worker,
+                         .step       = step};
+}
+
+static err_t send_all(ps_client *c, wire_kind kind, uint64_t step, encoder encode,
+                      const void *what)
+{
+    const transport *t      = c->options.transport;
+    wire_header      header = header_of(c, kind, step);
+
+    for (int k = 0; k < c->shards; k++) {
+        net_message m   = {0};
+        err_t       err = encode(&m, &header, c, k, what);
+        if (err == OK)
+            err = t->send(t->self, k, &m, (int)(c->options.timeout_s * 1000));
+        if (err != OK)
+            return err_add(err, "%s of %llu to shard %d of %d", wire_kind_name(kind),
+                           (unsigned long long)step, k, c->shards);
+    }
+    return OK;
+}
+
+static err_t encode_begin(net_message *m, const wire_header *h, const ps_client *c, int shard,
+                          const void *what)
+{
+    (void)c, (void)shard;
+    return wire_encode_begin(m, h, what);
+}
+
+static err_t encode_save(net_message *m, const wire_header *h, const ps_client *c, int shard,
+                         const void *what)
+{
+    (void)c, (void)shard;
+    return wire_encode_text(m, h, what);
+}
+
+static err_t encode_stats(net_message *m, const wire_header *h, const ps_client *c, int shard,
+                          const void *what)
+{
+    (void)c, (void)shard, (void)what;
+    return wire_encode_empty(m, h);
+}
+
+typedef struct ids_wanted {
+    int64_t       version;
+    const id_set *sets;
+} ids_wanted;
+
+/* The shard's piece of every set; a pull tells in how many samples its ids occur. */
+static err_t encode_ids(net_message *m, const wire_header *h, const ps_client *c, int shard,
+                        const void *what)
+{
+    const ids_wanted *wanted = what;
+    wire_request      r;
+
+    r.version = (uint64_t)wanted->version;
+    r.tables  = c->options.schema->n_tables;
+    for (int t = 0; t < r.tables; t++) {
+        const id_set *set   = &wanted->sets[t];
+        int           begin = set->shard_begin[shard];
+        r.table[t]          = (wire_ids){
+            .n      = (uint32_t)(set->shard_begin[shard + 1] - begin),
+            .ids    = set->ids + begin,
+            .counts = h->kind == WIRE_PULL ? set->samples + begin : NULL,
+        };
+    }
+    return wire_encode_request(m, h, &r);
+}
+
+typedef struct gradients_made {
+    int64_t       pulled_until;
+    double        samples;
+    bool          finite;
+    const id_set *sets;
+    real *const  *gradients;
+} gradients_made;
+
+static err_t encode_push(net_message *m, const wire_header *h, const ps_client *c, int shard,
+                         const void *what)
+{
+    const gradients_made *made = what;
+    const schema         *s    = c->options.schema;
+    wire_push             p;
+
+    p.pulled_until = (uint64_t)made->pulled_until;
+    p.samples      = made->samples;
+    p.finite       = made->finite;
+    p.tables       = s->n_tables;
+    for (int t = 0; t < p.tables; t++) {
+        const int *begin = &made->sets[t].shard_begin[shard];
+        p.table[t]       = (wire_values){.n   = (uint32_t)(begin[1] - begin[0]),
+                                         .dim = (uint32_t)s->tables[t].config->dim};
+    }
+    TRY(wire_prepare_push(m, h, &p));
+    for (int t = 0; t < p.tables; t++) {
+        size_t begin = (size_t)made->sets[t].shard_begin[shard], dim = p.table[t].dim;
+        if (p.table[t].n)
+            memcpy(p.table[t].values, made->gradients[t] + begin * dim,
+                   p.table[t].n * dim * sizeof(real));
+    }
+    wire_seal(m);
+    return OK;
+}
+
+/* ---- answers ---- */
+
+/* A bad message is dropped; the first one of a shard is told. */
+static void complain(ps_client *c, int from)
+{
+    if (!c->complained[from])
+        log_each(LOG_WARN, "a bad message of shard %d is dropped: %s", from, err_text());
+    c->complained[from] = true;
+}
+
+/* The error that a shard tells, as this thread's. */
+static err_t failure_of(int from, const wire_text *t)
+{
+    err_t code = t->status > OK && t->status <= ERR_TERMINATE ? (err_t)t->status : ERR_DEATH;
+
+    return err_set(code, "shard %d: %.*s", from, (int)t->bytes, t->text);
+}
+
+/* Which kind of request m answers; ERR_MESSAGE if its body is wrong. */
+static err_t request_of(wire_kind *request, const wire_header *h, const net_message *m)
+{
+    wire_rows   rows;
+    wire_done   done;
+    wire_saved  saved;
+    wire_stated stated;
+    wire_text   failed;
+
+    switch (h->kind) {
+    case WIRE_ROWS:
+        TRY(wire_decode_rows(&rows, m));
+        *request = rows.request;
+        return OK;
+    case WIRE_DONE:
+        TRY(wire_decode_done(&done, m));
+        *request = done.request;
+        return OK;
+    case WIRE_FAILED:
+        TRY(wire_decode_text(&failed, m));
+        *request = failed.request;
+        return OK;
+    case WIRE_SAVED:
+        *request = WIRE_SAVE;
+        return wire_decode_saved(&saved, m);
+    case WIRE_STATED:
+        *request = WIRE_STATS;
+        return wire_decode_stated(&stated, m);
+    default:
+        return err_set(ERR_MESSAGE, "a %s is no answer", wire_kind_name(h->kind));
+    }
+}
+
+/* Put m, which is taken, where it is waited for. Late, repeated and bad messages and
+ * those of another generation are dropped. A failure is an error at once; that of a SAVE
+ * is kept as its answer, because the other shards still write. */
+static err_t take_answer(ps_client *c, int from, net_message *m)
+{
+    wire_header h;
+    wire_kind   request;
+    err_t       err = wire_open(&h, m);
+
+    assert(from >= 0 && from < c->shards);
+    if (err == OK)
+        err = request_of(&request, &h, m);
+    if (err == OK && h.sender != (uint32_t)from)
+        err = err_set(ERR_MESSAGE, "it says that it is of shard %u", h.sender);
+    if (err != OK) {
+        complain(c, from);
+        net_message_clear(m);
+        return OK;
+    }
+    exchange *x     = exchange_find(c, request, h.step);
+    bool      known = h.generation == c->options.generation;
+    if (known && h.kind == WIRE_FAILED && request != WIRE_SAVE && (x || request == WIRE_PUSH)) {
+        wire_text failed;
+        err = wire_decode_text(&failed, m);
+        err = err == OK ? failure_of(from, &failed) : err;
+    } else if (known && x && x->missing > 0 && !x->answers[from].data) {
+        x->answers[from] = *m;
+        x->missing--;
+        return OK;
+    }
+    net_message_clear(m);
+    return err;
+}
+
+static err_t tell_silence(const ps_client *c, const exchange *x)
+{
+    int first = 0;
+
+    while (x->answers[first].data)
+        first++;
+    if (x->missing == 1)
+        return err_set(ERR_TIMEOUT, "shard %d of %d is silent for %g s: asked for %s of %llu",
+                       first, c->shards, c->options.timeout_s, wire_kind_name(x->request),
+                       (unsigned long long)x->step);
+    return err_set(ERR_TIMEOUT,
+                   "%d of %d shards are silent for %g s, the first is %d: asked for %s of %llu",
+                   x->missing, c->shards, c->options.timeout_s, first,
+                   wire_kind_name(x->request), (unsigned long long)x->step);
+}
+
+/* Milliseconds of the next slice of a wait. */
+static int slice_ms(int64_t left)
+{
+    return left < SLICE_MS * NS_PER_MS ? (int)((left + NS_PER_MS - 1) / NS_PER_MS) : SLICE_MS;
+}
+
+/* Wait until all shards have answered x; each answer that comes is news. */
+static err_t await(ps_client *c, exchange *x)
+{
+    const ps_client_options *o       = &c->options;
+    const transport         *t       = o->transport;
+    const int64_t            timeout = (int64_t)(o->timeout_s * (double)NS_PER_S);
+    int64_t                  now = clock_now(o->clock), news = now, asked = now;
+
+    while (x->missing > 0) {
+        int         from, missing = x->missing;
+        net_message m = {0};
+        if (now - news >= timeout)
+            return tell_silence(c, x);
+        TRY(t->receive(t->self, &from, &m, slice_ms(news + timeout - now)));
+        if (m.data)
+            TRY(take_answer(c, from, &m));
+        now = clock_now(o->clock);
+        if (x->missing < missing)
+            news = now;
+        if (o->check && now - asked >= SLICE_MS * NS_PER_MS) {
+            TRY(o->check(o->self));
+            asked = now;
+        }
+    }
+    return OK;
+}
+
+/* Ask all shards and wait for their answers in c->call, which the caller closes. */
+static err_t call(ps_client *c, wire_kind request, uint64_t step, uint64_t version,
+                  encoder encode, const void *what)
+{
+    exchange_open(c, &c->call, request, step, version);
+    TRY(send_all(c, request, step, encode, what));
+    return await(c, &c->call);
+}
+
+/* Copy the shard's rows to their places; what it answers must be what was asked. */
+static err_t copy_rows(const ps_client *c, const exchange *x, int shard, const id_set *sets,
+                       real *const *rows)
+{
+    const schema *s = c->options.schema;
+    wire_rows     got;
+
+    TRY(wire_decode_rows(&got, &x->answers[shard]));
+    if (got.version != x->version)
+        return err_set(ERR_MESSAGE, "rows of version %llu; wanted %llu",
+                       (unsigned long long)got.version, (unsigned long long)x->version);
+    if (got.tables != s->n_tables)
+        return err_set(ERR_MESSAGE, "rows of %d tables; wanted %d", got.tables, s->n_tables);
+    for (int t = 0; t < s->n_tables; t++) {
+        const wire_values *table = &got.table[t];
+        size_t begin = (size_t)sets[t].shard_begin[shard];
+        size_t n     = (size_t)sets[t].shard_begin[shard + 1] - begin;
+        size_t dim   = (size_t)s->tables[t].config->dim;
+        if (table->n != n || table->dim != dim)
+            return err_set(ERR_MESSAGE, "table %s: %u rows of %u; wanted %zu of %zu",
+                           s->tables[t].config->name, table->n, table->dim, n, dim);
+        if (n)
+            memcpy(rows[t] + begin * dim, table->values, n * dim * sizeof(real));
+    }
+    return OK;
+}
+
+static err_t copy_all_rows(const ps_client *c, exchange *x, const id_set *sets,
+                           real *const *rows)
+{
+    for (int k = 0; k < c->shards; k++) {
+        err_t err = copy_rows(c, x, k, sets, rows);
+        if (err != OK)
+            return err_add(err, "shard %d, %s of %llu", k, wire_kind_name(x->request),
+                           (unsigned long long)x->step);
+        net_message_clear(&x->answers[k]);
+    }
+    return OK;
+}
+
+/* ---- the client ---- */
+
+err_t ps_client_new(ps_client **out, const ps_client_options *options)
+{
+    ps_client *c     = calloc(1, sizeof *c);
+    size_t     calls = (size_t)options->in_flight + 1;
+    int        n     = options->transport->peers;
+
+    assert(n > 0 && options->in_flight > 0 && options->schema->n_tables <= WIRE_MAX_TABLES);
+    *out = NULL;
+    if (!c)
+        return err_memory(sizeof *c, "a client of the servers");
+    *c            = (ps_client){.options = *options, .shards = n};
+    c->pulls      = calloc(calls - 1, sizeof *c->pulls);
+    c->complained = calloc((size_t)n, sizeof *c->complained);
+    /* one piece for all exchanges; the call's is the first */
+    c->call.answers = calloc(calls * (size_t)n, sizeof *c->call.answers);
+    if (!c->pulls || !c->complained || !c->call.answers) {
+        ps_client_free(&c);
+        return err_memory(calls * (size_t)n * sizeof(net_message), "a client of the servers");
+    }
+    for (int i = 0; i < options->in_flight; i++)
+        c->pulls[i].answers = c->call.answers + (size_t)(i + 1) * (size_t)n;
+    *out = c;
+    return OK;
+}
+
+void ps_client_free(ps_client **out)
+{
+    ps_client *c = *out;
+
+    if (!c)
+        return;
+    if (c->pulls && c->call.answers) {
+        for (int i = 0; i < c->options.in_flight; i++)
+            exchange_close(c, &c->pulls[i]);
+        exchange_close(c, &c->call);
+    }
+    free(c->pulls);
+    free(c->complained);
+    free(c->call.answers);
+    free(c);
+    *out = NULL;
+}
+
+err_t ps_begin(ps_client *c, const char *folder, int64_t step)
+{
+    wire_begin begin = {.workers    = (uint32_t)c->options.workers,
+                        .real_bytes = sizeof(real),
+                        .path       = folder,
+                        .path_bytes = folder ? (uint32_t)strlen(folder) : 0};
+    err_t      err   = call(c, WIRE_BEGIN, (uint64_t)step, 0, encode_begin, &begin);
+
+    exchange_close(c, &c->call);
+    return err;
+}
+
+err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_set *sets)
+{
+    ids_wanted wanted = {.version = version, .sets = sets};
+
+    exchange_open(c, free_pull(c), WIRE_PULL, (uint64_t)step, (uint64_t)version);
+    return send_all(c, WIRE_PULL, (uint64_t)step, encode_ids, &wanted);
+}
+
+err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real *const *rows)
+{
+    exchange *x = pull_of(c, step);
+
+    TRY(await(c, x));
+    return copy_all_rows(c, x, sets, rows);
+}
+
+err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, double samples, bool finite,
+              const id_set *sets, real *const *gradients)
+{
+    gradients_made made = {pulled_until, samples, finite, sets, gradients};
+
+    exchange_close(c, pull_of(c, step));
+    return send_all(c, WIRE_PUSH, (uint64_t)step, encode_push, &made);
+}
+
+err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real *const *rows)
+{
+    ids_wanted wanted = {.version = version, .sets = sets};
+    err_t      err    = call(c, WIRE_READ, ++c->asked, (uint64_t)version, encode_ids, &wanted);
+
+    if (err == OK)
+        err = copy_all_rows(c, &c->call, sets, rows);
+    exchange_close(c, &c->call);
+    return err;
+}
+
+err_t ps_birth(ps_client *c, int64_t version, const id_set *sets)
+{
+    ids_wanted wanted = {.version = version, .sets = sets};
+    err_t      err    = call(c, WIRE_BIRTH, ++c->asked, (uint64_t)version, encode_ids, &wanted);
+
+    exchange_close(c, &c->call);
+    return err;
+}
+
+/* The file that the shard has written, or why it could not. */
+static err_t read_saved(manifest_file *file, const ps_client *c, int shard)
+{
+    const net_message *m = &c->call.answers[shard];
+    wire_header        h;
+    wire_saved         saved;
+    wire_text          failed;
+
+    TRY(wire_open(&h, m));
+    if (h.kind == WIRE_FAILED) {
+        TRY(wire_decode_text(&failed, m));
+        return failure_of(shard, &failed);
+    }
+    TRY(wire_decode_saved(&saved, m));
+    manifest_shard_name(file->name, shard, c->shards);
+    file->digest = (safetensors_digest){.bytes = saved.bytes, .xxh3 = saved.xxh3};
+    return OK;
+}
+
+err_t ps_save(ps_client *c, int64_t step, const char *folder, manifest_file *files)
+{
+    wire_text path = {.text = folder, .bytes = (uint32_t)strlen(folder)};
+    err_t     err  = call(c, WIRE_SAVE, (uint64_t)step, 0, encode_save, &path);
+
+    for (int k = 0; err == OK && k < c->shards; k++)
+        err = read_saved(&files[k], c, k);
+    exchange_close(c, &c->call);
+    return err;
+}
+
+err_t ps_client_stats(ps_client *c, ps_stats *stats)
+{
+    err_t err = call(c, WIRE_STATS, ++c->asked, 0, encode_stats, NULL);
+
+    *stats = (ps_stats){0};
+    for (int k = 0; err == OK && k < c->shards; k++) {
+        wire_stated stated = {0};
+        err = wire_decode_stated(&stated, &c->call.answers[k]);
+        stats->rows += stated.rows;
+        stats->bytes += stated.bytes;
+        stats->dropped += stated.dropped;
+    }
+    exchange_close(c, &c->call);
+    return err;
+}
