@@ -1,0 +1,183 @@
+#include "tests/worker/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/rng.h"
+#include "worker/kernels/loss.h"
+
+err_t world_try(world *w, const char *yaml)
+{
+    memset(w, 0, sizeof *w);
+    w->training = true;
+    TRY(config_parse(&w->config, "test", yaml, strlen(yaml), 0, NULL));
+    TRY(schema_new(&w->schema, w->config));
+    TRY(comm_self(&w->workers));
+    TRY(dense_new(&w->dense, w->config));
+    TRY(graph_new(&w->graph, w->config, w->schema, w->dense));
+    TRY(model_build(w->graph, w->config));
+    return dense_seal(w->dense, w->config->train.seed);
+}
+
+void world_open(world *w, const char *yaml)
+{
+    MUST(world_try(w, yaml));
+}
+
+void world_close(world *w)
+{
+    graph_free(&w->graph);
+    dense_free(&w->dense);
+    comm_close(&w->workers);
+    schema_free(&w->schema);
+    config_free(&w->config);
+    arena_clear(&w->step);
+    arena_clear(&w->inputs);
+}
+
+size_t world_row_numbers(const world *w, int t)
+{
+    return (size_t)w->n_rows[t] * (size_t)w->schema->tables[t].config->dim;
+}
+
+void world_rows(world *w, int n, double deviation)
+{
+    rng r = rng_named(5, RNG_TEST, 0, 0);
+
+    for (int t = 0; t < w->schema->n_tables; t++) {
+        w->n_rows[t] = n;
+        MUST(arena_take(&w->inputs, world_row_numbers(w, t) * sizeof(real), &w->rows[t]));
+        MUST(arena_take(&w->inputs, world_row_numbers(w, t) * sizeof(real), &w->gradients[t]));
+        for (size_t i = 0; i < world_row_numbers(w, t); i++)
+            w->rows[t][i] = (real)(deviation * rng_normal(&r));
+    }
+}
+
+static void *room(world *w, size_t bytes)
+{
+    void *piece = NULL;
+
+    MUST(arena_take_zero(&w->inputs, bytes, &piece));
+    return piece;
+}
+
+static void draw_slot(world *w, int s, int rows, rng *r)
+{
+    const schema_slot *about = &w->schema->slots[s];
+    batch_slot        *slot  = &w->batch.slots[s];
+
+    slot->rows = rows;
+    slot->n    = rows;
+    if (about->pool != POOL_NONE) {
+        slot->offsets = room(w, (size_t)(rows + 1) * sizeof *slot->offsets);
+        for (int i = 0; i < rows; i++)
+            slot->offsets[i + 1] = slot->offsets[i] + (int)rng_below(r, 4);
+        slot->n = slot->offsets[rows];
+    }
+    slot->ids      = room(w, (size_t)slot->n * sizeof *slot->ids);
+    slot->distinct = room(w, (size_t)slot->n * sizeof *slot->distinct);
+    for (int i = 0; i < slot->n; i++) {
+        slot->distinct[i] = (int)rng_below(r, (uint64_t)w->n_rows[about->table]);
+        slot->ids[i]      = (uint64_t)slot->distinct[i];
+    }
+}
+
+static void draw_sequence(world *w, int s, int n_lengths, const int *lengths, rng *r)
+{
+    batch_sequence *sequence = &w->batch.sequences[s];
+    int             B        = w->batch.B;
+
+    sequence->offsets = room(w, (size_t)(B + 1) * sizeof *sequence->offsets);
+    for (int b = 0; b < B; b++)
+        sequence->offsets[b + 1] = sequence->offsets[b] + lengths[b % n_lengths];
+    sequence->events = sequence->offsets[B];
+    sequence->time   = room(w, (size_t)sequence->events * sizeof *sequence->time);
+    for (int i = 0; i < sequence->events; i++)
+        sequence->time[i] = 1000000 - (int64_t)rng_below(r, 20000);
+}
+
+static void draw_float(world *w, int f, rng *r)
+{
+    batch_float *numbers = &w->batch.floats[f];
+
+    numbers->width = w->schema->floats[f].width;
+    numbers->x     = room(w, (size_t)(w->batch.B * numbers->width) * sizeof *numbers->x);
+    for (int i = 0; i < w->batch.B * numbers->width; i++)
+        numbers->x[i] = (real)(3 * rng_normal(r));
+}
+
+void world_draw(world *w, int B, int n_lengths, const int *lengths, uint64_t seed)
+{
+    const schema *s = w->schema;
+    batch        *b = &w->batch;
+    rng           r = rng_named(seed, RNG_TEST, 1, 0);
+
+    *b           = (batch){.B = B, .weight_sum = B};
+    b->label     = room(w, (size_t)B * sizeof *b->label);
+    b->time      = room(w, (size_t)B * sizeof *b->time);
+    b->slots     = room(w, (size_t)s->n_slots * sizeof *b->slots);
+    b->sequences = room(w, (size_t)s->n_sequences * sizeof *b->sequences);
+    b->floats    = room(w, (size_t)s->n_floats * sizeof *b->floats);
+    for (int i = 0; i < B; i++) {
+        b->label[i] = (real)rng_below(&r, 2);
+        b->time[i]  = 1000000;
+    }
+    for (int i = 0; i < s->n_sequences; i++)
+        draw_sequence(w, i, n_lengths, lengths, &r);
+    for (int i = 0; i < s->n_floats; i++)
+        draw_float(w, i, &r);
+    for (int i = 0; i < s->n_slots; i++)
+        draw_slot(w, i,
+                  s->slots[i].sequence < 0 ? B : b->sequences[s->slots[i].sequence].events, &r);
+}
+
+static pass open_pass(world *w)
+{
+    arena_reset(&w->step);
+    return (pass){.batch         = &w->batch,
+                  .rows          = w->rows,
+                  .row_gradients = w->gradients,
+                  .arena         = &w->step,
+                  .training      = w->training,
+                  .seed          = 7,
+                  .step          = w->step_number,
+                  .workers       = w->workers};
+}
+
+double world_loss(world *w)
+{
+    pass p          = open_pass(w);
+    p.row_gradients = NULL;
+    MUST(graph_forward(w->graph, &p, &w->logits));
+    return cross_entropy_forward(w->logits, w->batch.label, w->batch.weight, w->batch.B);
+}
+
+double world_backward(world *w)
+{
+    pass   p = open_pass(w);
+    double loss;
+
+    for (int t = 0; t < w->schema->n_tables; t++)
+        memset(w->gradients[t], 0, world_row_numbers(w, t) * sizeof(real));
+    dense_clear_gradients(w->dense);
+    MUST(graph_forward(w->graph, &p, &w->logits));
+    MUST(graph_backward(w->graph, &p, &loss));
+    return loss;
+}
+
+void assert_near(double a, double b, double tolerance)
+{
+    if (!(fabs(a - b) <= tolerance * fmax(1, fabs(b))))
+        fail_msg("%.15g is not within %g of %.15g", a, tolerance, b);
+}
+
+const char *shared_file(const char *name)
+{
+    static char path[1024];
+    const char *folder = getenv("DIPS_SHARED");
+
+    snprintf(path, sizeof path, "%s/%s", folder ? folder : DIPS_SOURCE "/../shared", name);
+    return access(path, R_OK) == 0 ? path : NULL;
+}

@@ -1,0 +1,222 @@
+/* Base and DIN against numbers of an independent program (PyTorch, double precision):
+ * golden.json of the shared reference folder holds logits, loss and, of every gradient, the
+ * sum and the norm. Its parameter number t has the values A sin(1 + .37 t + .11 k). */
+#include "tests/worker/fixture.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TOLERANCE 1e-9
+
+#define TABLES                                                                                 \
+    "tables: {item: {dim: 3}, cate: {dim: 3}, user: {dim: 3}}\n"                               \
+    "features:\n"                                                                              \
+    "  user: {table: user}\n"                                                                  \
+    "  item: {table: item}\n"                                                                  \
+    "  cate: {table: cate}\n"                                                                  \
+    "  history: {columns: {item: {table: item}, cate: {table: cate}, time: {kind: time}}}\n"
+#define MODEL(kind, rest)                                                                      \
+    TABLES "model: {kind: " kind ", profile: [user], candidate: [item, cate], "                \
+           "history: history, " rest "}\n"
+#define MLP(activation) "mlp: {units: [5, 4], activation: " activation "}"
+#define UNIT            "score: mlp, units: [6, 4], activation: sigmoid"
+#define FOUR            "parts: [q, k, q-k, q*k]"
+#define DIN(attention)  MODEL("din", MLP("dice") ", attention: {" attention "}")
+
+/* What the reference calls our parameters, in the order in which it makes them. */
+typedef struct named {
+    const char *theirs, *ours; /* ours NULL: a table's rows */
+    double      amplitude;
+} named;
+
+#define EMBEDDINGS                                                                             \
+    {"emb.item", NULL, .5}, {"emb.cate", NULL, .5},                                            \
+    {                                                                                          \
+        "emb.user", NULL, .5                                                                   \
+    }
+#define LINEAR(theirs, ours)                                                                   \
+    {theirs ".W", ours ".weight", .3},                                                         \
+    {                                                                                          \
+        theirs ".b", ours ".bias", .1                                                          \
+    }
+#define HEAD                                                                                   \
+    LINEAR("mlp0", "mlp.0"), {"mlp0.alpha", "mlp.0.alpha", .1}, LINEAR("mlp1", "mlp.1"),       \
+        {"mlp1.alpha", "mlp.1.alpha", .1}, LINEAR("out", "output")
+#define UNITS(theirs, ours)                                                                    \
+    LINEAR(theirs "0", ours ".0"), LINEAR(theirs "1", ours ".1"),                              \
+        LINEAR(theirs "o", ours ".output")
+
+static const named plain_names[] = {EMBEDDINGS, HEAD, {0}};
+static const named unit_names[]  = {EMBEDDINGS, UNITS("att", "attention"), HEAD, {0}};
+static const named group_names[] = {
+    EMBEDDINGS, UNITS("att0_", "attention.item"), UNITS("att1_", "attention.cate"), HEAD, {0}};
+static const named bilinear_names[] = {
+    EMBEDDINGS, {"att.W", "attention.weight", .3}, HEAD, {0}};
+
+typedef struct golden_case {
+    const char  *name, *yaml;
+    const named *names;
+} golden_case;
+
+static const golden_case cases[] = {
+    {"base_sum", MODEL("base", "pool: sum, " MLP("prelu")), plain_names},
+    {"base_avg", MODEL("base", "pool: mean, " MLP("prelu")), plain_names},
+    {"base_decay",
+     MODEL("base", "pool: decay, half_life: 3600, decay_normalized: true, " MLP("prelu")),
+     plain_names},
+    {"din_raw_concat", DIN(UNIT ", " FOUR), unit_names},
+    {"din_raw_groups", DIN(UNIT ", " FOUR ", groups: separate"), group_names},
+    {"din_softmax_concat", DIN(UNIT ", " FOUR ", normalize: softmax"), unit_names},
+    {"din_softmax_groups", DIN(UNIT ", " FOUR ", normalize: softmax, groups: separate"),
+     group_names},
+    {"din_raw_concat_prelu", MODEL("din", MLP("prelu") ", attention: {" UNIT ", " FOUR "}"),
+     unit_names},
+    {"din_dot_raw", DIN("score: dot"), plain_names},
+    {"din_dot_softmax", DIN("score: dot, normalize: softmax"), plain_names},
+    {"din_bilinear_softmax", DIN("score: bilinear, normalize: softmax"), bilinear_names},
+    {"din_3part_raw", DIN(UNIT ", parts: [q, k, q-k]"), unit_names},
+    {"din_softmax_scaled", DIN(UNIT ", " FOUR ", normalize: softmax, scaled: true"),
+     unit_names},
+};
+
+/* ---- the reference's batch: three samples with histories of 4, 2 and 0 events ---- */
+
+static int     item[] = {3, 5, 1}, cate[] = {2, 1, 4}, user[] = {1, 2, 0};
+static int     item_events[] = {1, 3, 5, 7, 2, 6}, cate_events[] = {4, 2, 1, 3, 1, 2};
+static int     offsets[] = {0, 4, 6, 6};
+static int64_t now[]     = {100000, 100000, 100000};
+static int64_t times[]   = {100000 - 86400, 100000 - 43200, 100000 - 7200,
+                            100000 - 600,   100000 - 3600,  100000 - 60};
+static real    label[]   = {1, 0, 1};
+
+static void set_slot(world *w, const char *name, int *distinct, int n)
+{
+    batch_slot *slot = &w->batch.slots[schema_find_slot(w->schema, name)];
+
+    slot->rows     = n;
+    slot->n        = n;
+    slot->distinct = distinct;
+}
+
+static void set_batch(world *w)
+{
+    world_rows(w, 8, 0);
+    world_draw(w, 3, 1, (int[]){0}, 1);
+    w->batch.label        = label;
+    w->batch.time         = now;
+    w->batch.sequences[0] = (batch_sequence){.events = 6, .offsets = offsets, .time = times};
+    set_slot(w, "item", item, 3);
+    set_slot(w, "cate", cate, 3);
+    set_slot(w, "user", user, 3);
+    set_slot(w, "history.item", item_events, 6);
+    set_slot(w, "history.cate", cate_events, 6);
+}
+
+/* ---- their parameters ---- */
+
+static real value(double amplitude, int t, size_t k)
+{
+    return (real)(amplitude * sin(1 + .37 * t + .11 * (double)k));
+}
+
+/* Their weights are (in, out), ours (out, in); a bilinear score is k W q there, q W k here. */
+static void set_params(world *w, const named *names)
+{
+    for (int t = 0; names[t].theirs; t++) {
+        if (!names[t].ours) {
+            for (size_t k = 0; k < world_row_numbers(w, t); k++)
+                w->rows[t][k] = value(names[t].amplitude, t, k);
+            continue;
+        }
+        param *p = dense_find(w->dense, names[t].ours);
+        assert_non_null(p);
+        for (int o = 0; o < p->shape[0]; o++)
+            for (int i = 0; i < p->shape[1]; i++)
+                p->w[o * p->shape[1] + i] =
+                    value(names[t].amplitude, t, (size_t)(i * p->shape[0] + o));
+    }
+}
+
+static void compare_gradient(const char *name, const real *g, size_t n, const json_t *golden)
+{
+    double sum = 0, squares = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        sum += (double)g[k] / 3; /* their loss is a mean, ours a sum */
+        squares += (double)g[k] * (double)g[k] / 9;
+    }
+    if (fabs(sum - json_real_value(json_array_get(golden, 0))) > TOLERANCE ||
+        fabs(sqrt(squares) - json_real_value(json_array_get(golden, 1))) > TOLERANCE)
+        fail_msg("gradient of %s: sum %.12g norm %.12g, wanted %.12g and %.12g", name, sum,
+                 sqrt(squares), json_real_value(json_array_get(golden, 0)),
+                 json_real_value(json_array_get(golden, 1)));
+}
+
+/* Parameters that gradients move. */
+static size_t trained(const world *w)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < dense_count(w->dense); i++)
+        n += dense_at(w->dense, i)->trained;
+    return n;
+}
+
+static void compare(world *w, const named *names, double loss, const json_t *golden)
+{
+    const json_t *gradients = json_object_get(golden, "grads");
+
+    assert_near(loss / 3, json_real_value(json_object_get(golden, "loss")), TOLERANCE);
+    for (size_t i = 0; i < 3; i++)
+        assert_near((double)w->logits[i],
+                    json_real_value(json_array_get(json_object_get(golden, "logits"), i)),
+                    TOLERANCE);
+    for (int t = 0; names[t].theirs; t++) {
+        const param *p = names[t].ours ? dense_find(w->dense, names[t].ours) : NULL;
+        compare_gradient(names[t].theirs, p ? p->g : w->gradients[t],
+                         p ? p->count : world_row_numbers(w, t),
+                         json_object_get(gradients, names[t].theirs));
+    }
+    assert_int_equal(json_object_size(gradients), trained(w) + 3);
+}
+
+static void run_case(const golden_case *c, const json_t *all)
+{
+    world         w;
+    const json_t *golden = json_object_get(all, c->name);
+
+    assert_non_null(golden);
+    print_message("%s\n", c->name);
+    world_open(&w, c->yaml);
+    set_batch(&w);
+    set_params(&w, c->names);
+    compare(&w, c->names, world_backward(&w), golden);
+    world_close(&w);
+}
+
+static void base_and_din_have_the_reference_s_logits_loss_and_gradients(void **state)
+{
+    const char *path = shared_file("reference/golden.json");
+
+    (void)state;
+    if (sizeof(real) < sizeof(double) || !path) {
+        print_message("skipped: %s\n",
+                      path ? "needs the double build" : "no shared/reference/golden.json");
+        skip();
+    }
+    json_t *all = json_load_file(path, 0, NULL);
+    assert_non_null(all);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        run_case(&cases[i], all);
+    json_decref(all);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(base_and_din_have_the_reference_s_logits_loss_and_gradients),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
