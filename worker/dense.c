@@ -23,12 +23,12 @@ struct dense {
     const config *config;
     VEC(param *) params;
     VEC(merged *) moments;
-    size_t count; /* reals in all parameters */
-    real  *w, *g; /* (count) once sealed */
-    real  *batch; /* batch_mean and batch_var of all moments */
+    size_t  count;   /* reals in all parameters */
+    real   *w, *g;   /* (count) once sealed */
+    real   *batch;   /* batch_mean and batch_var of all moments */
     double *numbers; /* (STEP_NUMBERS + moments) summed beside the gradients */
-    real **state; /* (params) of the optimizer; NULL for a statistic */
-    real  *states;
+    real  **state;   /* (params) of the optimizer; NULL for a statistic */
+    real   *states;
 };
 
 err_t dense_new(dense **out, const config *c)
@@ -105,7 +105,8 @@ err_t dense_moments(dense *d, moments **out, const char *name, int channels, dou
         return err_memory(sizeof *m, "moving moments");
     }
     if ((size_t)snprintf(full, sizeof full, "%s.mean", name) >= sizeof full)
-        return err_set(ERR_CONFIG, "the name %s.mean is longer than %zu bytes", name, sizeof full - 1);
+        return err_set(ERR_CONFIG, "the name %s.mean is longer than %zu bytes", name,
+                       sizeof full - 1);
     TRY(dense_statistic(d, &m->mean, full, channels, 0));
     snprintf(full, sizeof full, "%.*s.var", (int)sizeof full - 6, name);
     TRY(dense_statistic(d, &m->var, full, channels, 1));
@@ -174,7 +175,8 @@ static void fill(param *p, uint64_t seed)
     double half = sqrt(6.0 / ((double)p->shape[0] + (double)p->shape[1]));
 
     for (size_t i = 0; i < p->count; i++)
-        p->w[i] = (real)(p->fill == FILL_XAVIER ? half * (2 * rng_uniform(&r) - 1) : p->constant);
+        p->w[i] =
+            (real)(p->fill == FILL_XAVIER ? half * (2 * rng_uniform(&r) - 1) : p->constant);
 }
 
 static size_t state_size(const dense *d, const param *p)
@@ -242,7 +244,8 @@ static void send_moments(merged *m)
     for (int c = 0; c < m->at.channels; c++) {
         double far    = (double)m->at.batch_mean[c] - (double)m->at.mean[c];
         m->mean->g[c] = (real)(m->at.rows > 0 ? m->at.rows * far : 0);
-        m->var->g[c] = (real)(m->at.rows > 0 ? m->at.rows * ((double)m->at.batch_var[c] + far * far) : 0);
+        m->var->g[c] =
+            (real)(m->at.rows > 0 ? m->at.rows * ((double)m->at.batch_var[c] + far * far) : 0);
     }
 }
 
@@ -411,7 +414,8 @@ static int pieces_of(const dense *d, size_t i, piece pieces[MAX_PIECES])
                         .at     = p->w};
     snprintf(pieces[0].name, sizeof pieces[0].name, "%s", p->name);
     for (int k = 0; p->trained && k < n_parts && n < MAX_PIECES; k++, n++) {
-        pieces[n] = parts[k].wide ? pieces[0] : (piece){.n_dims = 1, .shape = {1, 1}, .count = 1};
+        pieces[n] =
+            parts[k].wide ? pieces[0] : (piece){.n_dims = 1, .shape = {1, 1}, .count = 1};
         snprintf(pieces[n].name, sizeof pieces[n].name, "%s@%s", p->name, parts[k].name);
         pieces[n].at = state;
         state += pieces[n].count;
@@ -472,16 +476,18 @@ static err_t check(void *file, const piece *one, int *number)
 
     (void)number;
     if (!t)
-        return err_set(ERR_CONFIG, "%s has no tensor %s, which this model has", path, one->name);
+        return err_set(ERR_CONFIG, "%s has no tensor %s, which this model has", path,
+                       one->name);
     if (t->type != DTYPE_REAL)
         return err_set(ERR_CONFIG, "%s: %s is %s, this program computes in %s", path, one->name,
                        dtype_name(t->type), dtype_name(DTYPE_REAL));
     if (t->n_dims == one->n_dims && t->shape[0] == one->shape[0] &&
         (t->n_dims == 1 || t->shape[1] == one->shape[1]))
         return OK;
-    return err_set(ERR_CONFIG, "%s: %s has %llu numbers in %d dimensions, this model wants %llu in %d", path,
-                   one->name, (unsigned long long)t->count, t->n_dims, (unsigned long long)one->count,
-                   one->n_dims);
+    return err_set(ERR_CONFIG,
+                   "%s: %s has %llu numbers in %d dimensions, this model wants %llu in %d",
+                   path, one->name, (unsigned long long)t->count, t->n_dims,
+                   (unsigned long long)one->count, one->n_dims);
 }
 
 static err_t copy(void *file, const piece *one, int *number)
@@ -500,8 +506,8 @@ err_t dense_load(dense *d, const char *path)
     TRY(safetensors_open(&file, path));
     err_t e = each_piece(d, check, file, &number);
     if (e == OK && number != safetensors_count(file))
-        e = err_set(ERR_CONFIG, "%s has %d tensors, this model has %d", path, safetensors_count(file),
-                    number);
+        e = err_set(ERR_CONFIG, "%s has %d tensors, this model has %d", path,
+                    safetensors_count(file), number);
     if (e == OK)
         e = each_piece(d, copy, file, &number);
     safetensors_close(&file);

@@ -86,7 +86,8 @@ static bool buildable(graph *g, const layer *l, int n_inputs, tensor *const *inp
     if (g->error.code != OK)
         return false;
     if (n_inputs > NODE_MAX_INPUTS) {
-        graph_fail(g, err_set(ERR_CONFIG, "%d inputs for a layer of kind %s, which takes at most %d",
+        graph_fail(g, err_set(ERR_CONFIG,
+                              "%d inputs for a layer of kind %s, which takes at most %d",
                               n_inputs, l->name, NODE_MAX_INPUTS));
         return false;
     }
@@ -111,8 +112,8 @@ static node *node_new(size_t config_bytes)
     return NULL;
 }
 
-node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols, int per,
-                size_t config_bytes)
+node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols,
+                int per, size_t config_bytes)
 {
     if (!buildable(g, l, n_inputs, inputs))
         return NULL;
@@ -139,18 +140,20 @@ static bool join_name(graph *g, char *name, size_t room, const char *place, cons
 {
     if ((size_t)snprintf(name, room, "%s.%s", place, part) < room)
         return true;
-    graph_fail(g, err_set(ERR_CONFIG, "the name %s.%s is longer than %zu bytes", place, part, room - 1));
+    graph_fail(g, err_set(ERR_CONFIG, "the name %s.%s is longer than %zu bytes", place, part,
+                          room - 1));
     return false;
 }
 
-static void node_param(graph *g, node *n, int i, const char *place, const char *part, int n_dims,
-                       const int shape[2], fill_kind fill, double constant)
+static void node_param(graph *g, node *n, int i, const char *place, const char *part,
+                       int n_dims, const int shape[2], fill_kind fill, double constant)
 {
     char name[sizeof((param *)0)->name];
 
     if (!n || !join_name(g, name, sizeof name, place, part))
         return;
-    err_t e = dense_param(g->dense, &n->params[i], name, n_dims, shape, fill, constant, n_dims == 2);
+    err_t e =
+        dense_param(g->dense, &n->params[i], name, n_dims, shape, fill, constant, n_dims == 2);
     if (e != OK)
         graph_fail(g, e);
     n->output->wants_gradient = true;
@@ -259,8 +262,8 @@ static double deviation(double n, double sum, double squares)
 }
 
 /* sums: n, then sum and sum of squares of each column; of this worker, then of all. */
-static err_t fit_feature(param *mean, param *spread, int i, const dataset *train, uint64_t first,
-                         uint64_t end, comm *workers, double *sums)
+static err_t fit_feature(param *mean, param *spread, int i, const dataset *train,
+                         uint64_t first, uint64_t end, comm *workers, double *sums)
 {
     size_t width = mean->count;
 
@@ -274,7 +277,8 @@ static err_t fit_feature(param *mean, param *spread, int i, const dataset *train
     return OK;
 }
 
-err_t graph_fit_inputs(graph *g, const dataset *train, uint64_t first, uint64_t end, comm *workers)
+err_t graph_fit_inputs(graph *g, const dataset *train, uint64_t first, uint64_t end,
+                       comm *workers)
 {
     char name[sizeof((param *)0)->name];
 

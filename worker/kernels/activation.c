@@ -40,8 +40,8 @@ CLONES void prelu_forward(real *y, const real *x, const real *a, int N, int D)
 }
 
 /* ga first: gx may overwrite g. */
-CLONES void prelu_backward(real *gx, real *ga, const real *g, const real *x, const real *a, bool add,
-                           int N, int D)
+CLONES void prelu_backward(real *gx, real *ga, const real *g, const real *x, const real *a,
+                           bool add, int N, int D)
 {
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D), *g_n = ROW(g, n, D);

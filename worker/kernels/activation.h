@@ -17,7 +17,7 @@ void sigmoid_backward(real *gx, const real *g, const real *y, bool add, size_t n
 /* PReLU, He et al. 2015 (eq. 8 of DIN): y = x where x > 0, else a x;
  * gx = g or g a;  ga[d] += sum_n g x over x <= 0.   x, y, g, gx (N, D);  a, ga (D) */
 void prelu_forward(real *y, const real *x, const real *a, int N, int D);
-void prelu_backward(real *gx, real *ga, const real *g, const real *x, const real *a, bool add, int N,
-                    int D);
+void prelu_backward(real *gx, real *ga, const real *g, const real *x, const real *a, bool add,
+                    int N, int D);
 
 #endif

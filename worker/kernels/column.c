@@ -39,8 +39,8 @@ CLONES void column_sum(real *sum, const real *x, int N, int D)
 }
 
 /* squares[c] = sum over rows of (x[., c] - mean[c])^2. */
-static inline void block_squares(real *squares, const real *x, const real *mean, int rows, int columns,
-                                 int D)
+static inline void block_squares(real *squares, const real *x, const real *mean, int rows,
+                                 int columns, int D)
 {
     memset(squares, 0, (size_t)columns * sizeof *squares);
     for (int n = 0; n < rows; n++) {
@@ -56,8 +56,8 @@ static inline void block_squares(real *squares, const real *x, const real *mean,
 /* The moments of seen + rows rows from those of both parts:
  *     delta = mean_b - mean_a;  mean = mean_a + delta n_b / n;
  *     squares = squares_a + squares_b + delta^2 n_a n_b / n */
-static void join_moments(double *mean, double *squares, const real *block_mean, const real *block_square,
-                         int seen, int rows, int columns)
+static void join_moments(double *mean, double *squares, const real *block_mean,
+                         const real *block_square, int seen, int rows, int columns)
 {
     double n = (double)seen + rows;
 

@@ -1,7 +1,7 @@
 #include "worker/kernels/dice.h"
 
-CLONES void dice_forward(real *y, const real *x, const real *mean, const real *inv, const real *a, int N,
-                         int D)
+CLONES void dice_forward(real *y, const real *x, const real *mean, const real *inv,
+                         const real *a, int N, int D)
 {
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D); /* x[n,:] */
@@ -16,8 +16,8 @@ CLONES void dice_forward(real *y, const real *x, const real *mean, const real *i
 
 /* The three sums over `rows` rows and `columns` columns. */
 static inline void block_sums(real *ga, real *gh, real *ghxh, const real *g, const real *x,
-                              const real *mean, const real *inv, const real *a, int rows, int columns,
-                              int D)
+                              const real *mean, const real *inv, const real *a, int rows,
+                              int columns, int D)
 {
     for (int n = 0; n < rows; n++) {
         const real *x_n = ROW(x, n, D), *g_n = ROW(g, n, D);
@@ -34,19 +34,20 @@ static inline void block_sums(real *ga, real *gh, real *ghxh, const real *g, con
     }
 }
 
-CLONES void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *g, const real *x,
-                               const real *mean, const real *inv, const real *a, int N, int D)
+CLONES void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *g,
+                               const real *x, const real *mean, const real *inv, const real *a,
+                               int N, int D)
 {
     memset(sum_gh, 0, (size_t)D * sizeof *sum_gh);
     memset(sum_ghxh, 0, (size_t)D * sizeof *sum_ghxh);
     for (int n = 0; n < N; n += BLOCK_ROWS) {
         int rows = least(BLOCK_ROWS, N - n);
         for (int d = 0; d < D; d += BLOCK_COLUMNS) {
-            int  columns           = least(BLOCK_COLUMNS, D - d);
+            int  columns               = least(BLOCK_COLUMNS, D - d);
             real part_a[BLOCK_COLUMNS] = {0}, part_h[BLOCK_COLUMNS] = {0};
             real part_hx[BLOCK_COLUMNS] = {0};
-            block_sums(part_a, part_h, part_hx, ROW(g, n, D) + d, ROW(x, n, D) + d, mean + d, inv + d,
-                       a + d, rows, columns, D);
+            block_sums(part_a, part_h, part_hx, ROW(g, n, D) + d, ROW(x, n, D) + d, mean + d,
+                       inv + d, a + d, rows, columns, D);
             for (int c = 0; c < columns; c++) {
                 ga[d + c] += part_a[c];
                 sum_gh[d + c] += (double)part_h[c];
@@ -56,9 +57,9 @@ CLONES void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const
     }
 }
 
-CLONES void dice_backward(real *gx, const real *g, const real *x, const real *mean, const real *inv,
-                          const real *a, const real *mean_gh, const real *mean_ghxh, bool add, int N,
-                          int D)
+CLONES void dice_backward(real *gx, const real *g, const real *x, const real *mean,
+                          const real *inv, const real *a, const real *mean_gh,
+                          const real *mean_ghxh, bool add, int N, int D)
 {
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D), *g_n = ROW(g, n, D);

@@ -8,17 +8,19 @@
 
 #include "worker/kernels/kernel.h"
 
-void dice_forward(real *y, const real *x, const real *mean, const real *inv, const real *a, int N,
-                  int D);
+void dice_forward(real *y, const real *x, const real *mean, const real *inv, const real *a,
+                  int N, int D);
 
 /* What the gradient needs over all rows, with gh = g x (1 - a) p (1 - p), the gradient
  * of xh:   ga[d] += sum_n (1 - p) x g;   sum_gh[d] = sum_n gh;   sum_ghxh[d] = sum_n gh xh */
-void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *g, const real *x,
-                        const real *mean, const real *inv, const real *a, int N, int D);
+void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *g,
+                        const real *x, const real *mean, const real *inv, const real *a, int N,
+                        int D);
 
 /* gx = g (p + a (1 - p)) + inv (gh - mean_gh - xh mean_ghxh), or += where add. The two means
  * are over the rows that made mean and inv; 0 where those are constants. gx may be g. */
 void dice_backward(real *gx, const real *g, const real *x, const real *mean, const real *inv,
-                   const real *a, const real *mean_gh, const real *mean_ghxh, bool add, int N, int D);
+                   const real *a, const real *mean_gh, const real *mean_ghxh, bool add, int N,
+                   int D);
 
 #endif

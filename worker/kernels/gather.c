@@ -7,7 +7,8 @@ static inline void add_row(real *y, const real *x, real w, int D)
         y[d] += w * x[d];
 }
 
-CLONES void gather_forward(real *y, int stride, const real *table, const int *place, int N, int D)
+CLONES void gather_forward(real *y, int stride, const real *table, const int *place, int N,
+                           int D)
 {
     for (int n = 0; n < N; n++) {
         real *y_n = ROW(y, n, stride);
@@ -22,7 +23,8 @@ CLONES void gather_forward(real *y, int stride, const real *table, const int *pl
     }
 }
 
-CLONES void gather_backward(real *gradients, const real *gy, int stride, const int *place, int N, int D)
+CLONES void gather_backward(real *gradients, const real *gy, int stride, const int *place,
+                            int N, int D)
 {
     for (int n = 0; n < N; n++)
         if (place[n] >= 0)

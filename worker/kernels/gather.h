@@ -12,11 +12,12 @@
 void gather_forward(real *y, int stride, const real *table, const int *place, int N, int D);
 
 /* gradients[place[n]] += gy_n */
-void gather_backward(real *gradients, const real *gy, int stride, const int *place, int N, int D);
+void gather_backward(real *gradients, const real *gy, int stride, const int *place, int N,
+                     int D);
 
 /* y_n = sum, or mean, over the items of bag n that are there; an empty bag is zero. */
-void gather_bags_forward(real *y, int stride, const real *table, const int *place, const int *offsets,
-                         bool mean, int N, int D);
+void gather_bags_forward(real *y, int stride, const real *table, const int *place,
+                         const int *offsets, bool mean, int N, int D);
 void gather_bags_backward(real *gradients, const real *gy, int stride, const int *place,
                           const int *offsets, bool mean, int N, int D);
 

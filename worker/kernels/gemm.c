@@ -18,12 +18,13 @@ static void clear(real *C, int stride, int M, int N)
 }
 
 /* y = A x: A (M, K); x and y with a step between their numbers. */
-static void gemv(real *y, int y_step, matrix A, const real *x, int x_step, int M, int K, bool add)
+static void gemv(real *y, int y_step, matrix A, const real *x, int x_step, int M, int K,
+                 bool add)
 {
     int rows = A.transposed ? K : M, cols = A.transposed ? M : K;
 
-    blas_gemv(CblasRowMajor, A.transposed ? CblasTrans : CblasNoTrans, rows, cols, 1, A.at, A.stride, x,
-              x_step, add, y, y_step);
+    blas_gemv(CblasRowMajor, A.transposed ? CblasTrans : CblasNoTrans, rows, cols, 1, A.at,
+              A.stride, x, x_step, add, y, y_step);
 }
 
 void gemm(real *C, int stride, matrix A, matrix B, int M, int N, int K, bool add)

@@ -15,7 +15,7 @@
 
 #include "common/real.h"
 
-#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&              \
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&            \
     !defined(__SANITIZE_THREAD__) && !defined(DIPS_PLAIN_KERNELS)
 #define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -51,9 +51,9 @@ static inline float exp_vector(float x)
 {
     const float shift = 0x1.8p23f; /* adding it rounds to an integer in the low bits */
 
-    x = x < -87.3f ? -87.3f : x;
-    x = x > 88.3f ? 88.3f : x;
-    float n = x * 0x1.715476p+0f + shift;
+    x          = x < -87.3f ? -87.3f : x;
+    x          = x > 88.3f ? 88.3f : x;
+    float    n = x * 0x1.715476p+0f + shift;
     uint32_t bits;
     memcpy(&bits, &n, sizeof bits);
     n -= shift;

@@ -1,7 +1,7 @@
 #include "worker/kernels/norm.h"
 
-CLONES void norm_forward(real *y, const real *x, const real *mean, const real *inv, const real *gamma,
-                         const real *beta, int N, int D)
+CLONES void norm_forward(real *y, const real *x, const real *mean, const real *inv,
+                         const real *gamma, const real *beta, int N, int D)
 {
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D);
@@ -27,9 +27,9 @@ CLONES void norm_backward_sums(double *sum_g, double *sum_gxh, const real *g, co
     }
 }
 
-CLONES void norm_backward(real *gx, const real *g, const real *x, const real *mean, const real *inv,
-                          const real *gamma, const real *mean_g, const real *mean_gxh, bool add, int N,
-                          int D)
+CLONES void norm_backward(real *gx, const real *g, const real *x, const real *mean,
+                          const real *inv, const real *gamma, const real *mean_g,
+                          const real *mean_gxh, bool add, int N, int D)
 {
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D), *g_n = ROW(g, n, D);

@@ -1,7 +1,7 @@
 #include "worker/kernels/pair.h"
 
-CLONES void pair_forward(real *x, const real *q, const real *k, bool with_k, const int *offsets, int B,
-                         int Dq, int Dk)
+CLONES void pair_forward(real *x, const real *q, const real *k, bool with_k, const int *offsets,
+                         int B, int Dq, int Dk)
 {
     int k_cols = with_k ? Dk : 0, stride = k_cols + Dq;
 
@@ -28,8 +28,8 @@ static inline void k_part(real *gk_t, const real *gx_t, bool with_k, bool add, i
         gk_t[d] = (add ? gk_t[d] : 0) + (with_k ? gx_t[d] : 0);
 }
 
-CLONES void pair_backward(real *gq, real *gk, const real *gx, const real *q, const real *k, bool with_k,
-                          const int *offsets, bool add, int B, int Dq, int Dk)
+CLONES void pair_backward(real *gq, real *gk, const real *gx, const real *q, const real *k,
+                          bool with_k, const int *offsets, bool add, int B, int Dq, int Dk)
 {
     int k_cols = with_k ? Dk : 0, stride = k_cols + Dq;
 

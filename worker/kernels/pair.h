@@ -10,12 +10,12 @@
 
 #include "worker/kernels/kernel.h"
 
-void pair_forward(real *x, const real *q, const real *k, bool with_k, const int *offsets, int B, int Dq,
-                  int Dk);
+void pair_forward(real *x, const real *q, const real *k, bool with_k, const int *offsets, int B,
+                  int Dq, int Dk);
 
 /* gq_b += sum_t gx_p * k_t;   gk_t = [gx_k] + q_b * gx_p, or += where add;   gx_k, gx_p the
  * two parts of gx_t. */
-void pair_backward(real *gq, real *gk, const real *gx, const real *q, const real *k, bool with_k,
-                   const int *offsets, bool add, int B, int Dq, int Dk);
+void pair_backward(real *gq, real *gk, const real *gx, const real *q, const real *k,
+                   bool with_k, const int *offsets, bool add, int B, int Dq, int Dk);
 
 #endif

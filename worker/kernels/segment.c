@@ -63,8 +63,8 @@ CLONES void softmax_forward(real *a, const real *s, real scale, const int *offse
     }
 }
 
-CLONES void softmax_backward(real *gs, const real *ga, const real *a, real scale, const int *offsets,
-                             bool add, int B)
+CLONES void softmax_backward(real *gs, const real *ga, const real *a, real scale,
+                             const int *offsets, bool add, int B)
 {
     for (int b = 0; b < B; b++) {
         int  begin = offsets[b], end = offsets[b + 1];
@@ -78,8 +78,8 @@ CLONES void softmax_backward(real *gs, const real *ga, const real *a, real scale
     }
 }
 
-void decay_weights(real *w, const int64_t *now, const int64_t *time, double half_life, bool normalized,
-                   const int *offsets, int B)
+void decay_weights(real *w, const int64_t *now, const int64_t *time, double half_life,
+                   bool normalized, const int *offsets, int B)
 {
     for (int b = 0; b < B; b++) {
         double sum = 0;

@@ -21,7 +21,8 @@ static err_t relu_layer_forward(node *n, pass *p)
 static err_t relu_layer_backward(node *n, pass *p)
 {
     (void)p;
-    relu_backward(n->inputs[0]->g, n->output->g, n->output->x, !n->fresh[0], numbers(n->output));
+    relu_backward(n->inputs[0]->g, n->output->g, n->output->x, !n->fresh[0],
+                  numbers(n->output));
     return OK;
 }
 
@@ -35,7 +36,8 @@ static err_t sigmoid_layer_forward(node *n, pass *p)
 static err_t sigmoid_layer_backward(node *n, pass *p)
 {
     (void)p;
-    sigmoid_backward(n->inputs[0]->g, n->output->g, n->output->x, !n->fresh[0], numbers(n->output));
+    sigmoid_backward(n->inputs[0]->g, n->output->g, n->output->x, !n->fresh[0],
+                     numbers(n->output));
     return OK;
 }
 
@@ -55,8 +57,8 @@ static err_t prelu_layer_backward(node *n, pass *p)
     tensor *x = n->inputs[0];
 
     (void)p;
-    prelu_backward(x->g, n->params[0]->g, n->output->g, x->x, n->params[0]->w, !n->fresh[0], x->rows,
-                   x->cols);
+    prelu_backward(x->g, n->params[0]->g, n->output->g, x->x, n->params[0]->w, !n->fresh[0],
+                   x->rows, x->cols);
     return OK;
 }
 
@@ -86,10 +88,11 @@ static err_t dice_layer_backward(node *n, pass *p)
 
     TRY(arena_take(p->arena, 2 * (size_t)D * sizeof *sums, &sums));
     TRY(arena_take(p->arena, 2 * (size_t)D * sizeof *means, &means));
-    dice_backward_sums(alpha->g, sums, sums + D, n->output->g, x->x, s->mean, s->inv, alpha->w, x->rows, D);
+    dice_backward_sums(alpha->g, sums, sums + D, n->output->g, x->x, s->mean, s->inv, alpha->w,
+                       x->rows, D);
     TRY(statistics_means(s, n->config, sums, means, 2 * D, p));
-    dice_backward(x->g, n->output->g, x->x, s->mean, s->inv, alpha->w, means, means + D, !n->fresh[0],
-                  x->rows, D);
+    dice_backward(x->g, n->output->g, x->x, s->mean, s->inv, alpha->w, means, means + D,
+                  !n->fresh[0], x->rows, D);
     return OK;
 }
 
@@ -97,9 +100,10 @@ static err_t dice_layer_backward(node *n, pass *p)
 
 static const layer activation_layers[] = {
     [ACTIVATION_RELU]    = {"relu", relu_layer_forward, relu_layer_backward, NULL, true, true},
-    [ACTIVATION_SIGMOID] = {"sigmoid", sigmoid_layer_forward, sigmoid_layer_backward, NULL, true, true},
-    [ACTIVATION_PRELU]   = {"prelu", prelu_layer_forward, prelu_layer_backward, NULL, true, true},
-    [ACTIVATION_DICE]    = {"dice", dice_layer_forward, dice_layer_backward, NULL, true, true},
+    [ACTIVATION_SIGMOID] = {"sigmoid", sigmoid_layer_forward, sigmoid_layer_backward, NULL,
+                            true, true},
+    [ACTIVATION_PRELU] = {"prelu", prelu_layer_forward, prelu_layer_backward, NULL, true, true},
+    [ACTIVATION_DICE]  = {"dice", dice_layer_forward, dice_layer_backward, NULL, true, true},
 };
 
 #define PRELU_ALPHA 0.25
@@ -110,12 +114,14 @@ tensor *activation(graph *g, tensor *x, activation_kind kind, const char *name)
 
     if (!x || kind == ACTIVATION_NONE)
         return x;
-    node *n = graph_add(g, &activation_layers[kind], 1, &x, x->cols, x->per, sizeof(statistics_config));
+    node *n = graph_add(g, &activation_layers[kind], 1, &x, x->cols, x->per,
+                        sizeof(statistics_config));
     if (kind == ACTIVATION_PRELU)
         node_vector(g, n, 0, name, "alpha", x->cols, PRELU_ALPHA);
     if (kind == ACTIVATION_DICE)
         node_vector(g, n, 0, name, "alpha", x->cols, 0);
     if (n && kind == ACTIVATION_DICE)
-        statistics_build(g, n->config, name, x->cols, c->dice.momentum, c->dice.eps, c->dice.sync);
+        statistics_build(g, n->config, name, x->cols, c->dice.momentum, c->dice.eps,
+                         c->dice.sync);
     return node_output(n);
 }

@@ -15,8 +15,8 @@ static err_t dot_forward(node *n, pass *p)
     const tensor *q = n->inputs[0], *k = n->inputs[1];
 
     TRY(graph_output(n, p, k->rows));
-    segment_dot(n->output->x, k->x, k->cols, q->x, q->cols, p->batch->sequences[k->per].offsets, false,
-                p->batch->B, q->cols);
+    segment_dot(n->output->x, k->x, k->cols, q->x, q->cols, p->batch->sequences[k->per].offsets,
+                false, p->batch->B, q->cols);
     return OK;
 }
 
@@ -34,22 +34,26 @@ static err_t dot_backward(node *n, pass *p)
     return OK;
 }
 
-static const layer dot_layer = {.name = "dot scores", .forward = dot_forward, .backward = dot_backward};
+static const layer dot_layer = {
+    .name = "dot scores", .forward = dot_forward, .backward = dot_backward};
 
 tensor *dot_scores(graph *g, tensor *q, tensor *k)
 {
     if (!q || !k)
         return NULL;
     if (q->cols > k->cols)
-        return graph_fail(g, err_set(ERR_CONFIG, "the candidate is %d wide, the events are %d: no inner product",
-                                     q->cols, k->cols));
+        return graph_fail(
+            g,
+            err_set(ERR_CONFIG, "the candidate is %d wide, the events are %d: no inner product",
+                    q->cols, k->cols));
     return node_output(graph_add(g, &dot_layer, 2, (tensor *[]){q, k}, 1, k->per, 0));
 }
 
 /* ---- scores ---- */
 
 /* DIN's activation unit: units of the given sizes over the pairs, then one number. */
-static tensor *unit_scores(graph *g, tensor *q, tensor *k, const attention_config *c, const char *name)
+static tensor *unit_scores(graph *g, tensor *q, tensor *k, const attention_config *c,
+                           const char *name)
 {
     char    place[2 * CONFIG_NAME_MAX];
     tensor *x = NULL;
@@ -57,14 +61,16 @@ static tensor *unit_scores(graph *g, tensor *q, tensor *k, const attention_confi
     for (int i = 0; i < c->units.n; i++) {
         int out = c->units.at[i];
         snprintf(place, sizeof place, "%s.%d", name, i);
-        x = i == 0 ? pair_linear(g, q, k, c->n_parts, c->parts, out, place) : linear(g, x, out, place);
+        x = i == 0 ? pair_linear(g, q, k, c->n_parts, c->parts, out, place)
+                   : linear(g, x, out, place);
         x = activation(g, x, c->activation, place);
     }
     snprintf(place, sizeof place, "%s.output", name);
     return x ? linear(g, x, 1, place) : pair_linear(g, q, k, c->n_parts, c->parts, 1, place);
 }
 
-tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config *c, const char *name)
+tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config *c,
+                         const char *name)
 {
     if (!q || !k)
         return NULL;

@@ -10,15 +10,16 @@ static err_t batch_norm_forward(node *n, pass *p)
     TRY(graph_output(n, p, x->rows));
     TRY(arena_take(p->arena, sizeof *s, &s));
     TRY(statistics_take(s, n->config, x, p));
-    norm_forward(n->output->x, x->x, s->mean, s->inv, n->params[0]->w, n->params[1]->w, x->rows, x->cols);
+    norm_forward(n->output->x, x->x, s->mean, s->inv, n->params[0]->w, n->params[1]->w, x->rows,
+                 x->cols);
     n->scratch = s;
     return OK;
 }
 
 static err_t batch_norm_backward(node *n, pass *p)
 {
-    tensor           *x = n->inputs[0];
-    const statistics *s = n->scratch;
+    tensor           *x     = n->inputs[0];
+    const statistics *s     = n->scratch;
     const param      *gamma = n->params[0], *beta = n->params[1];
     int               D = x->cols;
     double           *sums; /* of g, then of g xh */
@@ -32,8 +33,8 @@ static err_t batch_norm_backward(node *n, pass *p)
         gamma->g[d] += (real)sums[D + d];
     }
     TRY(statistics_means(s, n->config, sums, means, 2 * D, p));
-    norm_backward(x->g, n->output->g, x->x, s->mean, s->inv, gamma->w, means, means + D, !n->fresh[0],
-                  x->rows, D);
+    norm_backward(x->g, n->output->g, x->x, s->mean, s->inv, gamma->w, means, means + D,
+                  !n->fresh[0], x->rows, D);
     return OK;
 }
 
@@ -49,7 +50,8 @@ tensor *batch_norm(graph *g, tensor *x, const char *name)
 
     if (!x)
         return NULL;
-    node *n = graph_add(g, &batch_norm_layer, 1, &x, x->cols, x->per, sizeof(statistics_config));
+    node *n =
+        graph_add(g, &batch_norm_layer, 1, &x, x->cols, x->per, sizeof(statistics_config));
     node_vector(g, n, 0, name, "gamma", x->cols, 1);
     node_vector(g, n, 1, name, "beta", x->cols, 0);
     if (n)

@@ -18,7 +18,8 @@ static void draw(real *mask, const dropout_config *c, const tensor *x, const pas
     real       kept    = (real)(1 / (1 - c->share));
 
     for (int b = 0; b < p->batch->B; b++) {
-        rng    r = rng_named(p->seed ^ c->salt, RNG_DROPOUT, (uint64_t)p->step, p->batch->first + (uint64_t)b);
+        rng    r     = rng_named(p->seed ^ c->salt, RNG_DROPOUT, (uint64_t)p->step,
+                                 p->batch->first + (uint64_t)b);
         size_t begin = (size_t)(offsets ? offsets[b] : b) * (size_t)x->cols;
         size_t end   = (size_t)(offsets ? offsets[b + 1] : b + 1) * (size_t)x->cols;
         for (size_t i = begin; i < end; i++)
@@ -48,7 +49,7 @@ static err_t dropout_forward(node *n, pass *p)
 
 static err_t dropout_backward(node *n, pass *p)
 {
-    const real *mask  = n->scratch, *g = n->output->g;
+    const real *mask = n->scratch, *g = n->output->g;
     real       *gx    = n->inputs[0]->g;
     size_t      count = (size_t)n->output->rows * (size_t)n->output->cols;
 

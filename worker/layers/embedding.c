@@ -28,12 +28,12 @@ typedef struct embedding {
  * single id embeds as zero, a bag is pooled over the kept ones. What is kept is not
  * rescaled. Which ones depends on (seed, step, place in the global batch, slot,
  * position within the sample) alone. */
-static void discard(int *place, const batch_slot *slot, double share, int slot_number, const int *rows_of,
-                    const pass *p)
+static void discard(int *place, const batch_slot *slot, double share, int slot_number,
+                    const int *rows_of, const pass *p)
 {
     for (int i = 0; i < p->batch->B; i++) {
-        uint64_t name = p->batch->first + (uint64_t)i + ((uint64_t)slot_number << 48);
-        rng      r    = rng_named(p->seed, RNG_DROP_ID, (uint64_t)p->step, name);
+        uint64_t name  = p->batch->first + (uint64_t)i + ((uint64_t)slot_number << 48);
+        rng      r     = rng_named(p->seed, RNG_DROP_ID, (uint64_t)p->step, name);
         int      begin = rows_of ? rows_of[i] : i, end = rows_of ? rows_of[i + 1] : i + 1;
         if (slot->offsets) {
             begin = slot->offsets[begin];
@@ -74,8 +74,10 @@ static err_t forward_numbers(tensor *y, const piece *one, const char *name, cons
     const batch_float *numbers = &p->batch->floats[one->index];
 
     if (y->rows > 0 && numbers->width != one->width)
-        return err_set(ERR_DATA, "feature %s has %d numbers a sample in the data, the configuration says %d",
-                       name, numbers->width, one->width);
+        return err_set(
+            ERR_DATA,
+            "feature %s has %d numbers a sample in the data, the configuration says %d", name,
+            numbers->width, one->width);
     for (int i = 0; i < y->rows; i++)
         for (int d = 0; d < one->width; d++)
             y->x[(size_t)i * (size_t)y->cols + (size_t)(one->column + d)] =
@@ -85,14 +87,16 @@ static err_t forward_numbers(tensor *y, const piece *one, const char *name, cons
 
 /* ---- the layer ---- */
 
-static void forward_ids(tensor *y, const piece *one, pool_kind pool, const int *place, const pass *p)
+static void forward_ids(tensor *y, const piece *one, pool_kind pool, const int *place,
+                        const pass *p)
 {
     const int  *offsets = p->batch->slots[one->index].offsets;
     const real *table   = p->rows[one->table];
     real       *to      = y->x + one->column;
 
     if (offsets)
-        gather_bags_forward(to, y->cols, table, place, offsets, pool == POOL_MEAN, y->rows, one->width);
+        gather_bags_forward(to, y->cols, table, place, offsets, pool == POOL_MEAN, y->rows,
+                            one->width);
     else
         gather_forward(to, y->cols, table, place, y->rows, one->width);
 }
@@ -142,14 +146,13 @@ static err_t embedding_backward(node *n, pass *p)
 
     for (int i = 0; i < e->n; i++)
         if (!e->pieces[i].numbers)
-            backward_ids(n->output, &e->pieces[i], e->schema->slots[e->pieces[i].index].pool, places[i],
-                         p);
+            backward_ids(n->output, &e->pieces[i], e->schema->slots[e->pieces[i].index].pool,
+                         places[i], p);
     return OK;
 }
 
-static const layer embedding_layer = {.name     = "embedding",
-                                      .forward  = embedding_forward,
-                                      .backward = embedding_backward};
+static const layer embedding_layer = {
+    .name = "embedding", .forward = embedding_forward, .backward = embedding_backward};
 
 /* ---- building ---- */
 
@@ -177,7 +180,8 @@ static err_t find_piece(const schema *s, const char *name, piece *out)
     else if (numbers >= 0)
         *out = float_piece(s, numbers);
     else
-        return err_set(ERR_CONFIG, "the model uses feature %s, which is no id or float of a sample", name);
+        return err_set(ERR_CONFIG,
+                       "the model uses feature %s, which is no id or float of a sample", name);
     return OK;
 }
 
@@ -205,7 +209,7 @@ static tensor *embed(graph *g, int n, const piece *pieces, int per)
     for (int i = 0; i < n; i++)
         cols += pieces[i].width;
     node *added = graph_add(g, &embedding_layer, 0, NULL, cols, per,
-                           sizeof(embedding) + (size_t)n * sizeof *pieces);
+                            sizeof(embedding) + (size_t)n * sizeof *pieces);
     if (!added)
         return NULL;
     embedding *e = added->config;

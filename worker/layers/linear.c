@@ -11,8 +11,8 @@ static err_t linear_forward(node *n, pass *p)
     tensor       *y = n->output;
 
     TRY(graph_output(n, p, x->rows));
-    gemm(y->x, y->cols, plain(x->x, x->cols), transposed(n->params[0]->w, x->cols), x->rows, y->cols,
-         x->cols, false);
+    gemm(y->x, y->cols, plain(x->x, x->cols), transposed(n->params[0]->w, x->cols), x->rows,
+         y->cols, x->cols, false);
     column_add(y->x, n->params[1]->w, y->rows, y->cols);
     return OK;
 }
@@ -25,15 +25,18 @@ static err_t linear_backward(node *n, pass *p)
 
     (void)p;
     column_sum(n->params[1]->g, y->g, y->rows, y->cols);
-    gemm(W->g, x->cols, transposed(y->g, y->cols), plain(x->x, x->cols), y->cols, x->cols, x->rows, true);
+    gemm(W->g, x->cols, transposed(y->g, y->cols), plain(x->x, x->cols), y->cols, x->cols,
+         x->rows, true);
     if (x->wants_gradient)
-        gemm(x->g, x->cols, plain(y->g, y->cols), plain(W->w, x->cols), x->rows, x->cols, y->cols,
-             !n->fresh[0]);
+        gemm(x->g, x->cols, plain(y->g, y->cols), plain(W->w, x->cols), x->rows, x->cols,
+             y->cols, !n->fresh[0]);
     return OK;
 }
 
-static const layer linear_layer = {
-    .name = "linear", .forward = linear_forward, .backward = linear_backward, .overwrites = true};
+static const layer linear_layer = {.name       = "linear",
+                                   .forward    = linear_forward,
+                                   .backward   = linear_backward,
+                                   .overwrites = true};
 
 tensor *linear(graph *g, tensor *x, int out, const char *name)
 {
@@ -53,8 +56,8 @@ static err_t project_forward(node *n, pass *p)
     tensor       *y = n->output;
 
     TRY(graph_output(n, p, x->rows));
-    gemm(y->x, y->cols, plain(x->x, x->cols), plain(n->params[0]->w, y->cols), x->rows, y->cols, x->cols,
-         false);
+    gemm(y->x, y->cols, plain(x->x, x->cols), plain(n->params[0]->w, y->cols), x->rows, y->cols,
+         x->cols, false);
     return OK;
 }
 
@@ -65,15 +68,18 @@ static err_t project_backward(node *n, pass *p)
     const param  *W = n->params[0];
 
     (void)p;
-    gemm(W->g, y->cols, transposed(x->x, x->cols), plain(y->g, y->cols), x->cols, y->cols, x->rows, true);
+    gemm(W->g, y->cols, transposed(x->x, x->cols), plain(y->g, y->cols), x->cols, y->cols,
+         x->rows, true);
     if (x->wants_gradient)
-        gemm(x->g, x->cols, plain(y->g, y->cols), transposed(W->w, y->cols), x->rows, x->cols, y->cols,
-             !n->fresh[0]);
+        gemm(x->g, x->cols, plain(y->g, y->cols), transposed(W->w, y->cols), x->rows, x->cols,
+             y->cols, !n->fresh[0]);
     return OK;
 }
 
-static const layer project_layer = {
-    .name = "project", .forward = project_forward, .backward = project_backward, .overwrites = true};
+static const layer project_layer = {.name       = "project",
+                                    .forward    = project_forward,
+                                    .backward   = project_backward,
+                                    .overwrites = true};
 
 tensor *project(graph *g, tensor *x, int out, const char *name)
 {

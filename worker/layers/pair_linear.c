@@ -5,7 +5,7 @@
  *
  *     z_t = k_t (Wk - Wd)^T + (q * k_t) Wp^T + s,    s = q (Wq + Wd)^T + b
  *
- * where s is one row per sample. With X_t = [k_t, q * k_t] and V = [Wk - Wd, Wp], z = X V^T + s:
+ * where s is one row per sample. With X_t = [k_t, q * k_t], V = [Wk - Wd, Wp], z = X V^T + s:
  *
  *     gs = sum_t gz_t,  gV = gz^T X,  gX = gz V;   gb = sum gs,  g(Wq + Wd) = gs^T q,
  *     gq = gs (Wq + Wd) + sum_t gX_p * k_t,        gk_t = gX_k + q * gX_p
@@ -36,17 +36,18 @@ typedef struct pair {
     const tensor      *q, *k, *z;
     const int         *offsets;
     int                B, Dq, Dk, Dx, U; /* Dx: columns of X */
-    bool               copied; /* X is formed; else it is k itself, or nothing */
-    real              *V;      /* (U, Dx) */
-    real              *Vq;     /* (U, Dq)  Wq + Wd */
-    real              *X;      /* (events of a piece, Dx) */
-    real              *gX;     /* the same */
+    bool               copied;           /* X is formed; else it is k itself, or nothing */
+    real              *V;                /* (U, Dx) */
+    real              *Vq;               /* (U, Dq)  Wq + Wd */
+    real              *X;                /* (events of a piece, Dx) */
+    real              *gX;               /* the same */
 } pair;
 
 /* ---- the weights V and Vq from W, and back ---- */
 
 /* to[u, :] += factor W[u, first : first + cols] */
-static void add_part(real *to, int stride, const real *W, int in, int first, real factor, int U, int cols)
+static void add_part(real *to, int stride, const real *W, int in, int first, real factor, int U,
+                     int cols)
 {
     for (int u = 0; first >= 0 && u < U; u++)
         for (int d = 0; d < cols; d++)
@@ -54,8 +55,8 @@ static void add_part(real *to, int stride, const real *W, int in, int first, rea
 }
 
 /* gW[u, first : first + cols] += factor from[u, :] */
-static void return_part(real *gW, int in, int first, const real *from, int stride, real factor, int U,
-                        int cols)
+static void return_part(real *gW, int in, int first, const real *from, int stride, real factor,
+                        int U, int cols)
 {
     for (int u = 0; first >= 0 && u < U; u++)
         for (int d = 0; d < cols; d++)
@@ -120,7 +121,8 @@ static const real *piece_input(const pair *a, int b, int end)
 
     if (!a->copied)
         return k;
-    pair_forward(a->X, ROW(a->q->x, b, a->Dq), k, a->c->with_k, a->offsets + b, end - b, a->Dq, a->Dk);
+    pair_forward(a->X, ROW(a->q->x, b, a->Dq), k, a->c->with_k, a->offsets + b, end - b, a->Dq,
+                 a->Dk);
     return a->X;
 }
 
@@ -129,10 +131,11 @@ static err_t open_pair(pair *a, const node *n, pass *p)
     const pair_config *c = n->config;
     const tensor      *q = n->inputs[0], *k = n->inputs[1];
 
-    *a        = (pair){.c = c, .q = q, .k = k, .z = n->output, .B = p->batch->B, .Dq = q->cols, .Dk = k->cols};
-    a->U      = n->output->cols;
-    a->Dx     = k_columns(a) + (c->with_product ? a->Dq : 0);
-    a->copied = c->with_product;
+    *a = (pair){
+        .c = c, .q = q, .k = k, .z = n->output, .B = p->batch->B, .Dq = q->cols, .Dk = k->cols};
+    a->U       = n->output->cols;
+    a->Dx      = k_columns(a) + (c->with_product ? a->Dq : 0);
+    a->copied  = c->with_product;
     a->offsets = p->batch->sequences[k->per].offsets;
     TRY(arena_take_zero(p->arena, (size_t)a->U * (size_t)a->Dx * sizeof *a->V, &a->V));
     TRY(arena_take_zero(p->arena, (size_t)a->U * (size_t)a->Dq * sizeof *a->Vq, &a->Vq));
@@ -155,16 +158,17 @@ static err_t pair_linear_forward(node *n, pass *p)
     TRY(open_pair(a, n, p));
     TRY(arena_take_zero(p->arena, (size_t)a->B * (size_t)a->U * sizeof *s, &s));
     if (a->c->with_q)
-        gemm(s, a->U, plain(a->q->x, a->Dq), transposed(a->Vq, a->Dq), a->B, a->U, a->Dq, false);
+        gemm(s, a->U, plain(a->q->x, a->Dq), transposed(a->Vq, a->Dq), a->B, a->U, a->Dq,
+             false);
     column_add(s, n->params[1]->w, a->B, a->U);
     for (int b = 0, end; b < a->B; b = end) {
-        end             = piece_end(a->offsets, b, a->B);
-        const real *X   = piece_input(a, b, end);
-        int         T   = a->offsets[end] - a->offsets[b];
-        real       *z   = ROW(n->output->x, a->offsets[b], a->U);
+        end           = piece_end(a->offsets, b, a->B);
+        const real *X = piece_input(a, b, end);
+        int         T = a->offsets[end] - a->offsets[b];
+        real       *z = ROW(n->output->x, a->offsets[b], a->U);
         gemm(z, a->U, plain(X, a->Dx), transposed(a->V, a->Dx), T, a->U, a->Dx, false);
-        segment_spread(n->output->x, a->U, NULL, ROW(s, b, a->U), a->U, a->offsets + b, true, end - b,
-                       a->U);
+        segment_spread(n->output->x, a->U, NULL, ROW(s, b, a->U), a->U, a->offsets + b, true,
+                       end - b, a->U);
     }
     n->scratch = a;
     return OK;
@@ -183,13 +187,15 @@ static err_t backward_samples(const pair *a, const node *n, real *gVq, pass *p)
     column_sum(n->params[1]->g, gs, a->B, a->U);
     gemm(gVq, a->Dq, transposed(gs, a->U), plain(q->x, a->Dq), a->U, a->Dq, a->B, false);
     if (q->wants_gradient)
-        gemm(q->g, a->Dq, plain(gs, a->U), plain(a->Vq, a->Dq), a->B, a->Dq, a->U, !n->fresh[0]);
+        gemm(q->g, a->Dq, plain(gs, a->U), plain(a->Vq, a->Dq), a->B, a->Dq, a->U,
+             !n->fresh[0]);
     return OK;
 }
 
 /* The part that goes by the event, of samples b .. end-1: gV, gk, gq. gk and gq NULL:
  * not wanted. */
-static void backward_events(const pair *a, real *gV, real *gq, real *gk, bool add, int b, int end)
+static void backward_events(const pair *a, real *gV, real *gq, real *gk, bool add, int b,
+                            int end)
 {
     int         T  = a->offsets[end] - a->offsets[b];
     const real *gz = ROW(a->z->g, a->offsets[b], a->U), *X = piece_input(a, b, end);
@@ -201,8 +207,9 @@ static void backward_events(const pair *a, real *gV, real *gq, real *gk, bool ad
         return;
     }
     gemm(a->gX, a->Dx, plain(gz, a->U), plain(a->V, a->Dx), T, a->Dx, a->U, false);
-    pair_backward(ROW(gq, b, a->Dq), gk_b, a->gX, ROW(a->q->x, b, a->Dq), ROW(a->k->x, a->offsets[b], a->Dk),
-                  a->c->with_k, a->offsets + b, add, end - b, a->Dq, a->Dk);
+    pair_backward(ROW(gq, b, a->Dq), gk_b, a->gX, ROW(a->q->x, b, a->Dq),
+                  ROW(a->k->x, a->offsets[b], a->Dk), a->c->with_k, a->offsets + b, add,
+                  end - b, a->Dq, a->Dk);
 }
 
 static err_t pair_linear_backward(node *n, pass *p)
@@ -231,7 +238,8 @@ static const layer pair_layer = {.name       = "pair linear",
 
 /* ---- building ---- */
 
-static bool place_parts(graph *g, pair_config *c, int n_parts, const part_kind *parts, int Dq, int Dk)
+static bool place_parts(graph *g, pair_config *c, int n_parts, const part_kind *parts, int Dq,
+                        int Dk)
 {
     for (int i = 0; i < PARTS; i++)
         c->first[i] = -1;
@@ -249,8 +257,8 @@ static bool place_parts(graph *g, pair_config *c, int n_parts, const part_kind *
     return true;
 }
 
-tensor *pair_linear(graph *g, tensor *q, tensor *k, int n_parts, const part_kind *parts, int out,
-                    const char *name)
+tensor *pair_linear(graph *g, tensor *q, tensor *k, int n_parts, const part_kind *parts,
+                    int out, const char *name)
 {
     pair_config c = {0};
 

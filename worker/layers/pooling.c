@@ -30,8 +30,10 @@ static err_t pool_weights(const pooling *c, const tensor *x, pass *p, real **w)
     }
     const batch_sequence *s = &b->sequences[x->per];
     if (x->rows > 0 && (!b->time || !s->time))
-        return err_set(ERR_DATA, "pooling by time decay needs the time of samples and events, and the data "
-                                 "have no tensor `time`");
+        return err_set(
+            ERR_DATA,
+            "pooling by time decay needs the time of samples and events, and the data "
+            "have no tensor `time`");
     if (x->rows > 0)
         decay_weights(*w, b->time, s->time, c->half_life, c->normalized, s->offsets, b->B);
     return OK;
@@ -44,8 +46,8 @@ static err_t pool_forward(node *n, pass *p)
 
     TRY(graph_output(n, p, p->batch->B));
     TRY(pool_weights(n->config, x, p, &w));
-    segment_sum(n->output->x, x->cols, w, x->x, x->cols, offsets_of(p, x->per), false, p->batch->B,
-                x->cols);
+    segment_sum(n->output->x, x->cols, w, x->x, x->cols, offsets_of(p, x->per), false,
+                p->batch->B, x->cols);
     n->scratch = w;
     return OK;
 }
@@ -54,8 +56,8 @@ static err_t pool_backward(node *n, pass *p)
 {
     tensor *x = n->inputs[0];
 
-    segment_spread(x->g, x->cols, n->scratch, n->output->g, x->cols, offsets_of(p, x->per), !n->fresh[0],
-                   p->batch->B, x->cols);
+    segment_spread(x->g, x->cols, n->scratch, n->output->g, x->cols, offsets_of(p, x->per),
+                   !n->fresh[0], p->batch->B, x->cols);
     return OK;
 }
 
@@ -68,10 +70,14 @@ tensor *pool_events(graph *g, tensor *events, pool_kind kind, double half_life, 
         return NULL;
     const schema_sequence *s = &graph_schema(g)->sequences[events->per];
     if (kind == POOL_DECAY && !s->timed)
-        return graph_fail(g, err_set(ERR_CONFIG, "model.pool decay needs a column of kind time in %s", s->name));
+        return graph_fail(
+            g,
+            err_set(ERR_CONFIG, "model.pool decay needs a column of kind time in %s", s->name));
     if (kind == POOL_DECAY && !(half_life > 0))
-        return graph_fail(g, err_set(ERR_CONFIG, "model.half_life is %g seconds, pool decay wants more than 0",
-                                     half_life));
+        return graph_fail(g,
+                          err_set(ERR_CONFIG,
+                                  "model.half_life is %g seconds, pool decay wants more than 0",
+                                  half_life));
     node *n = graph_add(g, &pool_layer, 1, &events, events->cols, PER_SAMPLE, sizeof(pooling));
     if (n)
         *(pooling *)n->config = (pooling){kind, half_life, normalized};
@@ -85,8 +91,8 @@ static err_t weighted_forward(node *n, pass *p)
     const tensor *w = n->inputs[0], *k = n->inputs[1];
 
     TRY(graph_output(n, p, p->batch->B));
-    segment_sum(n->output->x, k->cols, w->x, k->x, k->cols, offsets_of(p, k->per), false, p->batch->B,
-                k->cols);
+    segment_sum(n->output->x, k->cols, w->x, k->x, k->cols, offsets_of(p, k->per), false,
+                p->batch->B, k->cols);
     return OK;
 }
 
@@ -97,9 +103,11 @@ static err_t weighted_backward(node *n, pass *p)
     const int  *offsets = offsets_of(p, k->per);
 
     if (w->wants_gradient)
-        segment_dot(w->g, k->x, k->cols, g, k->cols, offsets, !n->fresh[0], p->batch->B, k->cols);
+        segment_dot(w->g, k->x, k->cols, g, k->cols, offsets, !n->fresh[0], p->batch->B,
+                    k->cols);
     if (k->wants_gradient)
-        segment_spread(k->g, k->cols, w->x, g, k->cols, offsets, !n->fresh[1], p->batch->B, k->cols);
+        segment_spread(k->g, k->cols, w->x, g, k->cols, offsets, !n->fresh[1], p->batch->B,
+                       k->cols);
     return OK;
 }
 
@@ -112,8 +120,8 @@ tensor *weighted_sum(graph *g, tensor *weights, tensor *events)
 {
     if (!weights || !events)
         return NULL;
-    return node_output(graph_add(g, &weighted_layer, 2, (tensor *[]){weights, events}, events->cols,
-                                 PER_SAMPLE, 0));
+    return node_output(graph_add(g, &weighted_layer, 2, (tensor *[]){weights, events},
+                                 events->cols, PER_SAMPLE, 0));
 }
 
 /* ---- softmax over the events of a sample ---- */
@@ -123,7 +131,8 @@ static err_t softmax_events_forward(node *n, pass *p)
     const tensor *s = n->inputs[0];
 
     TRY(graph_output(n, p, s->rows));
-    softmax_forward(n->output->x, s->x, *(const real *)n->config, offsets_of(p, s->per), p->batch->B);
+    softmax_forward(n->output->x, s->x, *(const real *)n->config, offsets_of(p, s->per),
+                    p->batch->B);
     return OK;
 }
 
@@ -131,8 +140,8 @@ static err_t softmax_events_backward(node *n, pass *p)
 {
     tensor *s = n->inputs[0];
 
-    softmax_backward(s->g, n->output->g, n->output->x, *(const real *)n->config, offsets_of(p, s->per),
-                     !n->fresh[0], p->batch->B);
+    softmax_backward(s->g, n->output->g, n->output->x, *(const real *)n->config,
+                     offsets_of(p, s->per), !n->fresh[0], p->batch->B);
     return OK;
 }
 
@@ -144,7 +153,8 @@ static const layer softmax_layer = {.name       = "softmax",
 
 tensor *softmax_events(graph *g, tensor *scores, double factor)
 {
-    node *n = scores ? graph_add(g, &softmax_layer, 1, &scores, 1, scores->per, sizeof(real)) : NULL;
+    node *n =
+        scores ? graph_add(g, &softmax_layer, 1, &scores, 1, scores->per, sizeof(real)) : NULL;
 
     if (n)
         *(real *)n->config = (real)factor;

@@ -48,15 +48,17 @@ tensor *concat(graph *g, int n, tensor *const *parts)
         if (!parts[i])
             continue;
         if (count == NODE_MAX_INPUTS)
-            return graph_fail(g, err_set(ERR_CONFIG, "more than %d inputs side by side", NODE_MAX_INPUTS));
+            return graph_fail(
+                g, err_set(ERR_CONFIG, "more than %d inputs side by side", NODE_MAX_INPUTS));
         there[count++] = parts[i];
         cols += parts[i]->cols;
     }
     if (graph_error(g) != OK)
         return NULL;
     if (count == 0)
-        return graph_fail(g, err_set(ERR_CONFIG, "the model has no inputs: name features in "
-                                                 "model.profile, model.candidate or model.context"));
+        return graph_fail(g, err_set(ERR_CONFIG,
+                                     "the model has no inputs: name features in "
+                                     "model.profile, model.candidate or model.context"));
     if (count == 1)
         return there[0];
     return node_output(graph_add(g, &concat_layer, count, there, cols, there[0]->per, 0));

@@ -5,8 +5,8 @@
 
 #include "worker/kernels/column.h"
 
-void statistics_build(graph *g, statistics_config *c, const char *place, int cols, double momentum,
-                      double eps, bool sync)
+void statistics_build(graph *g, statistics_config *c, const char *place, int cols,
+                      double momentum, double eps, bool sync)
 {
     err_t e = dense_moments(graph_dense(g), &c->moving, place, cols, momentum);
 
@@ -19,8 +19,8 @@ void statistics_build(graph *g, statistics_config *c, const char *place, int col
 /* This worker's moments: mean, and squares = sum (x - mean)^2, become those of all
  * workers' rows. Sent relative to the moving mean, which is the same everywhere:
  *     n,   n (mean - moving),   squares + n (mean - moving)^2 */
-static err_t join_workers(const statistics_config *c, double *rows, double *mean, double *squares, int cols,
-                          pass *p)
+static err_t join_workers(const statistics_config *c, double *rows, double *mean,
+                          double *squares, int cols, pass *p)
 {
     double *sent;
 
@@ -33,7 +33,7 @@ static err_t join_workers(const statistics_config *c, double *rows, double *mean
     }
     TRY(comm_sum_double(p->workers, sent, (size_t)(1 + 2 * cols)));
     *rows = sent[0];
-    for (int d = 0; d < cols && *rows > 0; d++) {
+    for (int d = 0; d<cols && * rows> 0; d++) {
         double far = sent[1 + d] / *rows;
         mean[d]    = (double)c->moving->mean[d] + far;
         squares[d] = fmax(sent[1 + cols + d] - *rows * far * far, 0);
@@ -54,7 +54,7 @@ static err_t take_batch(const statistics_config *c, const tensor *x, double *row
     c->moving->rows = x->rows;
     if (c->sync && p->workers)
         TRY(join_workers(c, rows, mean, squares, x->cols, p));
-    for (int d = 0; d < x->cols && *rows > 0; d++) {
+    for (int d = 0; d<x->cols && * rows> 0; d++) {
         c->moving->batch_mean[d] = (real)mean[d];
         c->moving->batch_var[d]  = (real)(squares[d] / *rows);
     }
@@ -84,8 +84,8 @@ err_t statistics_take(statistics *s, const statistics_config *c, const tensor *x
     return OK;
 }
 
-err_t statistics_means(const statistics *s, const statistics_config *c, double *sums, real *means, int n,
-                       pass *p)
+err_t statistics_means(const statistics *s, const statistics_config *c, double *sums,
+                       real *means, int n, pass *p)
 {
     if (p->training && c->sync && p->workers)
         TRY(comm_sum_double(p->workers, sums, (size_t)n));

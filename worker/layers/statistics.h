@@ -21,15 +21,16 @@ typedef struct statistics {
 } statistics;
 
 /* Name the moving moments PLACE.mean and PLACE.var; errors are kept in g. */
-void statistics_build(graph *g, statistics_config *c, const char *place, int cols, double momentum,
-                      double eps, bool sync);
+void statistics_build(graph *g, statistics_config *c, const char *place, int cols,
+                      double momentum, double eps, bool sync);
 
 /* Collective where sync. Fill *s for x, and in training c->moving's batch. */
-MUST_CHECK err_t statistics_take(statistics *s, const statistics_config *c, const tensor *x, pass *p);
+MUST_CHECK err_t statistics_take(statistics *s, const statistics_config *c, const tensor *x,
+                                 pass *p);
 
 /* Collective where sync. means (n): sums (n) over this worker's rows divided by the rows
  * of s; 0 where s are constants. sums becomes the sum over those who share s. */
-MUST_CHECK err_t statistics_means(const statistics *s, const statistics_config *c, double *sums, real *means,
-                                  int n, pass *p);
+MUST_CHECK err_t statistics_means(const statistics *s, const statistics_config *c, double *sums,
+                                  real *means, int n, pass *p);
 
 #endif

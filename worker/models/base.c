@@ -23,4 +23,5 @@ static tensor *build(graph *g, const model_config *c)
     return linear(g, mlp(g, x, &c->mlp, "mlp"), 1, "output");
 }
 
-const model base_model = {"base", "Embedding & MLP: the history summed, averaged or decayed", build};
+const model base_model = {"base", "Embedding & MLP: the history summed, averaged or decayed",
+                          build};

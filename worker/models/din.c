@@ -29,16 +29,17 @@ static tensor *separate_interest(graph *g, const model_config *c, opposite *colu
     tensor *parts[MAX_COLUMNS] = {0};
 
     if (columns->matched < columns->n)
-        return graph_fail(g, err_set(ERR_CONFIG,
-                                     "model.attention.groups is separate, but %s has no candidate feature of "
-                                     "its table opposite to it: leave the column out, or use groups joint",
-                                     graph_schema(g)->slots[columns->slots[columns->matched]].name));
+        return graph_fail(
+            g, err_set(ERR_CONFIG,
+                       "model.attention.groups is separate, but %s has no candidate feature of "
+                       "its table opposite to it: leave the column out, or use groups joint",
+                       graph_schema(g)->slots[columns->slots[columns->matched]].name));
     for (int i = 0; i < columns->n; i++) {
         char         name[CONFIG_NAME_MAX + 16];
         config_names feature = {1, &columns->features[i]};
         snprintf(name, sizeof name, "attention.%s", columns->features[i]);
-        parts[i] = attention(g, embed_features(g, &feature), embed_slots(g, 1, &columns->slots[i]),
-                             &c->attention, name);
+        parts[i] = attention(g, embed_features(g, &feature),
+                             embed_slots(g, 1, &columns->slots[i]), &c->attention, name);
     }
     return concat(g, columns->n, parts);
 }
@@ -49,8 +50,9 @@ static tensor *interest(graph *g, const model_config *c)
     err_t    e = opposite_find(&columns, graph_schema(g), c);
 
     if (e == OK && columns.matched == 0)
-        e = err_set(ERR_CONFIG, "model.kind din needs a history with a column that shares a table with a "
-                                "feature of model.candidate");
+        e = err_set(ERR_CONFIG,
+                    "model.kind din needs a history with a column that shares a table with a "
+                    "feature of model.candidate");
     if (e != OK)
         return graph_fail(g, e);
     return c->attention.groups == GROUPS_JOINT ? joint_interest(g, c, &columns)
@@ -68,4 +70,5 @@ static tensor *build(graph *g, const model_config *c)
     return linear(g, mlp(g, x, &c->mlp, "mlp"), 1, "output");
 }
 
-const model din_model = {"din", "Deep Interest Network: the history weighted by the candidate", build};
+const model din_model = {"din", "Deep Interest Network: the history weighted by the candidate",
+                         build};

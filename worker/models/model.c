@@ -19,7 +19,8 @@ err_t model_build(graph *g, const config *c)
     const model *m = model_find(c->model.kind);
 
     if (!m)
-        return err_set(ERR_CONFIG, "model.kind is %s, which is no model; `dips options` lists them",
+        return err_set(ERR_CONFIG,
+                       "model.kind is %s, which is no model; `dips options` lists them",
                        c->model.kind);
     tensor *logits = m->build(g, &c->model);
     err_t   e      = graph_error(g);

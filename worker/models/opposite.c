@@ -13,7 +13,8 @@ static bool taken(const opposite *o, int slot)
 static err_t take(opposite *o, int slot, const char *history)
 {
     if (o->n == MAX_COLUMNS)
-        return err_set(ERR_CONFIG, "history %s has more than %d id columns", history, MAX_COLUMNS);
+        return err_set(ERR_CONFIG, "history %s has more than %d id columns", history,
+                       MAX_COLUMNS);
     o->slots[o->n++] = slot;
     return OK;
 }
@@ -34,7 +35,9 @@ err_t opposite_find(opposite *o, const schema *s, const model_config *c)
         return OK;
     int sequence = schema_find_sequence(s, c->history);
     if (sequence < 0)
-        return err_set(ERR_CONFIG, "model.history is %s, which is no sequence among the features", c->history);
+        return err_set(ERR_CONFIG,
+                       "model.history is %s, which is no sequence among the features",
+                       c->history);
     for (int i = 0; i < c->candidate.n; i++) {
         int slot   = schema_find_slot(s, c->candidate.at[i]);
         int column = slot < 0 ? -1 : find_column(o, s, sequence, s->slots[slot].table);

@@ -10,8 +10,8 @@
 #define MAX_COLUMNS 32
 
 typedef struct opposite {
-    int   n;                     /* id columns of the history */
-    int   slots[MAX_COLUMNS];    /* of the schema: `matched` opposite to features, then the rest */
+    int   n;                  /* id columns of the history */
+    int   slots[MAX_COLUMNS]; /* of the schema: `matched` opposite to features, then the rest */
     int   matched;
     char *features[MAX_COLUMNS]; /* (matched) candidate features, in their order; lent */
 } opposite;
