@@ -60,7 +60,7 @@ static err_t scan(const char *dir, step_list *whole, step_list *torn)
     err_t err = OK;
 
     if (!d)
-        return errno == ENOENT ? OK : err_errno("%s: cannot be read", dir);
+        return errno == ENOENT || errno == ENOTDIR ? OK : err_errno("%s: cannot be read", dir);
     for (struct dirent *e; err == OK && (e = readdir(d));) {
         int64_t    step = step_of(e->d_name);
         step_list *list = step >= 0 && has_manifest(dir, step) ? whole : torn;

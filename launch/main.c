@@ -6,6 +6,7 @@
 #include "launch/commands.h"
 
 static const command commands[] = {
+    {"checkpoint", "what a checkpoint holds, and whether it is whole", command_checkpoint},
     {"options", "list every option with its default and meaning", command_options},
     {"prepare", "raw files, or an invented world, become data shards", command_prepare},
     {0},

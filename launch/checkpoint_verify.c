@@ -1,0 +1,278 @@
+#include "launch/checkpoint_verify.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/hash.h"
+#include "common/optim.h"
+
+#define NAME_MOST (CONFIG_NAME_MAX + 32)
+#define PIECE     1024 /* ids looked at in one go */
+
+bool checkpoint_belongs(const char *name, const char *table, const char **what)
+{
+    size_t length = strlen(table);
+
+    if (strncmp(name, table, length) != 0 || name[length] != '.' ||
+        strchr(name + length + 1, '.'))
+        return false;
+    *what = name + length + 1;
+    return true;
+}
+
+const safetensors_tensor *checkpoint_find(const safetensors *file, const char *table,
+                                          const char *what)
+{
+    char name[NAME_MOST];
+
+    snprintf(name, sizeof name, "%s.%s", table, what);
+    return safetensors_find(file, name);
+}
+
+/* ---- one table of one shard ---- */
+
+/* A table's place while it is checked. */
+typedef struct place {
+    const manifest       *m;
+    const safetensors    *file;
+    const manifest_table *table;
+    uint64_t              salt, rows;
+    uint32_t              first_bucket, end_bucket; /* of the shard */
+} place;
+
+/* Reals in the files of the build that wrote them. */
+static dtype real_type(const manifest *m)
+{
+    return !strcmp(m->real, "double") ? DTYPE_F64 : DTYPE_F32;
+}
+
+/* The tensor TABLE.WHAT is there, with a row for each id: [rows], or [rows, dim]. */
+static err_t check_tensor(const place *p, const char *what, dtype type, bool wide)
+{
+    const safetensors_tensor *t    = checkpoint_find(p->file, p->table->name, what);
+    const char               *path = safetensors_path(p->file), *table = p->table->name;
+    uint64_t                  dim = (uint64_t)p->table->dim;
+
+    if (!t)
+        return err_set(ERR_FORMAT, "%s: tensor %s.%s is missing", path, table, what);
+    if (t->type != type && !(wide && t->type == DTYPE_BF16 && !strcmp(what, "weight")))
+        return err_set(ERR_FORMAT, "%s: tensor %s is %s, wanted %s", path, t->name,
+                       dtype_name(t->type), dtype_name(type));
+    if (t->n_dims != (wide ? 2 : 1))
+        return err_set(ERR_FORMAT, "%s: tensor %s has %d dimensions, wanted %d", path, t->name,
+                       t->n_dims, wide ? 2 : 1);
+    if (t->shape[0] != p->rows)
+        return err_set(ERR_FORMAT,
+                       "%s: tensor %s has %" PRIu64 " rows, there are %" PRIu64 " ids", path,
+                       t->name, t->shape[0], p->rows);
+    if (wide && t->shape[1] != dim)
+        return err_set(ERR_FORMAT,
+                       "%s: tensor %s has rows of %" PRIu64 ", the table's dim is %" PRIu64,
+                       path, t->name, t->shape[1], dim);
+    return OK;
+}
+
+/* The parts of the state of the rule called name, or NULL. */
+static const optim_part *find_parts(const char *name, int *n)
+{
+    for (int kind = OPTIMIZER_SGD; kind <= OPTIMIZER_FTRL; kind++)
+        if (!strcmp(config_optimizer_name((optimizer_kind)kind), name))
+            return optim_parts((optimizer_kind)kind, n);
+    return NULL;
+}
+
+static err_t check_tensors(place *p)
+{
+    const manifest_table     *table = p->table;
+    const safetensors_tensor *ids   = checkpoint_find(p->file, table->name, "ids");
+    int                       n_parts;
+    const optim_part         *parts = find_parts(table->optimizer, &n_parts);
+
+    if (!parts)
+        return err_set(ERR_FORMAT, "%s: table %s has the optimizer '%s', which is unknown",
+                       safetensors_path(p->file), table->name, table->optimizer);
+    p->rows = ids && ids->n_dims == 1 ? ids->count : 0;
+    TRY(check_tensor(p, "ids", DTYPE_U64, false));
+    TRY(check_tensor(p, "count", DTYPE_U32, false));
+    TRY(check_tensor(p, "touched", DTYPE_U32, false));
+    TRY(check_tensor(p, "weight", real_type(p->m), true));
+    for (int i = 0; i < n_parts; i++) {
+        char what[32];
+        snprintf(what, sizeof what, "@%s", parts[i].name);
+        TRY(check_tensor(p, what, real_type(p->m), parts[i].wide));
+    }
+    return OK;
+}
+
+/* Offsets go from 0 to the number of rows and never down, and only the shard's own buckets
+ * have rows. */
+static err_t check_buckets(const place *p)
+{
+    const safetensors_tensor *t      = checkpoint_find(p->file, p->table->name, "buckets");
+    const char               *path   = safetensors_path(p->file);
+    uint64_t                  before = 0;
+
+    if (!t || t->type != DTYPE_U64 || t->n_dims != 1 || t->count != HASH_BUCKETS + 1)
+        return err_set(ERR_FORMAT, "%s: tensor %s.buckets is not there as U64 [%d]", path,
+                       p->table->name, HASH_BUCKETS + 1);
+    for (uint32_t b = 0; b <= HASH_BUCKETS; b++) {
+        uint64_t here = safetensors_get_u64(t, b);
+        if (here < before || (b == 0 && here != 0))
+            return err_set(ERR_FORMAT, "%s: %s[%u] is %" PRIu64 " after %" PRIu64, path,
+                           t->name, b, here, before);
+        if (here > before && (b <= p->first_bucket || b > p->end_bucket))
+            return err_set(ERR_FORMAT, "%s: %s has rows of bucket %u, which is not the shard's",
+                           path, t->name, b - 1);
+        before = here;
+    }
+    if (before != p->rows)
+        return err_set(ERR_FORMAT, "%s: %s ends with %" PRIu64 ", there are %" PRIu64 " ids",
+                       path, t->name, before, p->rows);
+    return OK;
+}
+
+/* Rows begin .. end-1 of bucket: their ids hash there and ascend. */
+static err_t check_ids(const place *p, uint32_t bucket, uint64_t begin, uint64_t end)
+{
+    const safetensors_tensor *t      = checkpoint_find(p->file, p->table->name, "ids");
+    uint64_t                  before = 0, ids[PIECE];
+
+    for (uint64_t at = begin; at < end; at += PIECE) {
+        uint64_t n = end - at < PIECE ? end - at : PIECE;
+        safetensors_copy_u64(ids, t, at, n);
+        for (uint64_t i = 0; i < n; i++) {
+            if (hash_bucket(hash_id(p->salt, ids[i])) != bucket)
+                return err_set(ERR_FORMAT,
+                               "%s: %s[%" PRIu64 "] is %" PRIu64
+                               ", which does not belong to bucket %u",
+                               safetensors_path(p->file), t->name, at + i, ids[i], bucket);
+            if (at + i > begin && ids[i] <= before)
+                return err_set(ERR_FORMAT, "%s: %s[%" PRIu64 "] is %" PRIu64 " after %" PRIu64,
+                               safetensors_path(p->file), t->name, at + i, ids[i], before);
+            before = ids[i];
+        }
+    }
+    return OK;
+}
+
+/* touched is the last step that updated a row, plus one: at most the cut. */
+static err_t check_touched(const place *p)
+{
+    const safetensors_tensor *t = checkpoint_find(p->file, p->table->name, "touched");
+
+    for (uint64_t i = 0; i < p->rows; i++)
+        if (safetensors_get_u64(t, i) > (uint64_t)p->m->step)
+            return err_set(ERR_FORMAT,
+                           "%s: %s[%" PRIu64 "] is %" PRIu64 ", after the cut at step %" PRId64,
+                           safetensors_path(p->file), t->name, i, safetensors_get_u64(t, i),
+                           p->m->step);
+    return OK;
+}
+
+static err_t check_table(place *p)
+{
+    TRY(check_tensors(p));
+    TRY(check_buckets(p));
+    const safetensors_tensor *t = checkpoint_find(p->file, p->table->name, "buckets");
+    for (uint32_t b = p->first_bucket; b < p->end_bucket; b++)
+        TRY(check_ids(p, b, safetensors_get_u64(t, b), safetensors_get_u64(t, b + 1)));
+    return check_touched(p);
+}
+
+/* ---- files ---- */
+
+/* Every tensor of a shard belongs to a table. */
+static err_t check_names(const manifest *m, const safetensors *file)
+{
+    const char *what;
+
+    for (int i = 0; i < safetensors_count(file); i++) {
+        const char *name  = safetensors_at(file, i)->name;
+        bool        known = false;
+        for (int t = 0; t < m->n_tables; t++)
+            known |= checkpoint_belongs(name, m->tables[t].name, &what);
+        if (!known)
+            return err_set(ERR_FORMAT, "%s: tensor %.64s belongs to no table",
+                           safetensors_path(file), name);
+    }
+    return OK;
+}
+
+/* *rows: of all tables together. */
+static err_t check_shard(const manifest *m, const safetensors *file, int shard, uint64_t *rows)
+{
+    *rows = 0;
+    TRY(check_names(m, file));
+    for (int t = 0; t < m->n_tables; t++) {
+        place p = {.m            = m,
+                   .file         = file,
+                   .table        = &m->tables[t],
+                   .salt         = hash_table_salt(m->tables[t].name),
+                   .first_bucket = hash_first_bucket(shard, m->shards),
+                   .end_bucket   = hash_first_bucket(shard + 1, m->shards)};
+        TRY(check_table(&p));
+        *rows += p.rows;
+    }
+    return OK;
+}
+
+/* Every tensor is real, and every NAME@PART stands beside a NAME of its shape, or holds
+ * one number for all of it. */
+static err_t check_dense(const manifest *m, const safetensors *file)
+{
+    for (int i = 0; i < safetensors_count(file); i++) {
+        const safetensors_tensor *t  = safetensors_at(file, i), *weight;
+        const char               *at = strchr(t->name, '@');
+        char                      name[2 * NAME_MOST];
+        if (t->type != real_type(m))
+            return err_set(ERR_FORMAT, "%s: tensor %.64s is %s; the checkpoint is of %s",
+                           safetensors_path(file), t->name, dtype_name(t->type), m->real);
+        if (!at)
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)(at - t->name), t->name);
+        weight = safetensors_find(file, name);
+        if (!weight || (t->count != 1 && t->count != weight->count))
+            return err_set(ERR_FORMAT, "%s: tensor %.64s is no state of a weight '%.64s'",
+                           safetensors_path(file), t->name, name);
+    }
+    return OK;
+}
+
+/* role: the number of a shard; or m->shards, the dense weights. */
+static err_t check_file(const manifest *m, const char *folder, int role, FILE *tell)
+{
+    char         name[CONFIG_NAME_MAX] = "dense.safetensors";
+    char         path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
+    safetensors *file;
+    uint64_t     rows = 0;
+
+    if (role < m->shards)
+        manifest_shard_name(name, role, m->shards);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    TRY(safetensors_open(&file, path));
+    err_t err = role < m->shards ? check_shard(m, file, role, &rows) : check_dense(m, file);
+    if (err == OK)
+        fprintf(tell, "  %-32s size, hash, %d tensors", name, safetensors_count(file));
+    if (err == OK && role < m->shards)
+        fprintf(tell, ", %" PRIu64 " rows in their buckets", rows);
+    if (err == OK)
+        fprintf(tell, "\n");
+    safetensors_close(&file);
+    return err;
+}
+
+err_t checkpoint_verify(const char *folder, FILE *tell)
+{
+    manifest m;
+
+    TRY(manifest_read(&m, folder));
+    fprintf(tell, "%s\n  %-32s step %" PRId64 ", %d tables, %d files\n", folder,
+            "manifest.json", m.step, m.n_tables, m.n_files);
+    err_t err = manifest_verify(&m, folder);
+    if (err == OK)
+        err = check_file(&m, folder, m.shards, tell);
+    for (int shard = 0; err == OK && shard < m.shards; shard++)
+        err = check_file(&m, folder, shard, tell);
+    manifest_clear(&m);
+    return err;
+}
