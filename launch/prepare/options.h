@@ -27,4 +27,16 @@ typedef struct prepare_options {
     {"memory", FLAG_INT, &(o).memory, .meta = "BYTES", .min = 4096, .max = 1e15,                  \
      .help = "memory to use about; what needs more is spilled into DIR"}
 
+#define PREPARE_FLAG_MAX_LEN(at)                                                                  \
+    {"max-len", FLAG_INT, &(at), .min = 1, .max = 1e6,                                            \
+     .help = "events kept of a history, the newest; counts.safetensors counts only these"}
+
+#define PREPARE_FLAG_MAX_BAD(at)                                                                  \
+    {"max-bad", FLAG_INT, &(at), .max = 9e18,                                                     \
+     .help = "malformed lines that may be skipped before one is an error"}
+
+/* flags_parse for a command that takes no words. */
+MUST_CHECK err_t prepare_flags_parse(const flag *flags, const char *usage, const char *about,
+                                     int argc, char **argv, bool *helped);
+
 #endif

@@ -154,10 +154,10 @@ err_t output_open(output **out, const prepare_options *o, const char *const *tab
     (*out)->columns   = columns;
     (*out)->n_columns = n_columns;
     (*out)->memory    = memory / 4;
-    (*out)->limits    = (shard_limits){(uint64_t)o->shard_samples, memory / 8 / MOST_SPLITS};
+    (*out)->limits    = (shard_limits){(uint64_t)o->shard_samples, memory / 4 / MOST_SPLITS};
     err_t err         = open_folder(*out, o);
     if (err == OK)
-        err = counts_new(&(*out)->counted, tables, n_tables, memory / 2, (*out)->partial);
+        err = counts_new(&(*out)->counted, tables, n_tables, memory / 4, (*out)->partial);
     if (err != OK)
         free_output(out);
     return err;
@@ -215,10 +215,25 @@ static err_t finish(output *out)
     return sync_folder(out->folder);
 }
 
+/* "data/x: train 720 samples in 1 file, test 280 samples in 1 file" */
+static void print_summary(const output *out)
+{
+    printf("%s:", out->folder);
+    for (int i = 0; i < out->n_splits; i++) {
+        const shard_writer *w = out->splits[i];
+        printf("%s %s %llu samples in %d file%s", i ? "," : "", out->names[i],
+               (unsigned long long)shard_writer_samples(w), shard_writer_shards(w),
+               shard_writer_shards(w) == 1 ? "" : "s");
+    }
+    printf("\n");
+}
+
 err_t output_finish(output **out)
 {
     err_t err = finish(*out);
 
+    if (err == OK)
+        print_summary(*out);
     if (err != OK)
         output_abandon(out);
     else

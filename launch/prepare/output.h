@@ -26,8 +26,8 @@ size_t output_memory(const output *out);
 /* The shards of split (lent, "train"), made at the first call; only "train" is counted. */
 MUST_CHECK err_t output_split(output *out, const char *split, shard_writer **w);
 
-/* Write what is left, the counts last, move all of it into DIR, free. On failure
- * nothing of it stays. */
+/* Write what is left, the counts last, move all of it into DIR, print a line that
+ * says what is there, free. On failure nothing of it stays. */
 MUST_CHECK err_t output_finish(output **out);
 
 /* Remove what was written and free. *out may be NULL. */

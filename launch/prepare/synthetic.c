@@ -217,9 +217,6 @@ static err_t run(const synthetic_options *my, const world_options *preset)
         err = write_world(my, &w, out, &sample, &known);
     if (err == OK)
         err = output_finish(&out);
-    if (err == OK)
-        printf("%s: %lld train and %lld test samples\n", my->shared.out, (long long)my->samples,
-               (long long)my->test_samples);
     output_abandon(&out);
     vec_clear(&known);
     free(sample.history);
@@ -256,8 +253,7 @@ err_t prepare_synthetic(int argc, char **argv)
         {"cates", FLAG_INT, &my.cates, .min = 1, .max = 1e15, .help = "cates"},
         {"history", FLAG_INT, &my.history, .max = 1e6,
          .help = "mean number of events of a history; 3 % of them are empty"},
-        {"max-len", FLAG_INT, &my.max_len, .min = 1, .max = 1e6,
-         .help = "events kept of a history, the newest; counts count only these"},
+        PREPARE_FLAG_MAX_LEN(my.max_len),
         {"interests", FLAG_INT, &my.interests, .min = 1, .max = WORLD_MOST_INTERESTS,
          .help = "interests of a user"},
         {"zipf", FLAG_REAL, &my.zipf, .max = 10,
@@ -266,17 +262,9 @@ err_t prepare_synthetic(int argc, char **argv)
          .help = "share of events that no interest explains"},
         {"seed", FLAG_INT, &my.seed, .help = "seed of the world"},
         {0}};
-    char *words[64];
-    int   n;
-    bool  helped;
+    bool helped;
 
-    if (argc > 64)
-        return err_set(ERR_USAGE, "too many words; 'dips prepare synthetic --help' tells more");
-    TRY(flags_parse(flags, "dips prepare synthetic --out DIR [flags]", about, argc, argv, words,
-                    &n, &helped));
-    if (helped)
-        return OK;
-    if (n > 0)
-        return err_set(ERR_USAGE, "'%s': dips prepare synthetic takes no words", words[0]);
-    return run(&my, w);
+    TRY(prepare_flags_parse(flags, "dips prepare synthetic --out DIR [flags]", about, argc, argv,
+                            &helped));
+    return helped ? OK : run(&my, w);
 }
