@@ -4,6 +4,7 @@
 #include "launch/prepare/interrupt.h"
 
 static const command commands[] = {
+    {"amazon", "Amazon's 5-core reviews and their metadata", prepare_amazon},
     {"movielens", "ratings of MovieLens 1M, 20M, 25M or latest", prepare_movielens},
     {"synthetic", "an invented world whose click probabilities are known", prepare_synthetic},
     {0},

@@ -6,6 +6,7 @@
 
 #include "common/err.h"
 
+err_t prepare_amazon(int argc, char **argv);
 err_t prepare_movielens(int argc, char **argv);
 err_t prepare_synthetic(int argc, char **argv);
 
