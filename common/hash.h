@@ -48,15 +48,15 @@ void         hash_stream_free(hash_stream **h);
 uint64_t hash_table_salt(const char *name);
 
 /* Shard k of n owns the buckets [hash_first_bucket(k, n), hash_first_bucket(k+1, n)). */
-static inline uint32_t hash_first_bucket(int shard, int shards)
+static inline uint32_t hash_first_bucket(int k, int n)
 {
-    return (uint32_t)((int64_t)shard * HASH_BUCKETS / shards);
+    return (uint32_t)((int64_t)k * HASH_BUCKETS / n);
 }
 
 /* The shard of n that owns bucket. */
-static inline int hash_shard_of_bucket(uint32_t bucket, int shards)
+static inline int hash_shard_of_bucket(uint32_t bucket, int n)
 {
-    return (int)((((int64_t)bucket + 1) * shards - 1) / HASH_BUCKETS);
+    return (int)((((int64_t)bucket + 1) * n - 1) / HASH_BUCKETS);
 }
 
 #endif

@@ -1,0 +1,105 @@
+#include "ps/id_counts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/hash.h"
+
+static uint64_t u64_at(const safetensors_tensor *t, uint64_t i)
+{
+    uint64_t x;
+
+    memcpy(&x, (const char *)t->data + i * sizeof x, sizeof x);
+    return x;
+}
+
+/* The tensor TABLE.part, which must be a list of n of type where it is there. */
+static err_t find_part(const safetensors_tensor **out, const safetensors *file,
+                       const char *table, const char *part, dtype type)
+{
+    char name[CONFIG_NAME_MAX + 16];
+
+    snprintf(name, sizeof name, "%s.%s", table, part);
+    *out = safetensors_find(file, name);
+    if (!*out)
+        return err_set(ERR_FORMAT, "%s: there is no tensor %s", safetensors_path(file), name);
+    if ((*out)->type != type || (*out)->n_dims != 1)
+        return err_set(ERR_FORMAT, "%s: %s is %s with %d dimensions, wanted a list of %s",
+                       safetensors_path(file), name, dtype_name((*out)->type), (*out)->n_dims,
+                       dtype_name(type));
+    return OK;
+}
+
+static err_t check_offsets(const id_counts *c, const safetensors *file)
+{
+    if (c->count->count != c->ids->count)
+        return err_set(ERR_FORMAT, "%s: %s has %ju entries for %ju ids", safetensors_path(file),
+                       c->count->name, (uintmax_t)c->count->count, (uintmax_t)c->ids->count);
+    if (c->buckets->count != HASH_BUCKETS + 1)
+        return err_set(ERR_FORMAT, "%s: %s has %ju offsets, wanted %d", safetensors_path(file),
+                       c->buckets->name, (uintmax_t)c->buckets->count, HASH_BUCKETS + 1);
+    if (u64_at(c->buckets, 0) != 0 || u64_at(c->buckets, HASH_BUCKETS) != c->ids->count)
+        return err_set(ERR_FORMAT, "%s: %s does not reach from 0 to the %ju ids",
+                       safetensors_path(file), c->buckets->name, (uintmax_t)c->ids->count);
+    for (uint32_t b = 0; b < HASH_BUCKETS; b++)
+        if (u64_at(c->buckets, b) > u64_at(c->buckets, b + 1))
+            return err_set(ERR_FORMAT, "%s: %s decreases behind bucket %u",
+                           safetensors_path(file), c->buckets->name, b);
+    return OK;
+}
+
+static err_t check_ids(const id_counts *c, const safetensors *file, uint64_t salt,
+                       uint32_t bucket)
+{
+    uint64_t first = u64_at(c->buckets, bucket), end = u64_at(c->buckets, bucket + 1);
+
+    for (uint64_t i = first; i < end; i++) {
+        uint64_t id = u64_at(c->ids, i);
+        if (hash_bucket(hash_id(salt, id)) != bucket)
+            return err_set(ERR_FORMAT,
+                           "%s: %s: id %ju stands in bucket %u, which is not its own",
+                           safetensors_path(file), c->ids->name, (uintmax_t)id, bucket);
+        if (i > first && u64_at(c->ids, i - 1) >= id)
+            return err_set(ERR_FORMAT,
+                           "%s: %s: id %ju of bucket %u is not above the one before",
+                           safetensors_path(file), c->ids->name, (uintmax_t)id, bucket);
+    }
+    return OK;
+}
+
+err_t id_counts_init(id_counts *c, const safetensors *file, const char *table, uint64_t salt,
+                     uint32_t first, uint32_t end)
+{
+    char name[CONFIG_NAME_MAX + 16];
+
+    *c = (id_counts){0};
+    snprintf(name, sizeof name, "%s.ids", table);
+    if (!safetensors_find(file, name))
+        return OK;
+    id_counts found;
+    TRY(find_part(&found.ids, file, table, "ids", DTYPE_U64));
+    TRY(find_part(&found.count, file, table, "count", DTYPE_U32));
+    TRY(find_part(&found.buckets, file, table, "buckets", DTYPE_U64));
+    TRY(check_offsets(&found, file));
+    for (uint32_t bucket = first; bucket < end; bucket++)
+        TRY(check_ids(&found, file, salt, bucket));
+    *c = found;
+    return OK;
+}
+
+uint32_t id_counts_find(const id_counts *c, uint32_t bucket, uint64_t id)
+{
+    uint64_t low = u64_at(c->buckets, bucket), end = u64_at(c->buckets, bucket + 1);
+
+    for (uint64_t high = end; low < high;) {
+        uint64_t middle = low + (high - low) / 2;
+        if (u64_at(c->ids, middle) < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == end || u64_at(c->ids, low) != id)
+        return 0;
+    return (uint32_t)safetensors_get_u64(c->count, low);
+}
