@@ -1,0 +1,168 @@
+#include "ps/table.h"
+
+#include <string.h>
+
+#include "common/hash.h"
+#include "common/optim.h"
+#include "common/rng.h"
+
+#define PIECE 128 /* ids found and copied at a time, while their rows are in the cache */
+
+/* Whether the configuration speaks of exact counts, and where. */
+static const char *wish_for_counts(const table_config *c)
+{
+    if (c->penalty.kind == PENALTY_MINIBATCH_AWARE && c->penalty.count == COUNT_EXACT)
+        return "penalty.count: exact";
+    if (c->admit_min_count > 1)
+        return "admit.min_count";
+    return NULL;
+}
+
+static err_t find_counts(table *t, const safetensors *file)
+{
+    const char *wish = wish_for_counts(t->config);
+
+    if (file)
+        TRY(id_counts_init(&t->counts, file, t->config->name, t->salt, t->first_bucket,
+                           t->end_bucket));
+    if (wish && !t->counts.ids)
+        return err_set(
+            ERR_CONFIG,
+            "tables.%s.%s needs the number of samples of each id: %s%s has no %s.ids "
+            "(dips prepare writes it; data.counts names the file)",
+            t->config->name, wish, file ? "" : "there is no counts.safetensors; ",
+            file ? safetensors_path(file) : "the run", t->config->name);
+    t->exact = t->counts.ids && t->config->penalty.count == COUNT_EXACT;
+    return OK;
+}
+
+err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetensors *counts_file,
+                 uint32_t first, uint32_t end)
+{
+    const table_config *c = s->config;
+
+    *t = (table){
+        .config = c, .salt = s->salt, .seed = seed, .first_bucket = first, .end_bucket = end};
+    TRY(find_counts(t, counts_file));
+    return row_store_new(&t->rows, t->salt,
+                         c->dim + optim_state_size(c->optimizer.kind, c->dim));
+}
+
+void table_clear(table *t)
+{
+    row_store_free(&t->rows);
+}
+
+bool table_owns(const table *t, const uint64_t *ids, size_t n)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bucket = hash_bucket(hash_id(t->salt, ids[i]));
+        all &= bucket >= t->first_bucket && bucket < t->end_bucket;
+    }
+    return all;
+}
+
+void table_birth_value(const table *t, uint64_t id, real *w)
+{
+    rng    r     = rng_named(t->seed, RNG_BIRTH, t->salt, id);
+    double scale = t->config->init_scale;
+    int    dim   = t->config->dim;
+
+    switch (t->config->init) {
+    case INIT_ZERO:
+        memset(w, 0, (size_t)dim * sizeof *w);
+        break;
+    case INIT_UNIFORM:
+        for (int d = 0; d < dim; d++)
+            w[d] = (real)(scale * (2 * rng_uniform(&r) - 1));
+        break;
+    case INIT_NORMAL:
+        for (int d = 0; d < dim; d += 2) {
+            double pair[2];
+            rng_normal_pair(&r, pair);
+            w[d] = (real)(scale * pair[0]);
+            if (d + 1 < dim)
+                w[d + 1] = (real)(scale * pair[1]);
+        }
+        break;
+    }
+}
+
+static uint32_t exact_count(const table *t, uint64_t id)
+{
+    return t->counts.ids ? id_counts_find(&t->counts, hash_bucket(hash_id(t->salt, id)), id)
+                         : 0;
+}
+
+static bool admitted(const table *t, uint64_t id)
+{
+    uint32_t least = t->config->admit_min_count;
+    return least <= 1 || exact_count(t, id) >= least;
+}
+
+static uint32_t gather_one(const table *t, uint64_t id, uint32_t number, real *w)
+{
+    size_t bytes = (size_t)t->config->dim * sizeof *w;
+
+    if (number != ROW_NONE) {
+        memcpy(w, row_store_at(t->rows, number)->x, bytes);
+        return number;
+    }
+    if (admitted(t, id)) {
+        table_birth_value(t, id, w);
+        return ROW_NONE;
+    }
+    memset(w, 0, bytes);
+    return ROW_REFUSED;
+}
+
+void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows, real *values)
+{
+    size_t dim = (size_t)t->config->dim;
+
+    for (size_t first = 0; first < n; first += PIECE) {
+        size_t end = n - first < PIECE ? n : first + PIECE;
+        row_store_find(t->rows, ids + first, end - first, rows + first);
+        for (size_t i = first; i < end; i++)
+            rows[i] = gather_one(t, ids[i], rows[i], values + i * dim);
+    }
+}
+
+/* Rows for ids[0 .. n-1], none of which has one: n is small. */
+static err_t bear_piece(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
+{
+    TRY(row_store_insert(t->rows, ids, n, rows));
+    for (size_t i = 0; i < n; i++) {
+        row *r = row_store_at(t->rows, rows[i]);
+        table_birth_value(t, ids[i], r->x);
+        optim_init_state(&t->config->optimizer, r->x + t->config->dim, r->x, t->config->dim);
+        r->count = t->exact ? exact_count(t, ids[i]) : 0;
+    }
+    return OK;
+}
+
+err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
+{
+    uint64_t unborn[PIECE];
+    uint32_t born[PIECE];
+    size_t   which[PIECE], m;
+
+    for (size_t first = 0; first < n; first += PIECE) {
+        size_t end = n - first < PIECE ? n : first + PIECE;
+        row_store_find(t->rows, ids + first, end - first, rows + first);
+        m = 0;
+        for (size_t i = first; i < end; i++)
+            if (rows[i] == ROW_NONE && admitted(t, ids[i])) {
+                which[m]    = i;
+                unborn[m++] = ids[i];
+            } else if (rows[i] == ROW_NONE) {
+                rows[i] = ROW_REFUSED;
+            }
+        TRY(bear_piece(t, unborn, m, born));
+        for (size_t i = 0; i < m; i++)
+            rows[which[i]] = born[i];
+    }
+    return OK;
+}

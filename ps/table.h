@@ -1,0 +1,49 @@
+/* table - the rows of one table in one shard, and what the configuration says of them.
+ *
+ * A row's first value depends on (seed, table, id) alone: a pull of an id without a row is
+ * answered with that value and changes nothing; the row itself is born when the first step
+ * with the id is applied. An id that occurs in fewer samples than admit.min_count never
+ * gets a row of its own: it is answered with zeros and its gradients are dropped. */
+#ifndef DIPS_PS_TABLE_H
+#define DIPS_PS_TABLE_H
+
+#include <stdbool.h>
+
+#include "common/schema.h"
+#include "ps/id_counts.h"
+#include "ps/row_store.h"
+
+/* Stands for a row's number where the id is not admitted. */
+#define ROW_REFUSED (UINT32_MAX - 1)
+
+typedef struct table {
+    const table_config *config; /* lent */
+    uint64_t            salt, seed;
+    uint32_t            first_bucket, end_bucket; /* the shard's */
+    row_store          *rows;
+    id_counts           counts;
+    bool                exact; /* rows hold exact counts; else what was seen so far */
+} table;
+
+/* The table that s describes, with the buckets first .. end-1, empty; table_clear.
+ * counts_file (NULL: none) is lent as long as the table lives. ERR_CONFIG where exact
+ * counts are wanted and not there. */
+MUST_CHECK err_t table_init(table *t, const schema_table *s, uint64_t seed,
+                            const safetensors *counts_file, uint32_t first, uint32_t end);
+void             table_clear(table *t);
+
+/* Whether all ids belong to this shard's buckets. */
+bool table_owns(const table *t, const uint64_t *ids, size_t n);
+
+/* The first value of id's row. w (dim) */
+void table_birth_value(const table *t, uint64_t id, real *w);
+
+/* The weights of ids as they are now: values (n, dim). rows[i] = the number of the row of
+ * ids[i]; ROW_NONE: it has none yet and got its birth value; ROW_REFUSED: zeros. */
+void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows, real *values);
+
+/* Make rows, at their birth values, of those ids that have none. rows[i] = the number of
+ * the row of ids[i], or ROW_REFUSED. An id may be there twice. */
+MUST_CHECK err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *rows);
+
+#endif
