@@ -1,0 +1,40 @@
+/* update - one step applied to a table.
+ *
+ *   g = (sum of the workers' gradients, in rank order) / samples of the step
+ *   g = g min(1, row_norm / |g|)                         where clip.row_norm is set
+ *   g = g + lambda / n_j w     penalty: minibatch_aware (DIN, eq. 7)
+ *   g = g + lambda w           penalty: l2
+ *   w, state = rule(w, state, g)                         once per row
+ *
+ * Decoupled, the penalty comes after the rule: w = w - lr lambda / n_j w. n_j is the
+ * number of samples with the id: exact, or seen before this step; at least 1. Only rows of
+ * the step are touched, each once, however many workers or duplicates name it, and no
+ * arithmetic depends on how rows lie on shards or when messages came. */
+#ifndef DIPS_PS_UPDATE_H
+#define DIPS_PS_UPDATE_H
+
+#include "common/arena.h"
+#include "ps/table.h"
+
+/* One worker's part of the step: its ticket and its push. */
+typedef struct update_part {
+    size_t          n;
+    const uint64_t *ids;
+    const uint32_t *counts;    /* samples of the part with the id; NULL: not told */
+    uint32_t       *rows;      /* as the pull found them; brought up to date */
+    real           *gradients; /* (n, dim) sums over samples; used up */
+} update_part;
+
+typedef struct update_step {
+    int64_t step;
+    double  samples;  /* of all workers; above 0 */
+    double  lr;       /* of this step */
+    double  row_norm; /* 0: no clipping */
+} update_step;
+
+/* Apply the parts, in rank order. Rows that are not there yet are born first. scratch is
+ * the caller's to reset. */
+MUST_CHECK err_t update_apply(table *t, update_part *parts, int n_parts,
+                              const update_step *step, arena *scratch);
+
+#endif
