@@ -1,0 +1,350 @@
+#include "ps/snapshot.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/hash.h"
+#include "common/manifest.h"
+#include "common/optim.h"
+#include "common/vec.h"
+
+#define PARTS_MOST 8    /* the weights and the parts of a rule's state */
+#define PIECE      1024 /* rows read at a time */
+#define PATH_BYTES (CONFIG_PATH_MAX + CONFIG_NAME_MAX)
+
+static void file_path(char path[PATH_BYTES], const char *folder, int shard, int shards)
+{
+    char name[CONFIG_NAME_MAX];
+
+    manifest_shard_name(name, shard, shards);
+    snprintf(path, PATH_BYTES, "%.*s/%s", CONFIG_PATH_MAX - 1, folder, name);
+}
+
+/* ---- the payload of a row, as tensors ---- */
+
+/* Reals offset .. offset + width - 1 of each row's payload are one tensor. */
+typedef struct field {
+    char name[CONFIG_NAME_MAX + 32];
+    int  offset, width;
+    bool wide; /* [r, width]; else [r] */
+} field;
+
+static int list_fields(const table *t, field fields[PARTS_MOST])
+{
+    const table_config *c = t->config;
+    int                 n_parts, n = 0, offset = c->dim;
+    const optim_part   *parts = optim_parts(c->optimizer.kind, &n_parts);
+
+    fields[n] = (field){.width = c->dim, .wide = true};
+    snprintf(fields[n++].name, sizeof fields->name, "%s.weight", c->name);
+    for (int i = 0; i < n_parts; i++) {
+        fields[n] = (field){
+            .offset = offset, .width = parts[i].wide ? c->dim : 1, .wide = parts[i].wide};
+        snprintf(fields[n].name, sizeof fields->name, "%s.@%s", c->name, parts[i].name);
+        offset += fields[n++].width;
+    }
+    return n;
+}
+
+static void tensor_name(char name[CONFIG_NAME_MAX + 32], const table *t, const char *what)
+{
+    snprintf(name, CONFIG_NAME_MAX + 32, "%s.%s", t->config->name, what);
+}
+
+/* ---- writing ---- */
+
+/* A table's tensors in the file. */
+typedef struct table_writer {
+    const table *table;
+    int          ids, count, touched, buckets;
+    int          n_fields;
+    field        fields[PARTS_MOST];
+    int          values[PARTS_MOST];
+} table_writer;
+
+/* Room for a bucket on its way to the file. */
+typedef struct packing {
+    row_reference *rows;
+    size_t         capacity;
+    void          *column;
+    size_t         column_bytes;
+} packing;
+
+static err_t declare(safetensors_writer *w, const table *t, const char *what, dtype type,
+                     uint64_t n, int *tensor)
+{
+    char name[CONFIG_NAME_MAX + 32];
+
+    tensor_name(name, t, what);
+    return safetensors_declare(w, name, type, 1, &n, tensor);
+}
+
+static err_t declare_table(table_writer *x, safetensors_writer *w, const table *t)
+{
+    uint64_t rows = row_store_count(t->rows);
+
+    x->table    = t;
+    x->n_fields = list_fields(t, x->fields);
+    TRY(declare(w, t, "ids", DTYPE_U64, rows, &x->ids));
+    TRY(declare(w, t, "buckets", DTYPE_U64, HASH_BUCKETS + 1, &x->buckets));
+    for (int i = 0; i < x->n_fields; i++) {
+        uint64_t shape[2] = {rows, (uint64_t)x->fields[i].width};
+        TRY(safetensors_declare(w, x->fields[i].name, DTYPE_REAL, x->fields[i].wide ? 2 : 1,
+                                shape, &x->values[i]));
+    }
+    TRY(declare(w, t, "count", DTYPE_U32, rows, &x->count));
+    return declare(w, t, "touched", DTYPE_U32, rows, &x->touched);
+}
+
+/* The column's memory for bytes. */
+static err_t column_of(packing *p, size_t bytes, void *out)
+{
+    if (bytes > p->column_bytes)
+        TRY(vec_grow(&p->column, &p->column_bytes, 1, bytes));
+    memcpy(out, &p->column, sizeof p->column);
+    return OK;
+}
+
+static err_t write_numbers(table_writer *x, safetensors_writer *w, packing *p, size_t n)
+{
+    uint64_t *ids;
+    uint32_t *numbers;
+
+    TRY(column_of(p, n * sizeof *ids, &ids));
+    for (size_t i = 0; i < n; i++)
+        ids[i] = p->rows[i].id;
+    TRY(safetensors_append(w, x->ids, ids, n * sizeof *ids));
+    TRY(column_of(p, n * sizeof *numbers, &numbers));
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = row_store_at(x->table->rows, p->rows[i].number)->count;
+    TRY(safetensors_append(w, x->count, numbers, n * sizeof *numbers));
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = row_store_at(x->table->rows, p->rows[i].number)->touched;
+    return safetensors_append(w, x->touched, numbers, n * sizeof *numbers);
+}
+
+static err_t write_field(table_writer *x, safetensors_writer *w, packing *p, size_t n, int i)
+{
+    const field *f     = &x->fields[i];
+    size_t       width = (size_t)f->width;
+    real        *values;
+
+    TRY(column_of(p, n * width * sizeof *values, &values));
+    for (size_t r = 0; r < n; r++)
+        memcpy(values + r * width,
+               row_store_at(x->table->rows, p->rows[r].number)->x + f->offset,
+               width * sizeof *values);
+    return safetensors_append(w, x->values[i], values, n * width * sizeof *values);
+}
+
+static err_t write_table(table_writer *x, safetensors_writer *w, packing *p)
+{
+    uint64_t written = 0;
+
+    TRY(safetensors_append(w, x->buckets, &written, sizeof written));
+    for (uint32_t bucket = 0; bucket < HASH_BUCKETS; bucket++) {
+        size_t n = 0;
+        TRY(row_store_bucket(x->table->rows, bucket, &p->rows, &p->capacity, &n));
+        if (n) {
+            TRY(write_numbers(x, w, p, n));
+            for (int i = 0; i < x->n_fields; i++)
+                TRY(write_field(x, w, p, n, i));
+        }
+        written += n;
+        TRY(safetensors_append(w, x->buckets, &written, sizeof written));
+    }
+    return OK;
+}
+
+static err_t write_tables(safetensors_writer *w, const table *tables, int n_tables)
+{
+    table_writer *writers = calloc((size_t)n_tables + 1, sizeof *writers);
+    packing       p       = {0};
+    err_t         err     = writers ? OK : err_memory(sizeof *writers, "a checkpoint's tables");
+
+    for (int t = 0; err == OK && t < n_tables; t++)
+        err = declare_table(&writers[t], w, &tables[t]);
+    for (int t = 0; err == OK && t < n_tables; t++)
+        err = write_table(&writers[t], w, &p);
+    free(writers);
+    free(p.rows);
+    free(p.column);
+    return err;
+}
+
+err_t snapshot_write(const char *folder, int shard, int shards, const table *tables,
+                     int n_tables, safetensors_digest *digest)
+{
+    char                path[PATH_BYTES];
+    safetensors_writer *w;
+
+    file_path(path, folder, shard, shards);
+    TRY(safetensors_create(&w, path));
+    err_t err = write_tables(w, tables, n_tables);
+    if (err == OK)
+        return safetensors_finish(&w, digest);
+    safetensors_abandon(&w);
+    return err;
+}
+
+/* ---- reading ---- */
+
+/* A table's tensors in a file. */
+typedef struct table_reader {
+    table                    *table;
+    const safetensors        *file;
+    const safetensors_tensor *ids, *count, *touched, *buckets;
+    int                       n_fields;
+    field                     fields[PARTS_MOST];
+    const safetensors_tensor *values[PARTS_MOST];
+} table_reader;
+
+static err_t find(const safetensors_tensor **out, const safetensors *file, const char *name,
+                  dtype type, int n_dims, const uint64_t *shape)
+{
+    const safetensors_tensor *t = safetensors_find(file, name);
+
+    if (!t)
+        return err_set(ERR_FORMAT, "%s: there is no tensor %s", safetensors_path(file), name);
+    if (t->type != type || t->n_dims != n_dims)
+        return err_set(ERR_FORMAT, "%s: %s is %s with %d dimensions, wanted %s with %d",
+                       safetensors_path(file), name, dtype_name(t->type), t->n_dims,
+                       dtype_name(type), n_dims);
+    for (int i = 0; i < n_dims; i++)
+        if (t->shape[i] != shape[i])
+            return err_set(ERR_FORMAT, "%s: dimension %d of %s is %" PRIu64 ", wanted %" PRIu64,
+                           safetensors_path(file), i, name, t->shape[i], shape[i]);
+    *out = t;
+    return OK;
+}
+
+static err_t find_list(const safetensors_tensor **out, const table_reader *x, const char *what,
+                       dtype type, uint64_t n)
+{
+    char name[CONFIG_NAME_MAX + 32];
+
+    tensor_name(name, x->table, what);
+    return find(out, x->file, name, type, 1, &n);
+}
+
+static err_t find_tensors(table_reader *x)
+{
+    char name[CONFIG_NAME_MAX + 32];
+
+    tensor_name(name, x->table, "ids");
+    const safetensors_tensor *ids  = safetensors_find(x->file, name);
+    uint64_t                  rows = ids && ids->n_dims == 1 ? ids->count : 0;
+    TRY(find_list(&x->ids, x, "ids", DTYPE_U64, rows));
+    TRY(find_list(&x->count, x, "count", DTYPE_U32, rows));
+    TRY(find_list(&x->touched, x, "touched", DTYPE_U32, rows));
+    TRY(find_list(&x->buckets, x, "buckets", DTYPE_U64, HASH_BUCKETS + 1));
+    x->n_fields = list_fields(x->table, x->fields);
+    for (int i = 0; i < x->n_fields; i++) {
+        uint64_t shape[2] = {rows, (uint64_t)x->fields[i].width};
+        TRY(find(&x->values[i], x->file, x->fields[i].name, DTYPE_REAL,
+                 x->fields[i].wide ? 2 : 1, shape));
+    }
+    return OK;
+}
+
+/* The offsets must go from 0 to all rows, and the file of a shard hold no buckets but its
+ * own, first .. end-1. */
+static err_t check_buckets(const table_reader *x, uint32_t first, uint32_t end)
+{
+    uint64_t before = 0;
+
+    for (uint32_t bucket = 0; bucket <= HASH_BUCKETS; bucket++) {
+        uint64_t here = safetensors_get_u64(x->buckets, bucket);
+        bool     own  = bucket > first && bucket <= end; /* rows may stand in front of here */
+        if (here < before || (!own && here != before))
+            return err_set(ERR_FORMAT, "%s: %s[%u] is %" PRIu64 " after %" PRIu64,
+                           safetensors_path(x->file), x->buckets->name, bucket, here, before);
+        before = here;
+    }
+    if (before != x->ids->count)
+        return err_set(ERR_FORMAT, "%s: %s ends at %" PRIu64 ", there are %" PRIu64 " rows",
+                       safetensors_path(x->file), x->buckets->name, before, x->ids->count);
+    return OK;
+}
+
+static void read_row(const table_reader *x, uint64_t from, row *r)
+{
+    r->count   = (uint32_t)safetensors_get_u64(x->count, from);
+    r->touched = (uint32_t)safetensors_get_u64(x->touched, from);
+    for (int i = 0; i < x->n_fields; i++) {
+        size_t bytes = (size_t)x->fields[i].width * sizeof(real);
+        memcpy(r->x + x->fields[i].offset, (const char *)x->values[i]->data + from * bytes,
+               bytes);
+    }
+}
+
+/* Rows first .. first + n - 1 of the file, n <= PIECE, which belong to bucket. */
+static err_t read_piece(const table_reader *x, uint32_t bucket, uint64_t first, uint64_t n)
+{
+    uint64_t ids[PIECE];
+    uint32_t rows[PIECE];
+    table   *t    = x->table;
+    uint64_t held = row_store_count(t->rows);
+
+    safetensors_copy_u64(ids, x->ids, first, n);
+    for (uint64_t i = 0; i < n; i++)
+        if (hash_bucket(hash_id(t->salt, ids[i])) != bucket)
+            return err_set(ERR_FORMAT,
+                           "%s: %s: id %" PRIu64 " stands in bucket %u, which is not its own",
+                           safetensors_path(x->file), x->ids->name, ids[i], bucket);
+    TRY(row_store_insert(t->rows, ids, n, rows));
+    if (row_store_count(t->rows) != held + n)
+        return err_set(ERR_FORMAT, "%s: %s: bucket %u holds an id twice",
+                       safetensors_path(x->file), x->ids->name, bucket);
+    for (uint64_t i = 0; i < n; i++)
+        read_row(x, first + i, row_store_at(t->rows, rows[i]));
+    return OK;
+}
+
+static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
+{
+    const table *t     = x->table;
+    uint32_t     begin = first > t->first_bucket ? first : t->first_bucket;
+    uint32_t     stop  = end < t->end_bucket ? end : t->end_bucket;
+
+    TRY(find_tensors(x));
+    TRY(check_buckets(x, first, end));
+    for (uint32_t bucket = begin; bucket < stop; bucket++) {
+        uint64_t at   = safetensors_get_u64(x->buckets, bucket);
+        uint64_t last = safetensors_get_u64(x->buckets, bucket + 1);
+        for (; at < last; at += PIECE)
+            TRY(read_piece(x, bucket, at, last - at < PIECE ? last - at : PIECE));
+    }
+    return OK;
+}
+
+/* The rows of shard k of n's file that belong to the tables. */
+static err_t read_file(const char *folder, int shard, int shards, table *tables, int n_tables)
+{
+    char         path[PATH_BYTES];
+    safetensors *file;
+    err_t        err = OK;
+
+    file_path(path, folder, shard, shards);
+    TRY(safetensors_open(&file, path));
+    for (int t = 0; err == OK && t < n_tables; t++) {
+        table_reader x = {.table = &tables[t], .file = file};
+        err            = read_table(&x, hash_first_bucket(shard, shards),
+                                    hash_first_bucket(shard + 1, shards));
+    }
+    safetensors_close(&file);
+    return err;
+}
+
+err_t snapshot_read(const char *folder, int shards, table *tables, int n_tables)
+{
+    for (int shard = 0; n_tables && shard < shards; shard++) {
+        uint32_t first = hash_first_bucket(shard, shards);
+        uint32_t end   = hash_first_bucket(shard + 1, shards);
+        if (first < tables->end_bucket && end > tables->first_bucket)
+            TRY(read_file(folder, shard, shards, tables, n_tables));
+    }
+    return OK;
+}

@@ -1,0 +1,29 @@
+/* snapshot - a shard's part of a checkpoint.
+ *
+ *   shard-KKKK-of-NNNN.safetensors holds, for each table T with r rows here, by bucket and
+ *   within a bucket by id:
+ *     T.ids      U64 [r]
+ *     T.weight   F32 [r, dim]
+ *     T.@PART    F32 [r] or [r, dim]    each part of the optimizer's state (common/optim.h)
+ *     T.count    U32 [r]
+ *     T.touched  U32 [r]
+ *     T.buckets  U64 [4097]             bucket b's rows are buckets[b] .. buckets[b+1] - 1
+ *
+ * (F64 in the double build.) Files are written and read a bucket at a time. A cut of any
+ * number of shards is read by any number of others: each takes its own buckets. */
+#ifndef DIPS_PS_SNAPSHOT_H
+#define DIPS_PS_SNAPSHOT_H
+
+#include "common/safetensors.h"
+#include "ps/table.h"
+
+/* Write the file of shard k of n, which holds tables[n_tables], into folder. */
+MUST_CHECK err_t snapshot_write(const char *folder, int shard, int shards, const table *tables,
+                                int n_tables, safetensors_digest *digest);
+
+/* Fill the tables, which are empty, with the rows of their buckets from the files of a cut
+ * of `shards` shards in folder. Nothing in a file is believed unchecked: on failure the
+ * tables hold some rows and are to be cleared. */
+MUST_CHECK err_t snapshot_read(const char *folder, int shards, table *tables, int n_tables);
+
+#endif
