@@ -1,0 +1,415 @@
+/* handlers - what a shard does about each kind of message (common/wire.h draws them). */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/manifest.h"
+#include "ps/snapshot.h"
+#include "ps/state.h"
+
+#define PARKED_MOST(s) (64 + 4 * (size_t)(s)->workers)
+#define STEP_MOST      (UINT32_MAX - 1) /* touched, step + 1, is 32 bits wide */
+
+/* ---- answers ---- */
+
+static wire_header answer_header(const shard *s, wire_kind kind, uint64_t step)
+{
+    return (wire_header){.kind       = kind,
+                         .generation = (uint32_t)s->generation,
+                         .sender     = (uint32_t)s->options.index,
+                         .step       = step};
+}
+
+static err_t answer(shard *s, uint64_t peer, net_message *m)
+{
+    return s->options.send(s->options.self, peer, m);
+}
+
+static uint64_t rows_held(const shard *s)
+{
+    uint64_t rows = 0;
+
+    for (int t = 0; t < s->n_tables; t++)
+        rows += row_store_count(s->tables[t].rows);
+    return rows;
+}
+
+static err_t answer_done(shard *s, const incoming *in)
+{
+    wire_header h = answer_header(s, WIRE_DONE, s->clock);
+    wire_done   d = {.request = in->header.kind, .rows = rows_held(s)};
+    net_message m;
+
+    TRY(wire_encode_done(&m, &h, &d));
+    return answer(s, in->peer, &m);
+}
+
+/* Tell the asker this thread's error, whose code is failure. */
+static err_t answer_failed(shard *s, const incoming *in, err_t failure)
+{
+    wire_header h = answer_header(s, WIRE_FAILED, in->header.step);
+    wire_text   t = {.status  = (uint32_t)failure,
+                     .request = in->header.kind,
+                     .text    = err_text(),
+                     .bytes   = (uint32_t)strlen(err_text())};
+    net_message m;
+
+    h.generation = in->header.generation; /* a BEGIN that failed raised no generation */
+    TRY(wire_encode_text(&m, &h, &t));
+    return answer(s, in->peer, &m);
+}
+
+/* ---- waiting for the clock ---- */
+
+/* Keep the message until the clock is at version. One that repeats a parked one takes its
+ * place: the asker may have come back under another name. */
+static err_t park(shard *s, incoming *in, uint64_t version)
+{
+    if (version - s->clock > TICKETS)
+        return err_set(ERR_MESSAGE, "%s wants version %" PRIu64 "; the clock is %" PRIu64,
+                       wire_kind_name(in->header.kind), version, s->clock);
+    for (size_t i = 0; i < s->parked.n; i++) {
+        incoming *p = &s->parked.at[i];
+        if (!p->message.data || memcmp(&p->header, &in->header, sizeof p->header) != 0)
+            continue;
+        net_message_clear(&p->message);
+        *p          = *in;
+        in->message = (net_message){0};
+        return OK;
+    }
+    if (s->parked.n >= PARKED_MOST(s))
+        return err_set(ERR_MESSAGE, "%s finds %zu others waiting for the clock",
+                       wire_kind_name(in->header.kind), s->parked.n);
+    TRY(vec_push(&s->parked, *in));
+    in->message = (net_message){0};
+    return OK;
+}
+
+static err_t refuse_past(const shard *s, const incoming *in, uint64_t version)
+{
+    return err_set(ERR_MESSAGE,
+                   "%s of worker %u wants version %" PRIu64
+                   ", which is gone: the clock is %" PRIu64,
+                   wire_kind_name(in->header.kind), in->header.sender, version, s->clock);
+}
+
+/* ---- BEGIN ---- */
+
+static err_t check_begin(const incoming *in, const wire_begin *b)
+{
+    if (b->workers < 1 || b->workers > WORKERS_MOST)
+        return err_set(ERR_CONFIG, "a run of %u workers; a shard serves 1 to %d", b->workers,
+                       WORKERS_MOST);
+    if (b->real_bytes != sizeof(real))
+        return err_set(ERR_CONFIG, "the workers' numbers have %u bytes, the server's %zu",
+                       b->real_bytes, sizeof(real));
+    if (in->header.step > STEP_MOST)
+        return err_set(ERR_CONFIG, "a run that begins at step %" PRIu64 "; the last is %u",
+                       in->header.step, STEP_MOST);
+    return OK;
+}
+
+/* Read the shard's part of the cut at step in folder. */
+static err_t load_cut(shard *s, const char *folder, uint64_t step)
+{
+    manifest m;
+
+    TRY(manifest_read(&m, folder));
+    int     shards = m.shards;
+    int64_t cut    = m.step;
+    manifest_clear(&m);
+    if (cut != (int64_t)step)
+        return err_set(ERR_CONFIG, "%s is the cut at step %" PRId64 ", not %" PRIu64, folder,
+                       cut, step);
+    return snapshot_read(folder, shards, s->tables, s->n_tables);
+}
+
+static err_t begin(shard *s, const incoming *in, const wire_begin *b)
+{
+    char folder[CONFIG_PATH_MAX];
+
+    shard_forget(s);
+    s->begun      = false;
+    s->generation = in->header.generation;
+    for (int t = 0; t < s->n_tables; t++)
+        row_store_clear(s->tables[t].rows);
+    TRY(check_begin(in, b));
+    if (b->path_bytes >= sizeof folder)
+        return err_set(ERR_CONFIG, "a checkpoint's path of %u bytes", b->path_bytes);
+    memcpy(folder, b->path, b->path_bytes);
+    folder[b->path_bytes] = 0;
+    if (b->path_bytes)
+        TRY(load_cut(s, folder, in->header.step));
+
+    size_t workers = b->workers, tables = (size_t)s->n_tables;
+    free(s->parts);
+    s->parts   = calloc(workers * tables + 1, sizeof *s->parts);
+    s->tickets = calloc(workers * TICKETS, sizeof *s->tickets);
+    if (!s->parts || !s->tickets)
+        return err_memory(workers * TICKETS * sizeof *s->tickets, "the workers' tickets");
+    s->workers = (int)b->workers;
+    s->clock   = in->header.step;
+    s->begun   = true;
+    return OK;
+}
+
+err_t handle_begin(shard *s, incoming *in)
+{
+    wire_begin b;
+
+    TRY(wire_decode_begin(&b, &in->message));
+    if (in->header.sender != 0)
+        return err_set(ERR_MESSAGE, "BEGIN of worker %u; worker 0 alone begins a run",
+                       in->header.sender);
+    if (in->header.generation < s->generation)
+        return err_set(ERR_MESSAGE, "BEGIN of generation %u; the shard is at %" PRId64,
+                       in->header.generation, s->generation);
+    if (s->begun && in->header.generation == s->generation)
+        return answer_done(s, in); /* a repeated one: steps may have been applied since */
+    err_t err = begin(s, in, &b);
+    return err == OK ? answer_done(s, in) : answer_failed(s, in, err);
+}
+
+/* ---- PULL, READ, BIRTH ---- */
+
+static err_t decode_request(wire_request *q, const shard *s, const incoming *in)
+{
+    TRY(wire_decode_request(q, &in->message));
+    if (q->tables != s->n_tables)
+        return err_set(ERR_MESSAGE, "%s of %d tables; there are %d",
+                       wire_kind_name(in->header.kind), q->tables, s->n_tables);
+    for (int t = 0; t < q->tables; t++)
+        if (!table_owns(&s->tables[t], q->table[t].ids, q->table[t].n))
+            return err_set(ERR_MESSAGE, "%s for ids of table %s that belong to another shard",
+                           wire_kind_name(in->header.kind), s->tables[t].config->name);
+    return OK;
+}
+
+static size_t total_ids(const wire_request *q)
+{
+    size_t total = 0;
+
+    for (int t = 0; t < q->tables; t++)
+        total += q->table[t].n;
+    return total;
+}
+
+/* The answer to q, whose version is now. rows (total_ids) tells what the ids mean. */
+static err_t make_rows(const shard *s, const wire_request *q, wire_kind kind, uint64_t step,
+                       uint32_t *rows, net_message *m)
+{
+    wire_header h = answer_header(s, WIRE_ROWS, step);
+    wire_rows   r = {.version = q->version, .request = kind, .tables = q->tables};
+
+    for (int t = 0; t < q->tables; t++)
+        r.table[t] = (wire_values){q->table[t].n, (uint32_t)s->tables[t].config->dim, NULL};
+    TRY(wire_prepare_rows(m, &h, &r));
+    for (int t = 0; t < q->tables; t++) {
+        table_gather(&s->tables[t], q->table[t].ids, q->table[t].n, rows, r.table[t].values);
+        rows += q->table[t].n;
+    }
+    wire_seal(m);
+    return OK;
+}
+
+static err_t copy_message(net_message *to, const net_message *from)
+{
+    TRY(net_message_new(to, from->size));
+    memcpy(to->data, from->data, from->size);
+    return OK;
+}
+
+/* The rows may change between the version and the push of a later step, so such a reply
+ * is kept for who asks again; the reply of the step itself can be made again till then. */
+err_t answer_pull(shard *s, ticket *t)
+{
+    wire_request q;
+    net_message  m;
+
+    if (t->reply.data) {
+        TRY(copy_message(&m, &t->reply));
+        return answer(s, t->peer, &m);
+    }
+    TRY(wire_decode_request(&q, &t->pull));
+    t->rows.n = total_ids(&q);
+    TRY(vec_reserve(&t->rows, t->rows.n));
+    TRY(make_rows(s, &q, WIRE_PULL, t->step, t->rows.at, &m));
+    if (t->step > t->version)
+        TRY(copy_message(&t->reply, &m));
+    t->state = TICKET_ANSWERED;
+    return answer(s, t->peer, &m);
+}
+
+static err_t check_pull(const shard *s, const incoming *in, const wire_request *q)
+{
+    uint64_t step = in->header.step;
+
+    if (step < s->clock || step - s->clock >= TICKETS || step > STEP_MOST)
+        return err_set(ERR_MESSAGE,
+                       "PULL of worker %u for step %" PRIu64 "; the clock is %" PRIu64,
+                       in->header.sender, step, s->clock);
+    if (q->version > step)
+        return err_set(ERR_MESSAGE,
+                       "PULL of worker %u for step %" PRIu64
+                       " wants the later version %" PRIu64,
+                       in->header.sender, step, q->version);
+    return OK;
+}
+
+err_t handle_pull(shard *s, incoming *in)
+{
+    wire_request q;
+
+    TRY(decode_request(&q, s, in));
+    TRY(check_pull(s, in, &q));
+    ticket *t = shard_ticket(s, in->header.sender, in->header.step);
+    if (t->state == TICKET_FREE) {
+        if (q.version < s->clock)
+            return refuse_past(s, in, q.version);
+        t->state    = TICKET_WAITING;
+        t->step     = in->header.step;
+        t->version  = q.version;
+        t->pull     = in->message;
+        in->message = (net_message){0};
+    }
+    t->peer = in->peer;
+    if (t->state == TICKET_WAITING && t->version > s->clock)
+        return OK;
+    TRY(answer_pull(s, t));
+    return step_advance(s); /* its absence may have held up a step */
+}
+
+err_t handle_read(shard *s, incoming *in)
+{
+    wire_request q;
+    uint32_t    *rows;
+    net_message  m;
+
+    TRY(decode_request(&q, s, in));
+    if (q.version > s->clock)
+        return park(s, in, q.version);
+    if (q.version < s->clock)
+        return refuse_past(s, in, q.version);
+    TRY(arena_take(&s->scratch, total_ids(&q) * sizeof *rows, &rows));
+    TRY(make_rows(s, &q, WIRE_READ, in->header.step, rows, &m));
+    arena_reset(&s->scratch);
+    return answer(s, in->peer, &m);
+}
+
+err_t handle_birth(shard *s, incoming *in)
+{
+    wire_request q;
+    uint32_t    *rows;
+    err_t        err = OK;
+
+    TRY(decode_request(&q, s, in));
+    if (q.version > s->clock)
+        return park(s, in, q.version);
+    if (q.version < s->clock)
+        return refuse_past(s, in, q.version);
+    TRY(arena_take(&s->scratch, total_ids(&q) * sizeof *rows, &rows));
+    for (int t = 0; err == OK && t < q.tables; t++)
+        err = table_bear(&s->tables[t], q.table[t].ids, q.table[t].n, rows);
+    arena_reset(&s->scratch);
+    return err == OK ? answer_done(s, in) : answer_failed(s, in, err);
+}
+
+/* ---- PUSH ---- */
+
+/* Whether the push's tables are those of the ticket's pull. */
+static err_t check_push(const shard *s, const incoming *in, const ticket *t, const wire_push *p)
+{
+    wire_request q;
+    uint64_t     step = in->header.step;
+
+    if (p->pulled_until <= step || p->pulled_until - step > TICKETS)
+        return err_set(ERR_MESSAGE,
+                       "PUSH of worker %u for step %" PRIu64 " tells of pulls until %" PRIu64,
+                       in->header.sender, step, p->pulled_until);
+    TRY(wire_decode_request(&q, &t->pull));
+    if (p->tables != q.tables)
+        return err_set(ERR_MESSAGE, "PUSH of %d tables; there are %d", p->tables, q.tables);
+    for (int i = 0; i < q.tables; i++)
+        if (p->table[i].n != q.table[i].n ||
+            p->table[i].dim != (uint32_t)s->tables[i].config->dim)
+            return err_set(ERR_MESSAGE,
+                           "PUSH of worker %u for step %" PRIu64
+                           ": %u gradients of dim %u for table %s; its pull has %u of dim %d",
+                           in->header.sender, step, p->table[i].n, p->table[i].dim,
+                           s->tables[i].config->name, q.table[i].n, s->tables[i].config->dim);
+    return OK;
+}
+
+err_t handle_push(shard *s, incoming *in)
+{
+    uint64_t  step = in->header.step;
+    wire_push p;
+
+    TRY(wire_decode_push(&p, &in->message));
+    if (step < s->clock || step - s->clock >= TICKETS)
+        return err_set(ERR_MESSAGE,
+                       "PUSH of worker %u for step %" PRIu64 "; the clock is %" PRIu64,
+                       in->header.sender, step, s->clock);
+    ticket *t = shard_ticket(s, in->header.sender, step);
+    if (t->state != TICKET_ANSWERED)
+        return err_set(ERR_MESSAGE,
+                       "PUSH of worker %u for step %" PRIu64 ", whose rows it does not have",
+                       in->header.sender, step);
+    if (t->push.data)
+        return err_set(ERR_MESSAGE, "PUSH of worker %u for step %" PRIu64 " once more",
+                       in->header.sender, step);
+    TRY(check_push(s, in, t, &p));
+    t->pulled_until = p.pulled_until;
+    t->push         = in->message;
+    in->message     = (net_message){0};
+    return step_advance(s);
+}
+
+/* ---- SAVE, STATS ---- */
+
+static err_t save(shard *s, const incoming *in, safetensors_digest *digest)
+{
+    char      folder[CONFIG_PATH_MAX];
+    wire_text t;
+
+    TRY(wire_decode_text(&t, &in->message));
+    if (t.bytes == 0 || t.bytes >= sizeof folder)
+        return err_set(ERR_CONFIG, "a checkpoint's path of %u bytes", t.bytes);
+    memcpy(folder, t.text, t.bytes);
+    folder[t.bytes] = 0;
+    return snapshot_write(folder, s->options.index, s->options.shards, s->tables, s->n_tables,
+                          digest);
+}
+
+err_t handle_save(shard *s, incoming *in)
+{
+    safetensors_digest digest;
+    wire_text          t;
+    net_message        m;
+
+    TRY(wire_decode_text(&t, &in->message));
+    if (in->header.step > s->clock)
+        return park(s, in, in->header.step);
+    if (in->header.step < s->clock)
+        return refuse_past(s, in, in->header.step);
+    err_t err = save(s, in, &digest);
+    if (err != OK)
+        return answer_failed(s, in, err);
+    wire_header h     = answer_header(s, WIRE_SAVED, s->clock);
+    wire_saved  saved = {.bytes = digest.bytes, .xxh3 = digest.xxh3, .rows = rows_held(s)};
+    TRY(wire_encode_saved(&m, &h, &saved));
+    return answer(s, in->peer, &m);
+}
+
+err_t handle_stats(shard *s, incoming *in)
+{
+    wire_header h      = answer_header(s, WIRE_STATED, in->header.step);
+    wire_stated stated = {.rows = rows_held(s), .dropped = s->dropped};
+    net_message m;
+
+    TRY(wire_decode_empty(&in->message));
+    for (int t = 0; t < s->n_tables; t++)
+        stated.bytes += row_store_bytes(s->tables[t].rows);
+    TRY(wire_encode_stated(&m, &h, &stated));
+    return answer(s, in->peer, &m);
+}

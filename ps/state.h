@@ -1,0 +1,97 @@
+/* state - the inside of a shard: what its handlers share (ps/shard.h is the outside).
+ *
+ * A worker has a ring of tickets, one per step that it may have pulled and the clock has
+ * not passed: step t's stands at t mod TICKETS. A ticket goes FREE -> WAITING (its pull
+ * wants a version that is still to come) -> ANSWERED, gets its push, and is FREE again
+ * once the clock passes its step. */
+#ifndef DIPS_PS_STATE_H
+#define DIPS_PS_STATE_H
+
+#include "common/arena.h"
+#include "common/vec.h"
+#include "common/wire.h"
+#include "ps/shard.h"
+#include "ps/table.h"
+#include "ps/update.h"
+
+#define STEPS_AHEAD  64                /* a worker may pull so far ahead of the clock */
+#define TICKETS      (STEPS_AHEAD + 1) /* of a worker */
+#define WORKERS_MOST 4096
+#define NOTED_MOST   256 /* senders of bad messages that are told apart in the log */
+
+typedef enum { TICKET_FREE, TICKET_WAITING, TICKET_ANSWERED } ticket_state;
+
+typedef struct ticket {
+    ticket_state state;
+    uint64_t     step, version;
+    uint64_t     peer;         /* who asked last */
+    uint64_t     pulled_until; /* as its push told */
+    net_message  pull;         /* the ids; they serve until the step is applied */
+    net_message  reply;        /* kept where the rows may change before the push comes */
+    net_message  push;         /* data NULL: not here yet */
+    VEC(uint32_t) rows;        /* what the ids mean, table by table (ps/table.h) */
+} ticket;
+
+/* A message on its way through the shard. Who keeps message leaves it empty. */
+typedef struct incoming {
+    uint64_t    peer;
+    wire_header header;
+    net_message message;
+} incoming;
+
+struct shard {
+    shard_options options;
+    safetensors  *counts; /* mapped; NULL: none */
+    int           n_tables;
+    table        *tables;
+
+    int64_t  generation; /* of the last BEGIN; -1: none came */
+    bool     begun;      /* it was carried out */
+    int      workers;
+    uint64_t clock;       /* steps applied */
+    ticket  *tickets;     /* (workers, TICKETS) */
+    VEC(incoming) parked; /* READ, BIRTH, SAVE that wait for the clock */
+
+    uint64_t dropped;    /* messages */
+    VEC(uint64_t) noted; /* peers whose first bad message is in the log */
+    update_part *parts;  /* (tables, workers) of the step being applied */
+    arena        scratch;
+};
+
+static inline ticket *shard_ticket(const shard *s, uint32_t worker, uint64_t step)
+{
+    return &s->tickets[(size_t)worker * TICKETS + step % TICKETS];
+}
+
+/* Give back what the ticket holds of a step; its room for rows stays. */
+void ticket_release(ticket *t);
+
+/* Drop all tickets and parked messages. */
+void shard_forget(shard *s);
+
+/* Hand an opened message to its handler; the caller clears what is left of it. */
+MUST_CHECK err_t shard_dispatch(shard *s, incoming *in);
+
+/* Count a message that was dropped because of this thread's error; the first of a sender
+ * is logged. */
+MUST_CHECK err_t shard_drop(shard *s, const incoming *in);
+
+/* ---- step.c ---- */
+
+/* Apply every step that is complete, and after each of them serve who waited for it. */
+MUST_CHECK err_t step_advance(shard *s);
+
+/* ---- handlers.c: one per kind. ERR_MESSAGE: the message is to be dropped ---- */
+
+MUST_CHECK err_t handle_begin(shard *s, incoming *in);
+MUST_CHECK err_t handle_pull(shard *s, incoming *in);
+MUST_CHECK err_t handle_read(shard *s, incoming *in);
+MUST_CHECK err_t handle_birth(shard *s, incoming *in);
+MUST_CHECK err_t handle_push(shard *s, incoming *in);
+MUST_CHECK err_t handle_save(shard *s, incoming *in);
+MUST_CHECK err_t handle_stats(shard *s, incoming *in);
+
+/* Answer a pull whose version is now. */
+MUST_CHECK err_t answer_pull(shard *s, ticket *t);
+
+#endif

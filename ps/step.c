@@ -1,0 +1,116 @@
+/* step - when a step is complete, and what happens then (ps/shard.h: the clock). */
+#include <string.h>
+
+#include "ps/state.h"
+
+/* Whether the worker has pushed the step that the clock is at, and all its pulls that this
+ * push speaks of are here: those that must see the rows as they are now are answered. */
+static bool worker_is_done(const shard *s, uint32_t worker)
+{
+    const ticket *now = shard_ticket(s, worker, s->clock);
+
+    if (now->state != TICKET_ANSWERED || !now->push.data)
+        return false;
+    for (uint64_t step = s->clock + 1; step < now->pulled_until; step++)
+        if (shard_ticket(s, worker, step)->state == TICKET_FREE)
+            return false;
+    return true;
+}
+
+static bool step_is_complete(const shard *s)
+{
+    for (int worker = 0; worker < s->workers; worker++)
+        if (!worker_is_done(s, (uint32_t)worker))
+            return false;
+    return true;
+}
+
+/* Bring a worker's ticket and push together, table by table, in s->parts. */
+static err_t collect_parts(shard *s, uint32_t worker, double *samples, bool *finite)
+{
+    ticket      *now  = shard_ticket(s, worker, s->clock);
+    uint32_t    *rows = now->rows.at;
+    wire_request pull;
+    wire_push    push;
+
+    TRY(wire_decode_request(&pull, &now->pull));
+    TRY(wire_decode_push(&push, &now->push));
+    *samples += push.samples;
+    *finite &= push.finite;
+    for (int t = 0; t < s->n_tables; t++) {
+        s->parts[t * s->workers + (int)worker] =
+            (update_part){.n         = pull.table[t].n,
+                          .ids       = pull.table[t].ids,
+                          .counts    = pull.table[t].counts,
+                          .rows      = rows,
+                          .gradients = push.table[t].values};
+        rows += pull.table[t].n;
+    }
+    return OK;
+}
+
+/* A step with a gradient that is not finite, or without samples, changes no row. */
+static err_t apply_step(shard *s)
+{
+    const config *c      = s->options.config;
+    update_step   step   = {.step = (int64_t)s->clock, .row_norm = c->clip.row_norm};
+    bool          finite = true;
+
+    for (int worker = 0; worker < s->workers; worker++)
+        TRY(collect_parts(s, (uint32_t)worker, &step.samples, &finite));
+    if (!finite || step.samples == 0)
+        return OK;
+    for (int t = 0; t < s->n_tables; t++) {
+        step.lr = s->tables[t].config->optimizer.lr * config_lr_factor(c, step.step);
+        TRY(update_apply(&s->tables[t], &s->parts[t * s->workers], s->workers, &step,
+                         &s->scratch));
+        arena_reset(&s->scratch);
+    }
+    return OK;
+}
+
+/* ---- who waited for the new clock ---- */
+
+static err_t serve_pulls(shard *s)
+{
+    for (int worker = 0; worker < s->workers; worker++)
+        for (uint64_t step = s->clock; step < s->clock + TICKETS; step++) {
+            ticket *t = shard_ticket(s, (uint32_t)worker, step);
+            if (t->state == TICKET_WAITING && t->version == s->clock)
+                TRY(answer_pull(s, t));
+        }
+    return OK;
+}
+
+/* Hand all parked messages in again: those that still wait are parked anew. */
+static err_t serve_parked(shard *s)
+{
+    size_t n   = s->parked.n;
+    err_t  err = OK;
+
+    for (size_t i = 0; i < n; i++) {
+        incoming in             = s->parked.at[i];
+        s->parked.at[i].message = (net_message){0};
+        if (err == OK)
+            err = shard_dispatch(s, &in);
+        if (err == ERR_MESSAGE)
+            err = shard_drop(s, &in);
+        net_message_clear(&in.message);
+    }
+    s->parked.n -= n;
+    memmove(s->parked.at, s->parked.at + n, s->parked.n * sizeof *s->parked.at);
+    return err;
+}
+
+err_t step_advance(shard *s)
+{
+    while (step_is_complete(s)) {
+        TRY(apply_step(s));
+        for (int worker = 0; worker < s->workers; worker++)
+            ticket_release(shard_ticket(s, (uint32_t)worker, s->clock));
+        s->clock++;
+        TRY(serve_pulls(s));
+        TRY(serve_parked(s));
+    }
+    return OK;
+}
