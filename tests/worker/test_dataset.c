@@ -415,6 +415,24 @@ static void moments_are_those_of_the_numbers(void **state)
     dataset_close(&d);
 }
 
+static void a_number_without_a_mean_is_named(void **state)
+{
+    room        *r     = *state;
+    const column price = F32("price", 1, 2, 3, INFINITY, 5);
+    column       changed[N_FIVE + 2];
+    double       sum[1], squares[1];
+    char         wanted[256];
+
+    change(changed, price);
+    dataset *d = open_columns(r, changed);
+    assert_int_equal(dataset_float_moments(d, 0, 0, 3, sum, squares), OK);
+    assert_int_equal(dataset_float_moments(d, 0, 0, 4, sum, squares), ERR_DATA);
+    snprintf(wanted, sizeof wanted,
+             "%s: price of sample 3 is inf, which has no mean or deviation", r->path[0]);
+    assert_string_equal(err_text(), wanted);
+    dataset_close(&d);
+}
+
 /* ---- bad files ---- */
 
 static const struct {
@@ -589,6 +607,7 @@ int main(void)
         TEST(weights_are_summed_and_times_and_groups_kept),
         TEST(labels_may_be_missing_where_none_is_needed),
         TEST(moments_are_those_of_the_numbers),
+        TEST(a_number_without_a_mean_is_named),
         TEST(a_bad_file_is_refused_with_place_and_value),
         TEST(a_missing_tensor_is_named_with_its_feature),
         TEST(a_decrease_is_found_at_any_place),

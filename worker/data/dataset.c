@@ -349,25 +349,35 @@ err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t f
 
 /* ---- moments ---- */
 
+/* Add the numbers of one sample. */
+static err_t add_moments(const data_shard *shard, int i, uint64_t row, size_t width, double *sum,
+                         double *squares)
+{
+    const safetensors_tensor *t = shard->floats[i];
+
+    for (size_t j = 0; j < width; j++) {
+        double x = safetensors_get_double(t, row * width + j);
+        if (!isfinite(x))
+            return err_set(ERR_DATA,
+                           "%s: %s of sample %" PRIu64 " is %g, which has no mean or deviation",
+                           safetensors_path(shard->file), t->name, row, x);
+        sum[j] += x;
+        squares[j] += x * x;
+    }
+    return OK;
+}
+
 err_t dataset_float_moments(const dataset *d, int i, uint64_t begin, uint64_t end, double *sum,
                             double *squares)
 {
-    int  width     = d->schema->floats[i].width;
-    bool logarithm = d->schema->floats[i].transform == TRANSFORM_LOG;
-    int  shard     = 0;
+    size_t width = (size_t)d->schema->floats[i].width;
+    int    shard = 0;
 
-    memset(sum, 0, (size_t)width * sizeof *sum);
-    memset(squares, 0, (size_t)width * sizeof *squares);
+    memset(sum, 0, width * sizeof *sum);
+    memset(squares, 0, width * sizeof *squares);
     for (uint64_t sample = begin; sample < end; sample++) {
-        shard        = find_shard(d, sample, shard);
-        uint64_t row = (sample - d->first[shard]) * (uint64_t)width;
-        for (int j = 0; j < width; j++) {
-            double x = safetensors_get_double(d->shards[shard].floats[i], row + (uint64_t)j);
-            if (logarithm)
-                x = log1p(x);
-            sum[j] += x;
-            squares[j] += x * x;
-        }
+        shard = find_shard(d, sample, shard);
+        TRY(add_moments(&d->shards[shard], i, sample - d->first[shard], width, sum, squares));
     }
     return OK;
 }
