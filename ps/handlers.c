@@ -12,12 +12,13 @@
 
 /* ---- answers ---- */
 
-static wire_header answer_header(const shard *s, wire_kind kind, uint64_t step)
+/* An answer bears the generation and the step of what was asked. */
+static wire_header answer_header(const shard *s, wire_kind kind, const wire_header *asked)
 {
     return (wire_header){.kind       = kind,
-                         .generation = (uint32_t)s->generation,
+                         .generation = asked->generation,
                          .sender     = (uint32_t)s->options.index,
-                         .step       = step};
+                         .step       = asked->step};
 }
 
 static err_t answer(shard *s, uint64_t peer, net_message *m)
@@ -36,7 +37,7 @@ static uint64_t rows_held(const shard *s)
 
 static err_t answer_done(shard *s, const incoming *in)
 {
-    wire_header h = answer_header(s, WIRE_DONE, s->clock);
+    wire_header h = answer_header(s, WIRE_DONE, &in->header);
     wire_done   d = {.request = in->header.kind, .rows = rows_held(s)};
     net_message m;
 
@@ -47,14 +48,13 @@ static err_t answer_done(shard *s, const incoming *in)
 /* Tell the asker this thread's error, whose code is failure. */
 static err_t answer_failed(shard *s, const incoming *in, err_t failure)
 {
-    wire_header h = answer_header(s, WIRE_FAILED, in->header.step);
+    wire_header h = answer_header(s, WIRE_FAILED, &in->header);
     wire_text   t = {.status  = (uint32_t)failure,
                      .request = in->header.kind,
                      .text    = err_text(),
                      .bytes   = (uint32_t)strlen(err_text())};
     net_message m;
 
-    h.generation = in->header.generation; /* a BEGIN that failed raised no generation */
     TRY(wire_encode_text(&m, &h, &t));
     return answer(s, in->peer, &m);
 }
@@ -195,11 +195,11 @@ static size_t total_ids(const wire_request *q)
 }
 
 /* The answer to q, whose version is now. rows (total_ids) tells what the ids mean. */
-static err_t make_rows(const shard *s, const wire_request *q, wire_kind kind, uint64_t step,
+static err_t make_rows(const shard *s, const wire_request *q, const wire_header *asked,
                        uint32_t *rows, net_message *m)
 {
-    wire_header h = answer_header(s, WIRE_ROWS, step);
-    wire_rows   r = {.version = q->version, .request = kind, .tables = q->tables};
+    wire_header h = answer_header(s, WIRE_ROWS, asked);
+    wire_rows   r = {.version = q->version, .request = asked->kind, .tables = q->tables};
 
     for (int t = 0; t < q->tables; t++)
         r.table[t] = (wire_values){q->table[t].n, (uint32_t)s->tables[t].config->dim, NULL};
@@ -233,8 +233,8 @@ err_t answer_pull(shard *s, ticket *t)
     TRY(wire_decode_request(&q, &t->pull));
     t->rows.n = total_ids(&q);
     TRY(vec_reserve(&t->rows, t->rows.n));
-    TRY(make_rows(s, &q, WIRE_PULL, t->step, t->rows.at, &m));
-    if (t->step > t->version)
+    TRY(make_rows(s, &q, &t->asked, t->rows.at, &m));
+    if (t->asked.step > t->version)
         TRY(copy_message(&t->reply, &m));
     t->state = TICKET_ANSWERED;
     return answer(s, t->peer, &m);
@@ -267,7 +267,7 @@ err_t handle_pull(shard *s, incoming *in)
         if (q.version < s->clock)
             return refuse_past(s, in, q.version);
         t->state    = TICKET_WAITING;
-        t->step     = in->header.step;
+        t->asked    = in->header;
         t->version  = q.version;
         t->pull     = in->message;
         in->message = (net_message){0};
@@ -291,7 +291,7 @@ err_t handle_read(shard *s, incoming *in)
     if (q.version < s->clock)
         return refuse_past(s, in, q.version);
     TRY(arena_take(&s->scratch, total_ids(&q) * sizeof *rows, &rows));
-    TRY(make_rows(s, &q, WIRE_READ, in->header.step, rows, &m));
+    TRY(make_rows(s, &q, &in->header, rows, &m));
     arena_reset(&s->scratch);
     return answer(s, in->peer, &m);
 }
@@ -395,7 +395,7 @@ err_t handle_save(shard *s, incoming *in)
     err_t err = save(s, in, &digest);
     if (err != OK)
         return answer_failed(s, in, err);
-    wire_header h     = answer_header(s, WIRE_SAVED, s->clock);
+    wire_header h     = answer_header(s, WIRE_SAVED, &in->header);
     wire_saved  saved = {.bytes = digest.bytes, .xxh3 = digest.xxh3, .rows = rows_held(s)};
     TRY(wire_encode_saved(&m, &h, &saved));
     return answer(s, in->peer, &m);
@@ -403,7 +403,7 @@ err_t handle_save(shard *s, incoming *in)
 
 err_t handle_stats(shard *s, incoming *in)
 {
-    wire_header h      = answer_header(s, WIRE_STATED, in->header.step);
+    wire_header h      = answer_header(s, WIRE_STATED, &in->header);
     wire_stated stated = {.rows = rows_held(s), .dropped = s->dropped};
     net_message m;
 

@@ -23,7 +23,8 @@ typedef enum { TICKET_FREE, TICKET_WAITING, TICKET_ANSWERED } ticket_state;
 
 typedef struct ticket {
     ticket_state state;
-    uint64_t     step, version;
+    wire_header  asked; /* of the pull */
+    uint64_t     version;
     uint64_t     peer;         /* who asked last */
     uint64_t     pulled_until; /* as its push told */
     net_message  pull;         /* the ids; they serve until the step is applied */
