@@ -57,22 +57,32 @@ CLONES void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const
     }
 }
 
+/* One row of dice_backward; add is a constant where it is inlined. */
+static inline __attribute__((always_inline)) void
+backward_row(real *gx, const real *g, const real *x, const real *mean, const real *inv,
+             const real *a, const real *mean_gh, const real *mean_ghxh, bool add, int D)
+{
+#pragma omp simd
+    for (int d = 0; d < D; d++) {
+        real xh = (x[d] - mean[d]) * inv[d];
+        real p  = sigmoid(xh);
+        real gh = g[d] * x[d] * (1 - a[d]) * p * (1 - p);
+        real gx_d =
+            g[d] * (a[d] + p * (1 - a[d])) + inv[d] * (gh - mean_gh[d] - xh * mean_ghxh[d]);
+        gx[d] = add ? gx[d] + gx_d : gx_d;
+    }
+}
+
 CLONES void dice_backward(real *gx, const real *g, const real *x, const real *mean,
                           const real *inv, const real *a, const real *mean_gh,
                           const real *mean_ghxh, bool add, int N, int D)
 {
     for (int n = 0; n < N; n++) {
-        const real *x_n = ROW(x, n, D), *g_n = ROW(g, n, D);
         real       *gx_n = ROW(gx, n, D);
-#pragma omp simd
-        for (int d = 0; d < D; d++) {
-            real xh  = (x_n[d] - mean[d]) * inv[d];
-            real p   = sigmoid(xh);
-            real g_d = g_n[d];
-            real gh  = g_d * x_n[d] * (1 - a[d]) * p * (1 - p);
-            real gx_d =
-                g_d * (a[d] + p * (1 - a[d])) + inv[d] * (gh - mean_gh[d] - xh * mean_ghxh[d]);
-            gx_n[d] = (add ? gx_n[d] : 0) + gx_d;
-        }
+        const real *g_n = ROW(g, n, D), *x_n = ROW(x, n, D);
+        if (add)
+            backward_row(gx_n, g_n, x_n, mean, inv, a, mean_gh, mean_ghxh, true, D);
+        else
+            backward_row(gx_n, g_n, x_n, mean, inv, a, mean_gh, mean_ghxh, false, D);
     }
 }
