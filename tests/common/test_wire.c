@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -406,8 +407,29 @@ static void what_is_too_big_is_not_encoded(void **state)
     assert_null(m.data);
 }
 
-int main(void)
+/* The seeds of tests/fuzz: a file of each kind in folder. */
+static int write_seeds(const char *folder)
 {
+    for (int kind = 1; kind < WIRE_KIND_COUNT; kind++) {
+        wire_header h = header_of_kind(kind);
+        net_message m = {0};
+        char        path[4096];
+        snprintf(path, sizeof path, "%s/%s", folder, wire_kind_name(h.kind));
+        FILE *f = wire_sample(&m, &h) == OK ? fopen(path, "wb") : NULL;
+        if (!f || fwrite(m.data, 1, m.size, f) != m.size || fclose(f) != 0) {
+            perror(path);
+            return 1;
+        }
+        net_message_clear(&m);
+    }
+    return 0;
+}
+
+/* test_wire [--write-seeds FOLDER] */
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--write-seeds") == 0)
+        return write_seeds(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_comes_back_to_the_same_bytes),
         cmocka_unit_test(the_header_is_as_drawn),
