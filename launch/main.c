@@ -7,8 +7,13 @@
 
 static const command commands[] = {
     {"checkpoint", "what a checkpoint holds, and whether it is whole", command_checkpoint},
+    {"eval", "how good a checkpoint is on the test data", command_eval},
     {"options", "list every option with its default and meaning", command_options},
+    {"predict", "write a checkpoint's probabilities for the test data", command_predict},
     {"prepare", "raw files, or an invented world, become data shards", command_prepare},
+    {"server", "one server of a run (`dips train` starts it)", command_server},
+    {"train", "train a model, in one process or on many", command_train},
+    {"worker", "one worker of a run (`dips train` starts it)", command_worker},
     {0},
 };
 

@@ -1,0 +1,84 @@
+#include "launch/apply.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/manifest.h"
+#include "launch/start.h"
+#include "launch/terminal.h"
+
+typedef struct applying {
+    config *config;
+    schema *schema;
+} applying;
+
+/* The newest checkpoint in dir; *step -1 where there is none, or no such folder. */
+static err_t newest_in(char folder[CONFIG_PATH_MAX], int64_t *step, const char *dir)
+{
+    struct stat st;
+
+    *step = -1;
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return OK;
+    TRY(manifest_newest(step, dir));
+    if (*step >= 0)
+        manifest_folder(folder, dir, *step);
+    return OK;
+}
+
+err_t apply_find_checkpoint(char folder[CONFIG_PATH_MAX], const char *path)
+{
+    char    file[CONFIG_PATH_MAX];
+    int64_t step;
+
+    TRY(run_folder_path(file, path, "manifest.json"));
+    if (access(file, F_OK) == 0) {
+        snprintf(folder, CONFIG_PATH_MAX, "%s", path);
+        return OK;
+    }
+    TRY(newest_in(folder, &step, path));
+    if (step < 0) {
+        TRY(run_folder_path(file, path, "checkpoints"));
+        TRY(newest_in(folder, &step, file));
+    }
+    if (step < 0)
+        return err_set(ERR_FORMAT,
+                       "--checkpoint %s: neither a checkpoint (it has no manifest.json) nor a "
+                       "folder with one",
+                       path);
+    log_once(LOG_INFO, "the newest checkpoint is %s", folder);
+    return OK;
+}
+
+static err_t open_folder(void *self, run_folder *f)
+{
+    const applying *a = self;
+
+    return run_folder_open_temporary(f, a->config);
+}
+
+static err_t apply(applying *a, const task *t, const char *source, int n, char *const *words)
+{
+    char   folder[CONFIG_PATH_MAX];
+    launch l = {.task = *t, .columns = t->json ? 0 : terminal_columns()};
+
+    TRY(start_load(&a->config, &a->schema, source, n, words));
+    TRY(apply_find_checkpoint(folder, t->checkpoint));
+    l.config                    = a->config;
+    l.schema                    = a->schema;
+    l.task.checkpoint           = folder;
+    const start_options options = {.open_folder = open_folder, .self = a};
+    return start_run(&l, &options);
+}
+
+err_t apply_task(const task *t, const char *source, int n, char *const *words)
+{
+    applying a   = {0};
+    err_t    err = apply(&a, t, source, n, words);
+
+    schema_free(&a.schema);
+    config_free(&a.config);
+    return err;
+}

@@ -1,0 +1,16 @@
+/* launch - one task of one configuration, on its way to the processes that do it. */
+#ifndef DIPS_LAUNCH_LAUNCH_H
+#define DIPS_LAUNCH_LAUNCH_H
+
+#include "common/schema.h"
+#include "launch/task.h"
+
+typedef struct launch {
+    task          task;
+    const config *config;
+    const schema *schema;
+    const char   *folder;  /* where run.yaml, logs/ and session/ are (run_folder.h) */
+    int           columns; /* of the user's terminal; 0: there is none */
+} launch;
+
+#endif

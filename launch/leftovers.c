@@ -1,0 +1,144 @@
+#include "launch/leftovers.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "launch/run_folder.h"
+
+err_t leftovers_prepare(leftovers *l, const char *folder)
+{
+    char path[CONFIG_PATH_MAX];
+
+    *l = (leftovers){0};
+    TRY(run_folder_path(path, folder, "session"));
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return err_errno("making the folder %s", path);
+    char *absolute = realpath(path, NULL);
+    if (!absolute || strlen(absolute) >= sizeof l->session) {
+        free(absolute);
+        rmdir(path);
+        return err_set(ERR_SYSTEM, "the path of %s is too long, or cannot be found", path);
+    }
+    strcpy(l->session, absolute);
+    free(absolute);
+    strcpy(l->shared_memory, "/dev/shm/dips-XXXXXX");
+    if (!mkdtemp(l->shared_memory))
+        *l->shared_memory = '\0';
+    return OK;
+}
+
+/* ---- processes ---- */
+
+/* The command line of a process, words ended by zeros, and its size. */
+static size_t read_command_line(const char *pid, char *text, size_t size)
+{
+    char path[300];
+
+    snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return 0;
+    size_t n = fread(text, 1, size - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    return n;
+}
+
+/* Whether the words say --coordinator endpoint; *ours: the program is not mpirun. */
+static bool belongs(const char *text, size_t n, const char *endpoint, bool *ours)
+{
+    bool found = false;
+
+    *ours = true;
+    for (const char *at = text; at < text + n; at += strlen(at) + 1) {
+        const char *next = at + strlen(at) + 1;
+        const char *base = strrchr(at, '/') ? strrchr(at, '/') + 1 : at;
+        if (!strcmp(base, "mpirun"))
+            *ours = false;
+        if (!strcmp(at, "--coordinator") && next < text + n && !strcmp(next, endpoint))
+            found = true;
+    }
+    return found;
+}
+
+/* Send signal (0: none) to the processes of the job, all or only our own; how many there
+ * are. */
+static int signal_all(const char *endpoint, int signal, bool only_ours)
+{
+    DIR *proc  = opendir("/proc");
+    int  count = 0;
+
+    if (!proc)
+        return 0;
+    for (struct dirent *e; (e = readdir(proc));) {
+        char text[16384];
+        bool ours;
+        if (e->d_name[0] < '0' || e->d_name[0] > '9')
+            continue;
+        size_t n   = read_command_line(e->d_name, text, sizeof text);
+        pid_t  pid = (pid_t)atoi(e->d_name);
+        if (pid == getpid() || !belongs(text, n, endpoint, &ours) || kill(pid, 0) != 0)
+            continue;
+        count++;
+        if (signal && (ours || !only_ours))
+            kill(pid, signal);
+    }
+    closedir(proc);
+    return count;
+}
+
+int leftovers_processes(const leftovers *l)
+{
+    return *l->endpoint ? signal_all(l->endpoint, 0, false) : 0;
+}
+
+/* Wait until none is left; false where some still are after seconds. */
+static bool wait_for_none(const leftovers *l, double seconds, void (*reap)(void *self),
+                          void *self)
+{
+    const clock_source *clock = clock_monotonic();
+    int64_t             start = clock_now(clock);
+
+    for (;;) {
+        struct timespec nap = {.tv_nsec = 10 * NS_PER_MS};
+        if (reap)
+            reap(self);
+        if (leftovers_processes(l) == 0)
+            return true;
+        if (clock_seconds(clock, start) > seconds)
+            return false;
+        nanosleep(&nap, NULL);
+    }
+}
+
+void leftovers_end_processes(const leftovers *l, void (*reap)(void *self), void *self)
+{
+    if (!*l->endpoint)
+        return;
+    signal_all(l->endpoint, SIGKILL, true);
+    if (wait_for_none(l, 1.5, reap, self))
+        return;
+    signal_all(l->endpoint, SIGCONT, false);
+    signal_all(l->endpoint, SIGTERM, false);
+    if (wait_for_none(l, 1.5, reap, self))
+        return;
+    signal_all(l->endpoint, SIGKILL, false);
+    wait_for_none(l, 1, reap, self);
+}
+
+void leftovers_clean(const leftovers *l)
+{
+    if (*l->session)
+        run_folder_remove_tree(l->session);
+    if (*l->shared_memory)
+        run_folder_remove_tree(l->shared_memory);
+}

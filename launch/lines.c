@@ -1,0 +1,217 @@
+#include "launch/lines.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "launch/process.h"
+
+bool lines_leave_host(const config *c)
+{
+    return *c->cluster.hostfile != '\0';
+}
+
+bool lines_need_mpirun(const config *c)
+{
+    return c->cluster.workers > 1 || lines_leave_host(c);
+}
+
+/* ---- hosts ---- */
+
+/* The index-th host of the host file, going round: its first words, without comments. */
+static err_t find_host(char host[256], const char *path, int index)
+{
+    FILE *f = fopen(path, "r");
+    char  line[1024];
+    int   n = 0, passed = 0;
+
+    if (!f)
+        return err_errno("cluster.hostfile: opening %s", path);
+    for (;;) {
+        if (!fgets(line, sizeof line, f)) {
+            if (n == 0)
+                break;
+            rewind(f);
+            continue;
+        }
+        char name[256];
+        if (sscanf(line, " %255s", name) != 1 || *name == '#')
+            continue;
+        n++;
+        if (passed++ < index)
+            continue;
+        strcpy(host, name);
+        fclose(f);
+        return OK;
+    }
+    fclose(f);
+    return err_set(ERR_CONFIG, "cluster.hostfile: %s names no host", path);
+}
+
+/* ---- mpirun ---- */
+
+static void mca(words *w, const char *key, const char *value)
+{
+    words_add(w, "--mca");
+    words_add(w, "%s", key);
+    words_add(w, "%s", value);
+}
+
+/* mpirun up to -n: quiet about roots and cores, and on its own network. */
+static void add_mpirun(words *w, const config *c, const char *session,
+                       const char *shared_memory)
+{
+    const char *interface = lines_leave_host(c) ? c->cluster.interface : "lo";
+
+    if (session) {
+        words_add(w, "env");
+        words_add(w, "TMPDIR=%s", session);
+    }
+    words_add(w, "mpirun");
+    if (geteuid() == 0)
+        words_add(w, "--allow-run-as-root");
+    words_add(w, "--oversubscribe");
+    words_add(w, "--bind-to");
+    words_add(w, "none");
+    mca(w, "btl", "self,vader,tcp");
+    if (*interface) {
+        mca(w, "btl_tcp_if_include", interface);
+        mca(w, "oob_tcp_if_include", interface);
+    }
+    mca(w, "btl_vader_single_copy_mechanism", "none"); /* needs ptrace rights in containers */
+    if (shared_memory)
+        mca(w, "btl_vader_backing_directory", shared_memory);
+    mca(w, "mpi_yield_when_idle", "1");
+    words_add(w, "-x");
+    words_add(w, "OPENBLAS_NUM_THREADS=1");
+}
+
+/* ---- the lines ---- */
+
+static void add_role(words *w, const char *dips, const char *role, const launch *l,
+                     const char *coordinator)
+{
+    words_add(w, "%s", dips);
+    words_add(w, "%s", role);
+    words_add(w, "--coordinator");
+    words_add(w, "%s", coordinator);
+    words_add(w, "--folder");
+    words_add(w, "%s", l->folder);
+}
+
+err_t lines_server(words *w, const launch *l, const char *coordinator, int index)
+{
+    char dips[4096], host[256];
+
+    *w = (words){0};
+    TRY(process_own_path(dips, sizeof dips));
+    if (lines_leave_host(l->config)) {
+        TRY(find_host(host, l->config->cluster.hostfile, index));
+        add_mpirun(w, l->config, NULL, NULL);
+        words_add(w, "--host");
+        words_add(w, "%s", host);
+        words_add(w, "-n");
+        words_add(w, "1");
+    }
+    add_role(w, dips, "server", l, coordinator);
+    words_add(w, "--index");
+    words_add(w, "%d", index);
+    return words_check(w);
+}
+
+err_t lines_workers(words *w, const launch *l, const char *coordinator, const char *session,
+                    const char *shared_memory)
+{
+    char dips[4096];
+
+    *w = (words){0};
+    TRY(process_own_path(dips, sizeof dips));
+    if (lines_need_mpirun(l->config)) {
+        add_mpirun(w, l->config, session, shared_memory);
+        if (lines_leave_host(l->config)) {
+            words_add(w, "--hostfile");
+            words_add(w, "%s", l->config->cluster.hostfile);
+        }
+        words_add(w, "-n");
+        words_add(w, "%d", l->config->cluster.workers);
+    } else {
+        words_add(w, "env");
+        words_add(w, "OPENBLAS_NUM_THREADS=1");
+    }
+    add_role(w, dips, "worker", l, coordinator);
+    words_add(w, "--columns");
+    words_add(w, "%d", l->columns);
+    words_add(w, "--task");
+    words_add(w, "%s", task_name(l->task.kind));
+    if (l->task.checkpoint) {
+        words_add(w, "--checkpoint");
+        words_add(w, "%s", l->task.checkpoint);
+    }
+    if (l->task.out) {
+        words_add(w, "--out");
+        words_add(w, "%s", l->task.out);
+    }
+    if (l->task.json)
+        words_add(w, "--json");
+    return words_check(w);
+}
+
+static err_t print_line(words *w, err_t err, FILE *to)
+{
+    if (err == OK)
+        words_print(w, to);
+    words_clear(w);
+    return err;
+}
+
+/* The words that begin `dips train` of this run. */
+static err_t begin_train(words *w, const launch *l, const char *source)
+{
+    char dips[4096];
+
+    *w = (words){0};
+    TRY(process_own_path(dips, sizeof dips));
+    words_add(w, "%s", dips);
+    words_add(w, "train");
+    words_add(w, "%s", source);
+    words_add(w, "--run");
+    words_add(w, "%s", l->folder);
+    return OK;
+}
+
+static err_t end_train(words *w, int n, char *const *words_given, FILE *to)
+{
+    for (int i = 0; i < n; i++)
+        words_add(w, "%s", words_given[i]);
+    return print_line(w, words_check(w), to);
+}
+
+err_t lines_print_alone(const launch *l, const char *source, int n, char *const *words_given,
+                        FILE *to)
+{
+    words w;
+
+    TRY(begin_train(&w, l, source));
+    fprintf(to, "# one process:\n");
+    return end_train(&w, n, words_given, to);
+}
+
+err_t lines_print(const launch *l, const char *source, int n, char *const *words_given,
+                  const char *listen, FILE *to)
+{
+    char  endpoint[512];
+    words w;
+
+    snprintf(endpoint, sizeof endpoint, "tcp://%s", listen);
+    TRY(begin_train(&w, l, source));
+    words_add(&w, "--attach");
+    words_add(&w, "--listen");
+    words_add(&w, "%s", listen);
+    fprintf(to, "# the coordinator, which waits for the others:\n");
+    TRY(end_train(&w, n, words_given, to));
+    for (int k = 0; k < l->config->cluster.servers; k++) {
+        fprintf(to, "# server %d:\n", k);
+        TRY(print_line(&w, lines_server(&w, l, endpoint, k), to));
+    }
+    fprintf(to, "# the workers:\n");
+    return print_line(&w, lines_workers(&w, l, endpoint, NULL, NULL), to);
+}

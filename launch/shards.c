@@ -1,0 +1,82 @@
+#include "launch/shards.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+int shards_per_server(const config *c)
+{
+    return c->cluster.shards;
+}
+
+int shards_total(const config *c)
+{
+    return c->cluster.shards * (c->cluster.servers > 0 ? c->cluster.servers : 1);
+}
+
+void shards_endpoint(char endpoint[NET_ENDPOINT_MAX], const config *c, const char *name)
+{
+    unsigned random = 0;
+
+    if (*c->cluster.hostfile) {
+        snprintf(endpoint, NET_ENDPOINT_MAX, "tcp://%s:*", c->cluster.interface);
+        return;
+    }
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        random = (unsigned)getppid();
+    snprintf(endpoint, NET_ENDPOINT_MAX, "ipc://@dips-%ld-%08x-%s", (long)getpid(), random,
+             name);
+}
+
+static bool needs_counts(const config *c)
+{
+    for (int t = 0; t < c->n_tables; t++)
+        if (c->tables[t].admit_min_count > 1 ||
+            (c->tables[t].penalty.kind == PENALTY_MINIBATCH_AWARE &&
+             c->tables[t].penalty.count == COUNT_EXACT))
+            return true;
+    return false;
+}
+
+/* data.counts, or counts.safetensors beside the first training file. "" where neither is
+ * there and no table asks for it. */
+static err_t find_counts(char path[CONFIG_PATH_MAX], const config *c)
+{
+    const char *first = c->data.train.n > 0 ? c->data.train.at[0] : "";
+    const char *slash = strrchr(first, '/');
+
+    if (*c->data.counts) {
+        snprintf(path, CONFIG_PATH_MAX, "%s", c->data.counts);
+    } else if (snprintf(path, CONFIG_PATH_MAX, "%.*scounts.safetensors",
+                        slash ? (int)(slash + 1 - first) : 0, first) >= CONFIG_PATH_MAX) {
+        return err_set(ERR_CONFIG, "data.train: the path %s is too long", first);
+    }
+    if (access(path, R_OK) == 0)
+        return OK;
+    if (*c->data.counts || needs_counts(c))
+        return err_errno("data.counts: %s, which holds how often each id occurs and which "
+                         "`dips prepare` writes",
+                         path);
+    *path = '\0';
+    return OK;
+}
+
+err_t shards_start(server **out, net *n, const config *c, const schema *s, int index,
+                   const char *endpoint)
+{
+    char counts[CONFIG_PATH_MAX];
+
+    *out = NULL;
+    TRY(find_counts(counts, c));
+    const server_options options = {
+        .config      = c,
+        .schema      = s,
+        .first_shard = index * shards_per_server(c),
+        .shards_here = shards_per_server(c),
+        .shards      = shards_total(c),
+        .counts      = *counts ? counts : NULL,
+        .endpoint    = endpoint,
+    };
+    return server_start(out, n, &options);
+}

@@ -1,0 +1,64 @@
+#include "launch/start.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "launch/alone.h"
+#include "launch/by_hand.h"
+#include "launch/coordinator.h"
+#include "launch/ranks.h"
+
+bool start_is_alone(const config *c)
+{
+    return c->cluster.servers == 0 && c->cluster.workers == 1 && !*c->cluster.hostfile;
+}
+
+err_t start_load(config **c, schema **s, const char *source, int n, char *const *words)
+{
+    char   workers[64];
+    int    rank, size;
+    char **all = malloc(((size_t)n + 1) * sizeof *all);
+
+    if (!all)
+        return err_memory((size_t)n * sizeof *all, "the command line");
+    for (int i = 0; i < n; i++)
+        all[i] = words[i];
+    ranks_place(&rank, &size);
+    if (size > 1) {
+        snprintf(workers, sizeof workers, "cluster.workers=%d", size);
+        all[n++] = workers;
+    }
+    err_t err = config_load(c, source, n, all);
+    if (err == OK)
+        err = schema_new(s, *c);
+    free(all);
+    return err;
+}
+
+static err_t run_with_folder(launch *l, const start_options *options)
+{
+    const coordinator_options coordinator = {.listen        = options->listen,
+                                             .start_servers = !options->attach,
+                                             .start_workers = !options->attach};
+    run_folder                f;
+
+    TRY(options->open_folder(options->self, &f));
+    l->folder = f.path;
+    err_t err = start_is_alone(l->config) && !options->attach
+                    ? alone_run(l)
+                    : coordinator_run(l, &coordinator);
+    run_folder_close(&f);
+    return err;
+}
+
+err_t start_run(launch *l, const start_options *options)
+{
+    int rank, size;
+
+    ranks_place(&rank, &size);
+    if (size > 1 && !options->attach)
+        return by_hand_run(l, options);
+    return run_with_folder(l, options);
+}

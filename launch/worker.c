@@ -1,0 +1,76 @@
+/* worker - `dips worker`: one rank of a run's workers. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/wire.h"
+#include "launch/commands.h"
+#include "launch/flags.h"
+#include "launch/ranks.h"
+#include "launch/run_folder.h"
+
+static struct {
+    const char *coordinator, *folder, *task, *checkpoint, *out;
+    bool        json;
+    int64_t     columns;
+} my;
+
+static err_t work(launch *l, config **c, schema **s)
+{
+    char  file[CONFIG_PATH_MAX];
+    comm *nobody = NULL;
+
+    TRY(run_folder_path(file, l->folder, "run.yaml"));
+    TRY(config_load(c, file, 0, NULL));
+    TRY(schema_new(s, *c));
+    l->config = *c;
+    l->schema = *s;
+    return ranks_work(l, my.coordinator, &nobody);
+}
+
+err_t command_worker(int argc, char **argv)
+{
+    static const char usage[] = "dips worker --coordinator ENDPOINT --folder DIR [flags]";
+    const flag        flags[] = {
+               {"coordinator", FLAG_TEXT, &my.coordinator, .meta = "ENDPOINT", .required = true,
+                .help = "where the coordinator listens"},
+               {"folder", FLAG_TEXT, &my.folder, .meta = "DIR", .required = true,
+                .help = "the run folder: run.yaml is read, logs are written"},
+               {"task", FLAG_TEXT, &my.task, .choices = TASK_NAMES, .help = "what to do"},
+               {"checkpoint", FLAG_TEXT, &my.checkpoint, .meta = "DIR",
+                .help = "evaluate, predict: the checkpoint"},
+               {"out", FLAG_TEXT, &my.out, .meta = "FILE", .help = "predict: the file to write"},
+               {"json", FLAG_BOOL, &my.json, .help = "evaluate: the result as one JSON object"},
+               {"columns", FLAG_INT, &my.columns, .max = 100000,
+                .help = "width of the user's terminal; 0: none"},
+               {0}};
+    config *c     = NULL;
+    schema *s     = NULL;
+    char  **words = calloc((size_t)argc + 1, sizeof *words);
+    int     n;
+    bool    helped;
+
+    my.task = "train";
+    if (!words)
+        return err_memory((size_t)argc * sizeof *words, "the command line");
+    err_t err = flags_parse(flags, usage,
+                            "One worker of a run. `dips train` starts it, under mpirun where "
+                            "there are several; `dips train --dry-run` shows how.",
+                            argc, argv, words, &n, &helped);
+    free(words);
+    if (err != OK || helped)
+        return err;
+    launch l = {.task    = {.kind       = task_find(my.task),
+                            .checkpoint = my.checkpoint,
+                            .out        = my.out,
+                            .json       = my.json},
+                .folder  = my.folder,
+                .columns = (int)my.columns};
+    int    rank, size;
+    ranks_place(&rank, &size);
+    err = work(&l, &c, &s);
+    if (err != OK && !l.schema)
+        ranks_refuse(my.coordinator, WIRE_WORKER, rank, err);
+    schema_free(&s);
+    config_free(&c);
+    return err;
+}
