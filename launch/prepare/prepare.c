@@ -7,6 +7,7 @@ static const command commands[] = {
     {"amazon", "Amazon's 5-core reviews and their metadata", prepare_amazon},
     {"movielens", "ratings of MovieLens 1M, 20M, 25M or latest", prepare_movielens},
     {"synthetic", "an invented world whose click probabilities are known", prepare_synthetic},
+    {"tsv", "any tab- or comma-separated file with a header", prepare_tsv},
     {0},
 };
 

@@ -9,5 +9,6 @@
 err_t prepare_amazon(int argc, char **argv);
 err_t prepare_movielens(int argc, char **argv);
 err_t prepare_synthetic(int argc, char **argv);
+err_t prepare_tsv(int argc, char **argv);
 
 #endif
