@@ -2,9 +2,8 @@
  * rule; told to shards by messages. */
 #include "harness.h"
 
-#define COUNTS "test_update-counts.safetensors"
+#define COUNTS inside("counts.safetensors")
 #define DIM    2
-#define STEPS  200
 
 /* A run's YAML with one table, `more` being the rest of its options. */
 static world *make(int shards, const char *more, const char *counts)
@@ -12,9 +11,8 @@ static world *make(int shards, const char *more, const char *counts)
     char yaml[1024];
 
     snprintf(yaml, sizeof yaml,
-             "tables: {t: {dim: %d, optimizer: sgd, lr: 0.5, %s}}\n"
-             "features: {f: {table: t}}\n",
-             DIM, more);
+             "tables: {t: {dim: %d, %slr: 0.5, %s}}\nfeatures: {f: {table: t}}\n", DIM,
+             strstr(more, "optimizer") ? "" : "optimizer: sgd, ", more);
     return world_new(yaml, shards, counts);
 }
 
@@ -120,10 +118,419 @@ static void the_penalty_makes_the_golden_step(void **unused)
     }
 }
 
+/* ---- the penalty of a row, by closed forms ---- */
+
+/* Train the ids with gradients of zero. */
+static void train_without_gradient(world *w, uint64_t step, const uint64_t *ids, uint32_t n)
+{
+    need  needs[]     = {{n, ids, NULL}};
+    real  g[64 * DIM] = {0};
+    real *gradients[] = {g};
+
+    train(w, step, needs, gradients, (double[]){1});
+}
+
+static void a_batch_is_charged_the_squared_norm_over_n(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[]        = {7, UINT64_MAX};
+    const uint32_t counts[]     = {2, 5};
+    const real     rows[2][DIM] = {{1, 0}, {3, 4}}; /* squared norms 1 and 25 */
+    need           both         = {2, ids, NULL};
+    real           after[2][DIM], *at[] = {after[0]};
+    double         charge = 0;
+
+    write_counts(COUNTS, "t", ids, counts, 2);
+    world *w = make(2, "penalty: {kind: minibatch_aware, lambda: 2}", COUNTS);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &both);
+    for (int i = 0; i < 2; i++)
+        set_row(w, ids[i], rows[i]);
+    train_without_gradient(w, 0, ids, 2); /* lr lambda = 1 */
+    read_rows(w, 1, &both, at);
+    for (int i = 0; i < 2; i++)
+        for (int d = 0; d < DIM; d++)
+            charge += (double)(rows[i][d] * (rows[i][d] - after[i][d]));
+    assert_true(fabs(charge - (1. / 2 + 25. / 5)) < 32 * (double)REAL_EPSILON);
+    world_free(w);
+}
+
+/* One sample per step: a row with n samples is charged lambda / n n times, so that equation
+ * 5 sums up to equation 4 whatever n is. */
+static void an_epoch_of_single_samples_charges_lambda_to_every_row(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[]    = {1, 2, 3};
+    const uint32_t counts[] = {1, 4, 16};
+    need           all      = {3, ids, NULL};
+    real           rows[3][DIM], *at[] = {rows[0]};
+    uint64_t       step = 0;
+
+    write_counts(COUNTS, "t", ids, counts, 3);
+    world *w = make(1, "penalty: {kind: minibatch_aware, lambda: 0.01}", COUNTS);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &all);
+    for (int i = 0; i < 3; i++) {
+        set_row(w, ids[i], (real[]){1, -1});
+        for (uint32_t sample = 0; sample < counts[i]; sample++)
+            train_without_gradient(w, step++, &ids[i], 1);
+    }
+    read_rows(w, step, &all, at);
+    for (int i = 0; i < 3; i++) {
+        double left = pow(1 - 0.5 * 0.01 / counts[i], counts[i]);
+        check(rows[i], (double[]){left, -left}, DIM, 32 * (double)REAL_EPSILON);
+    }
+    world_free(w);
+}
+
+/* The head is in each of 50 steps, in 20 samples a step; the tail once, in one. */
+static void the_tail_decays_more_than_the_head(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[]    = {1, 2};
+    const uint32_t counts[] = {1000, 1};
+    need           both     = {2, ids, NULL};
+    real           rows[2][DIM], *at[] = {rows[0]};
+
+    write_counts(COUNTS, "t", ids, counts, 2);
+    world *w = make(1, "penalty: {kind: minibatch_aware, lambda: 0.1}", COUNTS);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &both);
+    for (int i = 0; i < 2; i++)
+        set_row(w, ids[i], (real[]){1, 1});
+    for (uint64_t step = 0; step < 50; step++)
+        train_without_gradient(w, step, ids, step == 25 ? 2 : 1);
+    read_rows(w, 50, &both, at);
+    double head = pow(1 - 0.5 * 0.1 / 1000, 50), tail = 1 - 0.5 * 0.1;
+    check(rows[0], (double[]){head, head}, DIM, 64 * (double)REAL_EPSILON);
+    check(rows[1], (double[]){tail, tail}, DIM, 64 * (double)REAL_EPSILON);
+    assert_true(rows[1][0] < rows[0][0]);
+    world_free(w);
+}
+
+static void two_workers_and_a_duplicate_are_charged_once(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[]    = {9, 9, 9};
+    const uint32_t counts[] = {10};
+    need           needs[]  = {{2, ids, NULL}, {1, ids, NULL}};
+    real           g0[] = {1, 2, 3, 4}, g1[] = {-2, 6}, rows[DIM];
+    real          *gs[] = {g0, g1}, *at[] = {rows};
+
+    write_counts(COUNTS, "t", ids, counts, 1);
+    world *w = make(3, "penalty: {kind: minibatch_aware, lambda: 0.01}", COUNTS);
+    world_begin(w, 2, NULL, 0);
+    bear(w, &needs[1]);
+    set_row(w, 9, (real[]){1, 2});
+    train(w, 0, needs, gs, (double[]){5, 3});
+    read_rows(w, 1, &needs[1], at);
+    check(rows,
+          (double[]){1 - 0.5 * ((1. + 3 - 2) / 8 + 0.001 * 1),
+                     2 - 0.5 * ((2. + 4 + 6) / 8 + 0.001 * 2)},
+          DIM, 16 * (double)REAL_EPSILON);
+    world_free(w);
+}
+
+static void the_running_count_is_that_of_the_steps_before(void **unused)
+{
+    (void)unused;
+    const uint64_t id[]    = {5};
+    uint32_t       three[] = {3}, two[] = {2};
+    need           needs[] = {{1, id, three}, {1, id, two}};
+    real           g0[DIM] = {0}, g1[DIM] = {0}, *gs[] = {g0, g1};
+    double         left = 1;
+
+    world *w = make(1, "penalty: {kind: minibatch_aware, lambda: 0.1, count: running}", NULL);
+    world_begin(w, 2, NULL, 0);
+    bear(w, needs);
+    set_row(w, 5, (real[]){1, 1});
+    for (uint64_t step = 0; step < 4; step++) {
+        double n = step ? 5. * (double)step : 1; /* 3 + 2 samples a step; at least 1 */
+        left *= 1 - 0.5 * 0.1 / n;
+        train(w, step, needs, gs, (double[]){4, 4});
+        assert_int_equal(row_of(w, 0, 5)->count, 5 * (step + 1));
+        check(row_of(w, 0, 5)->x, (double[]){left, left}, DIM, 16 * (double)REAL_EPSILON);
+    }
+    world_free(w);
+}
+
+static void decoupled_the_penalty_comes_after_the_rule(void **unused)
+{
+    (void)unused;
+    const uint64_t id[] = {5};
+    need           n    = {1, id, NULL};
+    real           g[] = {3, -6}, *gs[] = {g};
+
+    world *w = make(1, "penalty: {kind: l2, lambda: 0.2, decoupled: true}", NULL);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &n);
+    set_row(w, 5, (real[]){1, 2});
+    train(w, 0, &n, gs, (double[]){3});
+    check(row_of(w, 0, 5)->x,
+          (double[]){(1 - 0.5 * 1) * (1 - 0.5 * 0.2), (2 + 0.5 * 2) * (1 - 0.5 * 0.2)}, DIM,
+          16 * (double)REAL_EPSILON);
+    world_free(w);
+}
+
+static void a_row_is_clipped_after_dividing_and_before_the_penalty(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[] = {5, 6};
+    need           n     = {2, ids, NULL};
+    real           g[] = {12, 16, 3, 4}, *gs[] = {g}; /* norms 5 and 1.25 after dividing */
+
+    world *w = world_new("tables: {t: {dim: 2, optimizer: sgd, lr: 0.5,"
+                         " penalty: {kind: l2, lambda: 0.1}}}\n"
+                         "features: {f: {table: t}}\nclip: {row_norm: 2}\n",
+                         1, NULL);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &n);
+    set_row(w, 5, (real[]){1, 2});
+    set_row(w, 6, (real[]){0, 0});
+    train(w, 0, &n, gs, (double[]){4});
+    check(row_of(w, 0, 5)->x, (double[]){1 - 0.5 * (1.2 + 0.1 * 1), 2 - 0.5 * (1.6 + 0.1 * 2)},
+          DIM, 16 * (double)REAL_EPSILON);
+    check(row_of(w, 0, 6)->x, (double[]){-0.5 * 0.75, -0.5 * 1}, DIM,
+          16 * (double)REAL_EPSILON);
+    world_free(w);
+}
+
+static void the_schedule_scales_the_learning_rate(void **unused)
+{
+    (void)unused;
+    const uint64_t id[] = {5};
+    need           n    = {1, id, NULL};
+    real           g0[] = {1, 1}, g1[] = {1, 1}, *gs[] = {g0};
+
+    world *w = world_new("tables: {t: {dim: 2, optimizer: sgd, lr: 0.5}}\n"
+                         "features: {f: {table: t}}\n"
+                         "schedule: {kind: step, rate: 0.1, every: 1}\n",
+                         1, NULL);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &n);
+    set_row(w, 5, (real[]){1, 1});
+    train(w, 0, &n, gs, (double[]){1});
+    gs[0] = g1;
+    train(w, 1, &n, gs, (double[]){1});
+    check(row_of(w, 0, 5)->x, (double[]){0.45, 0.45}, DIM, 16 * (double)REAL_EPSILON);
+    world_free(w);
+}
+
+/* ---- which rows a step changes ---- */
+
+static void rows_outside_the_step_keep_every_bit(void **unused)
+{
+    (void)unused;
+    uint64_t      ids[40];
+    unsigned char before[20][sizeof(row)];
+    real          x[20][DIM], g[20 * DIM], *gs[] = {g};
+    uint32_t      counts[40];
+
+    for (uint64_t i = 0; i < 40; i++) {
+        ids[i]    = i * 65536;
+        counts[i] = (uint32_t)i;
+    }
+    write_counts(COUNTS, "t", ids, counts, 40);
+    world *w   = make(3, "penalty: {kind: minibatch_aware, lambda: 0.1}", COUNTS);
+    need   all = {40, ids, NULL}, half = {20, ids + 20, counts};
+    world_begin(w, 1, NULL, 0);
+    bear(w, &all);
+    for (int i = 0; i < 20; i++) {
+        memcpy(before[i], row_of(w, 0, ids[i]), sizeof(row));
+        memcpy(x[i], row_of(w, 0, ids[i])->x, sizeof x[i]);
+    }
+    for (uint64_t step = 0; step < 5; step++) {
+        for (int i = 0; i < 20 * DIM; i++)
+            g[i] = (real)i;
+        train(w, step, &half, gs, (double[]){20});
+    }
+    for (int i = 0; i < 20; i++) {
+        const row *r = row_of(w, 0, ids[i]);
+        assert_memory_equal(r, before[i], sizeof *r);
+        assert_memory_equal(r->x, x[i], sizeof x[i]);
+    }
+    for (int i = 20; i < 40; i++) {
+        assert_int_equal(row_of(w, 0, ids[i])->touched, 5);
+        assert_int_equal(row_of(w, 0, ids[i])->count, i); /* exact, whatever was seen */
+    }
+    world_free(w);
+}
+
+static void a_row_is_born_by_its_first_step(void **unused)
+{
+    (void)unused;
+    const uint64_t id[]  = {1234567};
+    uint32_t       one[] = {1};
+    need           n     = {1, id, one};
+    real           g[] = {4, 8}, *gs[] = {g}, birth[DIM], *at[] = {birth};
+
+    world *w = make(2, "init: {kind: uniform, scale: 0.5}", NULL);
+    world_begin(w, 1, NULL, 0);
+    read_rows(w, 0, &n, at);
+    assert_null(row_of(w, 0, id[0]));
+    assert_true(birth[0] != 0 && fabs_real(birth[0]) <= (real)0.5);
+    train(w, 0, &n, gs, (double[]){4});
+    const row *r = row_of(w, 0, id[0]);
+    check(r->x, (double[]){(double)birth[0] - 0.5, (double)birth[1] - 1}, DIM,
+          16 * (double)REAL_EPSILON);
+    assert_int_equal(r->count, 1);
+    assert_int_equal(r->touched, 1);
+    world_free(w);
+}
+
+/* A push whose flag or samples forbid the step. */
+static void push_and_look(bool finite, double samples)
+{
+    const uint64_t id[]    = {3};
+    need           needs[] = {{1, id, NULL}, {1, id, NULL}};
+    real           rows[DIM], g[] = {1, 1}, *gs[] = {g}, *at[] = {rows};
+
+    world *w = make(2, "init: {scale: 1}", NULL);
+    world_begin(w, 2, NULL, 0);
+    for (int k = 0; k < 2; k++)
+        ask(w, WIRE_PULL, k, 0, 0, &needs[k]);
+    deliver_all(w);
+    for (int k = 0; k < 2; k++) {
+        take_rows(w, k, 0, &needs[k], at);
+        push(w, k, 0, 1, samples, k == 0 || finite, &needs[k], gs);
+    }
+    deliver_all(w);
+    for (int i = 0; i < w->n_shards; i++)
+        assert_int_equal(shard_clock(w->shards[i]), 1);
+    assert_int_equal(rows_held_by_all(w, 0), 0);
+    world_free(w);
+}
+
+static void one_bad_flag_skips_the_step_but_moves_the_clock(void **unused)
+{
+    (void)unused;
+    push_and_look(false, 5);
+}
+
+static void a_step_without_samples_is_not_applied(void **unused)
+{
+    (void)unused;
+    push_and_look(true, 0);
+}
+
+static void an_id_below_min_count_gets_zeros_and_never_a_row(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[]    = {1, 2, 3};
+    const uint32_t counts[] = {1, 2};
+    need           all      = {3, ids, NULL};
+    real rows[3][DIM], g[3 * DIM] = {1, 1, 1, 1, 1, 1}, *gs[] = {g}, *at[] = {rows[0]};
+
+    write_counts(COUNTS, "t", ids, counts, 2); /* 3 does not occur at all */
+    world *w = make(2, "init: {scale: 1}, admit: {min_count: 2}", COUNTS);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &all);
+    for (uint64_t step = 0; step < 2; step++) {
+        read_rows(w, step, &all, at);
+        assert_true(rows[0][0] == 0 && rows[0][1] == 0 && rows[2][0] == 0 && rows[2][1] == 0);
+        assert_true(rows[1][0] != 0);
+        train(w, step, &all, gs, (double[]){1});
+    }
+    assert_null(row_of(w, 0, 1));
+    assert_null(row_of(w, 0, 3));
+    assert_int_equal(row_of(w, 0, 2)->touched, 2);
+    world_free(w);
+}
+
+/* ---- sums ---- */
+
+/* Random steps whose gradients are multiples of 1/64: their sums are exact, so how they
+ * are dealt to workers cannot show. Each step of S samples has ids 0 .. 19 of 40. */
+static world *train_randomly(int workers, int shards, const char *more)
+{
+    world *w = make(shards, more, NULL);
+    rng    r = rng_named(3, RNG_TEST, 0, 0);
+
+    world_begin(w, workers, NULL, 0);
+    for (uint64_t step = 0; step < 20; step++) {
+        uint64_t ids[4][20];
+        real     g[4][20 * DIM] = {{0}}, *gs[4];
+        need     needs[4]       = {{0}};
+        double   samples[4]     = {0};
+        for (int k = 0; k < 4; k++) { /* four shares of the step, dealt in turn */
+            int to = k % workers;
+            for (uint64_t i = 0; i < 20; i++) {
+                ids[to][i] = (i * 2 + step % 2) << (step % 3 * 8);
+                for (int d = 0; d < DIM; d++)
+                    g[to][i * DIM + (uint64_t)d] += ((real)rng_below(&r, 64) - 32) / 64;
+            }
+            needs[to] = (need){20, ids[to], NULL};
+            gs[to]    = g[to];
+            samples[to] += 2;
+        }
+        train(w, step, needs, gs, samples);
+    }
+    return w;
+}
+
+static void expect_same_rows(const world *a, const world *b)
+{
+    assert_int_equal(rows_held_by_all(a, 0), rows_held_by_all(b, 0));
+    for (uint64_t i = 0; i < 40; i++)
+        for (int shift = 0; shift <= 16; shift += 8) {
+            const row *x = row_of(a, 0, i << shift), *y = row_of(b, 0, i << shift);
+            assert_true(!x == !y);
+            if (x)
+                assert_memory_equal(x, y, sizeof *x + DIM * sizeof(real));
+        }
+}
+
+static void several_workers_are_as_one(void **unused)
+{
+    (void)unused;
+    static const char *const tables[] = {
+        "penalty: {kind: minibatch_aware, lambda: 0.1, count: running}",
+        "optimizer: adam",
+        "optimizer: ftrl, l1: 0.001",
+        "optimizer: rowwise_adagrad, penalty: {kind: l2, lambda: 0.01}",
+    };
+    for (int i = 0; i < 4; i++) {
+        world *one = train_randomly(1, 1, tables[i]);
+        for (int workers = 2; workers <= 4; workers += 2) {
+            world *many = train_randomly(workers, 2, tables[i]);
+            expect_same_rows(one, many);
+            world_free(many);
+        }
+        world_free(one);
+    }
+}
+
+static void a_lambda_of_zero_is_plain_sgd_bit_for_bit(void **unused)
+{
+    (void)unused;
+    world *plain = train_randomly(2, 1, "penalty: {kind: none}");
+    world *zero =
+        train_randomly(2, 1, "penalty: {kind: minibatch_aware, lambda: 0, count: running}");
+
+    expect_same_rows(plain, zero);
+    world_free(plain);
+    world_free(zero);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_penalty_makes_the_golden_step),
+        cmocka_unit_test(a_batch_is_charged_the_squared_norm_over_n),
+        cmocka_unit_test(an_epoch_of_single_samples_charges_lambda_to_every_row),
+        cmocka_unit_test(the_tail_decays_more_than_the_head),
+        cmocka_unit_test(two_workers_and_a_duplicate_are_charged_once),
+        cmocka_unit_test(the_running_count_is_that_of_the_steps_before),
+        cmocka_unit_test(decoupled_the_penalty_comes_after_the_rule),
+        cmocka_unit_test(a_row_is_clipped_after_dividing_and_before_the_penalty),
+        cmocka_unit_test(the_schedule_scales_the_learning_rate),
+        cmocka_unit_test(rows_outside_the_step_keep_every_bit),
+        cmocka_unit_test(a_row_is_born_by_its_first_step),
+        cmocka_unit_test(one_bad_flag_skips_the_step_but_moves_the_clock),
+        cmocka_unit_test(a_step_without_samples_is_not_applied),
+        cmocka_unit_test(an_id_below_min_count_gets_zeros_and_never_a_row),
+        cmocka_unit_test(several_workers_are_as_one),
+        cmocka_unit_test(a_lambda_of_zero_is_plain_sgd_bit_for_bit),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, room_open, room_close);
 }
