@@ -82,16 +82,10 @@ static err_t find_needed(const data_shard *d, const char *name, const char *feat
  * turns the order of signed numbers into that of unsigned ones. */
 static uint64_t first_decrease(const uint64_t *x, uint64_t n, uint64_t before, uint64_t flip)
 {
-    bool decreases = n > 0 && (x[0] ^ flip) < (before ^ flip);
-
-    for (uint64_t i = 1; i < n; i++) /* no exit from within: it is vectorised so */
-        decreases |= (x[i] ^ flip) < (x[i - 1] ^ flip);
-    if (!decreases)
-        return n;
-    uint64_t i = 0;
-    while ((x[i] ^ flip) >= (before ^ flip))
-        before = x[i++];
-    return i;
+    for (uint64_t i = 0; i < n; before = x[i++])
+        if ((x[i] ^ flip) < (before ^ flip))
+            return i;
+    return n;
 }
 
 /* That t, rows+1 offsets, begins with 0 and never decreases; *end is its last one. */
@@ -99,19 +93,18 @@ static err_t check_offsets(const data_shard *d, const safetensors_tensor *t, uin
                            const char *other, uint64_t *end)
 {
     uint64_t chunk[CHUNK];
-    bool     is_signed;
+    bool     has_sign = t->type == DTYPE_I64 || t->type == DTYPE_I32;
     char     low[24], high[24];
 
     TRY(check_list(d, t, INTEGERS, rows + 1, other));
     if (safetensors_get_u64(t, 0) != 0)
         return err_set(ERR_DATA, "%s: %s[0] is %s, wanted 0", safetensors_path(d->file),
                        t->name, integer_text(low, t, 0));
-    is_signed = t->type == DTYPE_I64 || t->type == DTYPE_I32;
-    *end      = 0;
+    *end = 0;
     for (uint64_t i = 0, n; i < t->count; i += n) {
         n = t->count - i < CHUNK ? t->count - i : CHUNK;
         safetensors_copy_u64(chunk, t, i, n);
-        uint64_t bad = first_decrease(chunk, n, *end, is_signed ? UINT64_C(1) << 63 : 0);
+        uint64_t bad = first_decrease(chunk, n, *end, has_sign ? UINT64_C(1) << 63 : 0);
         if (bad < n)
             return err_set(ERR_DATA, "%s: %s[%" PRIu64 "] = %s is below %s[%" PRIu64 "] = %s",
                            safetensors_path(d->file), t->name, i + bad,
@@ -125,12 +118,16 @@ static err_t check_offsets(const data_shard *d, const safetensors_tensor *t, uin
 static err_t check_labels(const data_shard *d)
 {
     const safetensors_tensor *t = d->label;
+    real                      chunk[CHUNK];
 
-    for (uint64_t i = 0; i < t->count; i++) {
-        double label = safetensors_get_double(t, i);
-        if (!(label == 0 || label == 1))
-            return err_set(ERR_DATA, "%s: label[%" PRIu64 "] is %.9g, wanted 0 or 1",
-                           safetensors_path(d->file), i, label);
+    for (uint64_t i = 0, n; i < t->count; i += n) {
+        n = t->count - i < CHUNK ? t->count - i : CHUNK;
+        safetensors_copy_real(chunk, t, i, n);
+        for (uint64_t j = 0; j < n; j++)
+            if (!(chunk[j] == 0 || chunk[j] == 1))
+                return err_set(ERR_DATA, "%s: label[%" PRIu64 "] is %.9g, wanted 0 or 1",
+                               safetensors_path(d->file), i + j,
+                               safetensors_get_double(t, i + j));
     }
     return OK;
 }
