@@ -19,7 +19,9 @@
 #include <cmocka.h>
 
 #include "common/hash.h"
+#include "common/log.h"
 #include "common/manifest.h"
+#include "common/optim.h"
 #include "common/rng.h"
 #include "common/vec.h"
 #include "common/wire.h"

@@ -500,6 +500,30 @@ static void several_workers_are_as_one(void **unused)
     }
 }
 
+/* 1 + B is B: what is left of the 1 tells the order. The pushes arrive backwards. */
+static void gradients_are_added_in_the_order_of_ranks(void **unused)
+{
+    (void)unused;
+    const uint64_t id[] = {5};
+    need           n    = {1, id, NULL};
+    real           big = 8 / (real)REAL_EPSILON, x[DIM], *at[] = {x};
+    real           g[3][DIM] = {{1, big}, {big, -big}, {-big, 1}};
+
+    world *w = make(1, "init: {kind: zero}", NULL);
+    world_begin(w, 3, NULL, 0);
+    for (int k = 0; k < 3; k++)
+        ask(w, WIRE_PULL, k, 0, 0, &n);
+    deliver_all(w);
+    for (int k = 2; k >= 0; k--) {
+        real *gs[] = {g[k]};
+        take_rows(w, k, 0, &n, at);
+        push(w, k, 0, 1, k == 0, true, &n, gs);
+    }
+    deliver_all(w);
+    check(row_of(w, 0, 5)->x, (double[]){0, -0.5}, DIM, 0);
+    world_free(w);
+}
+
 static void a_lambda_of_zero_is_plain_sgd_bit_for_bit(void **unused)
 {
     (void)unused;
@@ -530,6 +554,7 @@ int main(void)
         cmocka_unit_test(a_step_without_samples_is_not_applied),
         cmocka_unit_test(an_id_below_min_count_gets_zeros_and_never_a_row),
         cmocka_unit_test(several_workers_are_as_one),
+        cmocka_unit_test(gradients_are_added_in_the_order_of_ranks),
         cmocka_unit_test(a_lambda_of_zero_is_plain_sgd_bit_for_bit),
     };
     return cmocka_run_group_tests(tests, room_open, room_close);
