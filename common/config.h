@@ -202,6 +202,9 @@ void config_free(config **c);
 /* Write the whole configuration as YAML that config_load reads back to the same. */
 MUST_CHECK err_t config_print(const config *c, FILE *to);
 
+/* The same as words of the command line, a line each: model.mlp.units=[200, 80]. */
+MUST_CHECK err_t config_print_words(const config *c, FILE *to);
+
 /* Write every option: key, type and range, default, help (`dips options`). A word
  * narrows the list to the keys that contain it; NULL: all. */
 MUST_CHECK err_t config_print_options(FILE *to, const char *containing);

@@ -5,12 +5,13 @@
 
 #define INDENT 4
 
-/* A section being printed; its pattern and base are those of config_read.c. */
+/* A section being printed; pattern, shown and base are those of config_read.c. */
 typedef struct section {
-    const char   *pattern;
+    const char   *pattern, *shown;
     const void   *base;
     const config *config;
     int           depth;
+    bool          flat; /* whole keys, a line each, instead of mappings in each other */
 } section;
 
 /* Structs that each begin with the name that the user gave. */
@@ -43,15 +44,17 @@ static bool is_collection(const section *s, collection *out)
 static void print_inner(const section *s, const char *part, const char *name, const void *base,
                         FILE *to)
 {
-    char       pattern[OPTION_KEY_MAX];
-    section    inner = {pattern, base, s->config, s->depth + 1};
+    char       pattern[OPTION_KEY_MAX], shown[OPTION_KEY_MAX];
+    section    inner = {pattern, shown, base, s->config, s->depth + 1, s->flat};
     collection named = {0};
 
     snprintf(pattern, sizeof pattern, "%s%s.", s->pattern, part);
+    snprintf(shown, sizeof shown, "%s%s.", s->shown, name);
     bool is_named = is_collection(&inner, &named);
     if (is_named && named.n == 0)
         return;
-    fprintf(to, "%*s%s:\n", s->depth * INDENT, "", name);
+    if (!s->flat)
+        fprintf(to, "%*s%s:\n", s->depth * INDENT, "", name);
     for (int i = 0; i < named.n; i++)
         print_inner(&inner, "*", named.at + (size_t)i * named.size,
                     named.at + (size_t)i * named.size, to);
@@ -70,6 +73,16 @@ static bool applies(const option *o, const section *s)
     return o->only == 0 || o->only & mask[((const feature_config *)s->base)->kind];
 }
 
+static void print_value(const section *s, const option *o, const char *name, FILE *to)
+{
+    if (s->flat)
+        fprintf(to, "%s%s=", s->shown, name);
+    else
+        fprintf(to, "%*s%s: ", s->depth * INDENT, "", name);
+    option_print(o, s->base, to);
+    fputc('\n', to);
+}
+
 /* Options in the order of the table; an inner section where its first option stands. */
 static void print_section(const section *s, FILE *to)
 {
@@ -83,9 +96,7 @@ static void print_section(const section *s, FILE *to)
             continue;
         size_t part = strcspn(rest, ".");
         if (!rest[part] && applies(o, s)) {
-            fprintf(to, "%*s%s: ", s->depth * INDENT, "", rest);
-            option_print(o, s->base, to);
-            fputc('\n', to);
+            print_value(s, o, rest, to);
         } else if (rest[part] && strncmp(rest, inner, part + 1)) {
             char name[OPTION_KEY_MAX];
             snprintf(name, sizeof name, "%.*s", (int)part, rest);
@@ -97,7 +108,15 @@ static void print_section(const section *s, FILE *to)
 
 err_t config_print(const config *c, FILE *to)
 {
-    print_section(&(section){"", c, c, 0}, to);
+    print_section(&(section){"", "", c, c, 0, false}, to);
+    if (fflush(to) != 0 || ferror(to))
+        return err_errno("writing the configuration");
+    return OK;
+}
+
+err_t config_print_words(const config *c, FILE *to)
+{
+    print_section(&(section){"", "", c, c, 0, true}, to);
     if (fflush(to) != 0 || ferror(to))
         return err_errno("writing the configuration");
     return OK;

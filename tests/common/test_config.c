@@ -149,6 +149,30 @@ static void what_is_printed_loads_to_the_same(void **state)
     config_free(&second);
 }
 
+static void what_is_printed_as_words_loads_to_the_same(void **state)
+{
+    (void)state;
+    config *first = load(example, 0, NULL);
+    char   *text  = NULL, *words[400], *printed = print(first);
+    int     n = 0;
+    size_t  size;
+    FILE   *f = open_memstream(&text, &size);
+
+    assert_int_equal(config_print_words(first, f), OK);
+    fclose(f);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+        words[n++] = line;
+    config *second = load("", n, words);
+    char   *again  = print(second);
+    assert_string_equal(printed, again);
+    assert_string_equal(words[0], "tables.goods.dim=18");
+    free(text);
+    free(printed);
+    free(again);
+    config_free(&first);
+    config_free(&second);
+}
+
 static void an_empty_file_is_all_defaults(void **state)
 {
     (void)state;
@@ -445,6 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_example_of_the_design_loads),
         cmocka_unit_test(what_is_printed_loads_to_the_same),
+        cmocka_unit_test(what_is_printed_as_words_loads_to_the_same),
         cmocka_unit_test(an_empty_file_is_all_defaults),
         cmocka_unit_test(words_win_over_the_file_and_later_words_over_earlier),
         cmocka_unit_test(an_unknown_key_names_place_and_nearest),
