@@ -51,9 +51,9 @@ static err_t read_file(const char *path, char **text, size_t *size)
         fclose(f);
         return err_memory(TREE_MAX_BYTES, path);
     }
-    *size      = fread(*text, 1, TREE_MAX_BYTES + 1, f);
-    bool wrong = ferror(f);
-    err_t err  = wrong ? err_set(ERR_CONFIG, "%s: %s", path, strerror(errno)) : OK;
+    *size       = fread(*text, 1, TREE_MAX_BYTES + 1, f);
+    bool  wrong = ferror(f);
+    err_t err   = wrong ? err_set(ERR_CONFIG, "%s: %s", path, strerror(errno)) : OK;
     fclose(f);
     if (wrong)
         free(*text);

@@ -147,7 +147,7 @@ typedef struct config {
     model_config    model;
     struct {
         config_names train, test; /* files or patterns */
-        char         counts[CONFIG_PATH_MAX]; /* "": counts.safetensors beside the first train file */
+        char         counts[CONFIG_PATH_MAX]; /* "": counts.safetensors beside train's first */
         deal_kind    deal;
         bool         shuffle;
         int          block, window; /* samples of a shuffled block; blocks of a window */
@@ -161,7 +161,7 @@ typedef struct config {
         uint64_t     seed;
         int64_t      max_bad_steps;
         config_every eval_every; /* besides the end of each epoch */
-        int64_t      check_every; /* steps between comparisons of the dense weights over ranks */
+        int64_t      check_every; /* steps between comparisons of ranks' dense weights */
     } train;
     optimizer_config dense; /* of the dense weights */
     double           dense_l2; /* lambda of lambda/2 |w|^2 over dense weights (no biases) */
@@ -195,8 +195,8 @@ typedef struct config {
 MUST_CHECK err_t config_load(config **out, const char *path, int n, char *const *words);
 
 /* The same from YAML text in memory; name stands for the file in errors. */
-MUST_CHECK err_t config_parse(config **out, const char *name, const char *text, size_t size, int n,
-                              char *const *words);
+MUST_CHECK err_t config_parse(config **out, const char *name, const char *text, size_t size,
+                              int n, char *const *words);
 void config_free(config **c);
 
 /* Write the whole configuration as YAML that config_load reads back to the same. */

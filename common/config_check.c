@@ -34,8 +34,8 @@ static const tree_node *item_at(const tree_node *list, int i)
 }
 
 /* " (nearest: NAME)" among n structs of size bytes that begin with their names. */
-static const char *nearest_name(char text[TREE_PLACE_MAX], const char *name, const void *structs,
-                                int n, size_t size)
+static const char *nearest_name(char text[TREE_PLACE_MAX], const char *name,
+                                const void *structs, int n, size_t size)
 {
     int least = INT_MAX;
 
@@ -121,13 +121,13 @@ static err_t check_table_of(const config *c, const feature_config *f, const tree
     for (int i = 0; i < c->n_tables; i++)
         if (!strcmp(c->tables[i].name, f->table))
             return OK;
-    return tree_error(AT(node, "table"), "%s.table is '%s', and tables has none of that name%s",
-                      shown, f->table,
-                      nearest_name(nearest, f->table, c->tables, c->n_tables, sizeof *c->tables));
+    return tree_error(
+        AT(node, "table"), "%s.table is '%s', and tables has none of that name%s", shown,
+        f->table, nearest_name(nearest, f->table, c->tables, c->n_tables, sizeof *c->tables));
 }
 
-static err_t check_reserved(const char *name, const char *const *reserved, const tree_node *node,
-                            const char *shown)
+static err_t check_reserved(const char *name, const char *const *reserved,
+                            const tree_node *node, const char *shown)
 {
     for (; *reserved; reserved++)
         if (!strcmp(*reserved, name))
@@ -169,7 +169,8 @@ static err_t complete_kind(feature_config *f, const tree_node *node, const char 
     if (has_columns && !says_kind)
         f->kind = FEATURE_SEQUENCE;
     if (has_columns && f->kind != FEATURE_SEQUENCE)
-        return tree_error(AT(node, "kind"), "%s has columns, so its kind must be sequence", shown);
+        return tree_error(AT(node, "kind"), "%s has columns, so its kind must be sequence",
+                          shown);
     if (f->kind == FEATURE_SEQUENCE && f->n_columns == 0)
         return tree_error(node, "%s.columns is missing: what a sequence consists of", shown);
     return OK;
@@ -223,8 +224,8 @@ static err_t check_list(const config *c, const config_names *list, const char *k
             return no_such_feature(c, key, list->at[i], item_at(node, i));
         if (f->kind == FEATURE_SEQUENCE)
             return tree_error(item_at(node, i),
-                              "model.%s names '%s', a sequence; it belongs in model.history", key,
-                              f->name);
+                              "model.%s names '%s', a sequence; it belongs in model.history",
+                              key, f->name);
         for (int j = 0; j < i; j++)
             if (!strcmp(list->at[i], list->at[j]))
                 return tree_error(item_at(node, i), "model.%s names '%s' twice", key, f->name);
@@ -268,7 +269,8 @@ static err_t check_mode(const config *c, const tree_node *root)
         return tree_error(node, "train.staleness is '%d', and train.mode sync wants 0",
                           c->train.staleness);
     if (c->train.mode == MODE_PIPELINED && c->train.staleness < 1)
-        return tree_error(node, "train.staleness is '%d', and train.mode pipelined wants 1 .. 64",
+        return tree_error(node,
+                          "train.staleness is '%d', and train.mode pipelined wants 1 .. 64",
                           c->train.staleness);
     return OK;
 }

@@ -36,12 +36,12 @@ enum { FOR_ID = 1, FOR_FLOAT = 2, FOR_SEQUENCE = 4, FOR_TIME = 8 };
 typedef struct option {
     const char        *key; /* "tables.*.lr" */
     option_kind        kind;
-    size_t             at, size;  /* bytes within the struct it belongs to */
-    double             min, max;  /* of numbers, and of each number of a list */
-    const char        *init;      /* the default, as YAML; NULL: must be given */
-    const char        *unit;      /* NULL: none */
-    const char        *help;      /* one line */
-    const char *const *words;     /* of enums, by enumerator; NULL where one is not offered */
+    size_t             at, size; /* bytes within the struct it belongs to */
+    double             min, max; /* of numbers, and of each number of a list */
+    const char        *init;     /* the default, as YAML; NULL: must be given */
+    const char        *unit;     /* NULL: none */
+    const char        *help;     /* one line */
+    const char *const *words;    /* of enums, by enumerator; NULL where one is not offered */
     int                n_words;
     bool               automatic; /* `auto`: the update rule's own */
     unsigned           only;      /* kinds of features */

@@ -65,9 +65,9 @@ static void print_inner(const section *s, const char *part, const char *name, co
 /* Whether the struct that o belongs to, if it is a feature, is of a kind that knows o. */
 static bool applies(const option *o, const section *s)
 {
-    static const unsigned mask[] = {[FEATURE_ID] = FOR_ID,
-                                    [FEATURE_FLOAT] = FOR_FLOAT,
-                                    [FEATURE_TIME] = FOR_TIME,
+    static const unsigned mask[] = {[FEATURE_ID]       = FOR_ID,
+                                    [FEATURE_FLOAT]    = FOR_FLOAT,
+                                    [FEATURE_TIME]     = FOR_TIME,
                                     [FEATURE_SEQUENCE] = FOR_SEQUENCE};
 
     return o->only == 0 || o->only & mask[((const feature_config *)s->base)->kind];
@@ -86,7 +86,7 @@ static void print_value(const section *s, const option *o, const char *name, FIL
 /* Options in the order of the table; an inner section where its first option stands. */
 static void print_section(const section *s, FILE *to)
 {
-    size_t      n = strlen(s->pattern);
+    size_t      n     = strlen(s->pattern);
     const char *inner = ""; /* the inner section printed last, with what follows it */
 
     for (int i = 0; i < option_count; i++) {

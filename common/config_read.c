@@ -121,10 +121,10 @@ static void name_stars(char named[OPTION_KEY_MAX], const char *key, const char *
 
     while (*key && n + 1 < OPTION_KEY_MAX) {
         size_t key_part = strcspn(key, "."), shown_part = strcspn(shown, ".");
-        bool   star     = *key == '*' && shown_part > 0;
-        int    written  = snprintf(named + n, OPTION_KEY_MAX - n, "%.*s%s",
-                                   (int)(star ? shown_part : key_part), star ? shown : key,
-                                   key[key_part] ? "." : "");
+        bool   star    = *key == '*' && shown_part > 0;
+        int    written = snprintf(named + n, OPTION_KEY_MAX - n, "%.*s%s",
+                                  (int)(star ? shown_part : key_part), star ? shown : key,
+                               key[key_part] ? "." : "");
         n += (size_t)written;
         key += key_part + (key[key_part] != '\0');
         shown += shown_part + (shown[shown_part] != '\0');
@@ -250,8 +250,8 @@ static err_t read_section(const section *s)
 {
     if (s->map->kind != TREE_MAP && !tree_is_null(s->map)) {
         char what[TREE_PLACE_MAX];
-        return tree_error(s->map, "%s is %s, wanted a mapping", *s->shown ? s->shown : "the whole",
-                          tree_show(s->map, what));
+        return tree_error(s->map, "%s is %s, wanted a mapping",
+                          *s->shown ? s->shown : "the whole", tree_show(s->map, what));
     }
     for (size_t i = 0; i < sizeof collections / sizeof *collections; i++)
         if (!strcmp(collections[i].pattern, s->pattern))

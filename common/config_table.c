@@ -10,7 +10,8 @@
 #define LIST(name, ...) static const char *const name[] = {__VA_ARGS__}
 
 LIST(ids_words,        [IDS_INTEGER] = "integer", [IDS_STRING] = "string");
-LIST(init_words,       [INIT_NORMAL] = "normal", [INIT_UNIFORM] = "uniform", [INIT_ZERO] = "zero");
+LIST(init_words,       [INIT_NORMAL] = "normal", [INIT_UNIFORM] = "uniform",
+                       [INIT_ZERO] = "zero");
 LIST(rule_words,       [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_MOMENTUM] = "momentum",
                        [OPTIMIZER_ADAGRAD] = "adagrad",
                        [OPTIMIZER_ROWWISE_ADAGRAD] = "rowwise_adagrad",
@@ -60,10 +61,11 @@ const option option_table[] = {
      .help = "what raw data holds; strings are hashed (XXH3) by dips prepare"},
     {"tables.*.init.kind", OPTION_ENUM, TABLE(init), WORDS(init_words), .init = "normal",
      .help = "distribution of a row's first value, which depends on (seed, table, id) alone"},
-    {"tables.*.init.scale", OPTION_REAL, TABLE(init_scale), .min = 0, .max = 100, .init = "0.01",
-     .help = "normal: standard deviation; uniform: half width"},
+    {"tables.*.init.scale", OPTION_REAL, TABLE(init_scale), .min = 0, .max = 100,
+     .init = "0.01", .help = "normal: standard deviation; uniform: half width"},
     {"tables.*.optimizer", OPTION_ENUM, TABLE(optimizer.kind), WORDS(rule_words),
-     .init = "rowwise_adagrad", .help = "update rule of the rows; adam counts each row's own updates"},
+     .init = "rowwise_adagrad",
+     .help = "update rule of the rows; adam counts each row's own updates"},
     {"tables.*.lr", OPTION_REAL, TABLE(optimizer.lr), .min = 0, .max = 1000, .init = "0.05",
      .help = "learning rate; for ftrl the alpha of McMahan et al. 2013"},
     {"tables.*.momentum", OPTION_REAL, TABLE(optimizer.momentum), .min = 0, .max = NEARLY_1,
@@ -82,12 +84,14 @@ const option option_table[] = {
      .help = "ftrl: lambda2"},
     {"tables.*.penalty.kind", OPTION_ENUM, TABLE(penalty.kind), WORDS(penalty_words),
      .init = "none",
-     .help = "minibatch_aware: DIN eq. 7, g + lambda/n_j w_j; l2: g + lambda w_j; rows of the step alone"},
+     .help = "minibatch_aware: DIN eq. 7, g + lambda/n_j w_j; l2: g + lambda w_j; rows of the "
+             "step alone"},
     {"tables.*.penalty.lambda", OPTION_REAL, TABLE(penalty.lambda), .min = 0, .max = 1e6,
      .init = "0.01", .help = "strength of the penalty (DIN, section 6.5, uses 0.01)"},
     {"tables.*.penalty.count", OPTION_ENUM, TABLE(penalty.count), WORDS(count_words),
      .init = "exact",
-     .help = "n_j of minibatch_aware: exact from data.counts, or running: samples with j seen so far"},
+     .help = "n_j of minibatch_aware: exact from data.counts, or running: samples with j seen "
+             "so far"},
     {"tables.*.penalty.decoupled", OPTION_BOOL, TABLE(penalty.decoupled), .init = "false",
      .help = "apply the penalty after the update rule instead of adding it to the gradient"},
     {"tables.*.admit.min_count", OPTION_UINT32, TABLE(admit_min_count), .min = 0,
@@ -149,19 +153,21 @@ const option option_table[] = {
      WORDS(activation_words), .init = "dice", .help = "mlp: behind each hidden layer"},
     {"model.attention.normalize", OPTION_ENUM, RUN(model.attention.normalize),
      WORDS(normalize_words), .init = "none",
-     .help = "none keeps the strength of interests (DIN, section 4.3); softmax: weights sum to 1"},
+     .help = "none keeps the strength of interests (DIN, section 4.3); softmax: weights sum "
+             "to 1"},
     {"model.attention.scaled", OPTION_BOOL, RUN(model.attention.scaled), .init = "false",
      .help = "divide scores by the square root of k's width"},
     {"model.attention.groups", OPTION_ENUM, RUN(model.attention.groups), WORDS(groups_words),
-     .init = "joint", .help = "joint: one weight an event; separate: one for each of its columns"},
+     .init = "joint",
+     .help = "joint: one weight an event; separate: one for each of its columns"},
     {"model.mlp.units", OPTION_INTS, RUN(model.mlp.units), .min = 1, .max = 16384,
      .init = "[200, 80]", .help = "widths of the hidden layers; the logit follows"},
     {"model.mlp.activation", OPTION_ENUM, RUN(model.mlp.activation), WORDS(activation_words),
      .init = "dice", .help = "behind each hidden layer; dice: DIN, section 5.3"},
     {"model.mlp.batch_norm", OPTION_BOOL, RUN(model.mlp.batch_norm), .init = "false",
      .help = "batch normalisation before each activation"},
-    {"model.mlp.dropout", OPTION_REAL, RUN(model.mlp.dropout), .min = 0, .max = 0.99, .init = "0",
-     .help = "share of hidden units dropped in training"},
+    {"model.mlp.dropout", OPTION_REAL, RUN(model.mlp.dropout), .min = 0, .max = 0.99,
+     .init = "0", .help = "share of hidden units dropped in training"},
 
     /* ---- data ---- */
     {"data.train", OPTION_PATTERNS, RUN(data.train), .init = "[]",
@@ -195,19 +201,21 @@ const option option_table[] = {
     {"train.seed", OPTION_SEED, RUN(train.seed), .init = "1",
      .help = "of everything random: order, first values, dropout"},
     {"train.max_bad_steps", OPTION_INT64, RUN(train.max_bad_steps), .min = 0, .max = ANY_STEP,
-     .init = "0", .unit = "steps", .help = "steps with a gradient not finite to skip before it ends"},
+     .init = "0", .unit = "steps",
+     .help = "steps with a gradient not finite to skip before it ends"},
     {"train.eval_every", OPTION_EVERY, RUN(train.eval_every), .init = "never",
      .help = "evaluate besides at the end of each epoch"},
     {"train.check_every", OPTION_INT64, RUN(train.check_every), .min = 0, .max = ANY_STEP,
-     .init = "100", .unit = "steps", .help = "compare the dense weights of all workers; 0: never"},
+     .init = "100", .unit = "steps",
+     .help = "compare the dense weights of all workers; 0: never"},
 
     /* ---- dense weights ---- */
     {"dense.optimizer", OPTION_ENUM, RUN(dense.kind), WORDS(dense_rule_words), .init = "adam",
      .help = "update rule of the dense weights"},
     {"dense.lr", OPTION_REAL, RUN(dense.lr), .min = 0, .max = 1000, .init = "0.001",
      .help = "learning rate"},
-    {"dense.momentum", OPTION_REAL, RUN(dense.momentum), .min = 0, .max = NEARLY_1, .init = "0.9",
-     .help = "momentum: m = momentum m + g, w = w - lr m"},
+    {"dense.momentum", OPTION_REAL, RUN(dense.momentum), .min = 0, .max = NEARLY_1,
+     .init = "0.9", .help = "momentum: m = momentum m + g, w = w - lr m"},
     {"dense.beta1", OPTION_REAL, RUN(dense.beta1), .min = 0, .max = NEARLY_1, .init = "0.9",
      .help = "adam: decay of the mean of gradients"},
     {"dense.beta2", OPTION_REAL, RUN(dense.beta2), .min = 0, .max = NEARLY_1, .init = "0.999",
@@ -218,14 +226,17 @@ const option option_table[] = {
      .help = "lambda of lambda/2 |w|^2 over weights, not biases"},
 
     /* ---- learning-rate schedule, clipping ---- */
-    {"schedule.kind", OPTION_ENUM, RUN(schedule.kind), WORDS(schedule_words), .init = "constant",
-     .help = "lr(t) = lr f(t), rows too; exponential: rate^(t/every); step: rate^floor(t/every)"},
+    {"schedule.kind", OPTION_ENUM, RUN(schedule.kind), WORDS(schedule_words),
+     .init = "constant",
+     .help = "lr(t) = lr f(t), rows too; exponential: rate^(t/every); step: "
+             "rate^floor(t/every)"},
     {"schedule.rate", OPTION_REAL, RUN(schedule.rate), .min = 1e-12, .max = 1, .init = "0.9",
      .help = "factor of the learning rate per `every` steps"},
     {"schedule.every", OPTION_INT64, RUN(schedule.every), .min = 1, .max = ANY_STEP,
      .init = "1000", .unit = "steps", .help = "steps in which the rate applies once"},
     {"clip.dense_norm", OPTION_REAL, RUN(clip.dense_norm), .min = 0, .max = 1e12, .init = "0",
-     .help = "longest gradient of all dense weights; 0: any. Not joint with rows: servers update "
+     .help = "longest gradient of all dense weights; 0: any. Not joint with rows: servers "
+             "update "
              "before a joint norm could be known"},
     {"clip.row_norm", OPTION_REAL, RUN(clip.row_norm), .min = 0, .max = 1e12, .init = "0",
      .help = "longest gradient of one row, after summing and dividing; 0: any. Not joint with "
@@ -257,11 +268,14 @@ const option option_table[] = {
     {"cluster.interface", OPTION_TEXT, RUN(cluster.interface), .init = "''",
      .help = "network interface between hosts; '': loopback on one host"},
     {"cluster.heartbeat_timeout", OPTION_REAL, RUN(cluster.heartbeat_timeout), .min = 0.1,
-     .max = 86400, .init = "5", .unit = "seconds", .help = "a process silent for so long is dead"},
+     .max = 86400, .init = "5", .unit = "seconds",
+     .help = "a process silent for so long is dead"},
     {"cluster.step_timeout", OPTION_REAL, RUN(cluster.step_timeout), .min = 0.1, .max = 86400,
-     .init = "120", .unit = "seconds", .help = "a process without progress for so long is frozen"},
+     .init = "120", .unit = "seconds",
+     .help = "a process without progress for so long is frozen"},
     {"cluster.start_timeout", OPTION_REAL, RUN(cluster.start_timeout), .min = 0.1, .max = 86400,
-     .init = "60", .unit = "seconds", .help = "time for all processes to start and find each other"},
+     .init = "60", .unit = "seconds",
+     .help = "time for all processes to start and find each other"},
 
     /* ---- checkpoints ---- */
     {"checkpoint.every", OPTION_EVERY, RUN(checkpoint.every), .init = "1 epoch",

@@ -158,7 +158,8 @@ static bool is_text(const char *text)
 
 bool option_is_name(const char *text)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789-";
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789-";
 
     return text[0] && text[0] != '-' && strlen(text) < CONFIG_NAME_MAX &&
            text[strspn(text, letters)] == '\0';
@@ -336,7 +337,8 @@ err_t option_set(const option *o, void *base, const tree_node *n, const char *ke
         good = set_scalar(o, value, n);
     if (good)
         return OK;
-    return tree_error(n, "%s is %s, wanted %s", key, tree_show(n, shown), option_wants(o, wants));
+    return tree_error(n, "%s is %s, wanted %s", key, tree_show(n, shown),
+                      option_wants(o, wants));
 }
 
 err_t option_set_default(const option *o, void *base, arena *a)

@@ -22,14 +22,14 @@ typedef enum { TREE_SCALAR, TREE_LIST, TREE_MAP } tree_kind;
 
 typedef struct tree_node {
     tree_kind          kind;
-    const char        *origin; /* "run.yaml", or a word of the command line */
+    const char        *origin;       /* "run.yaml", or a word of the command line */
     int                line, column; /* from 1; line 0: a word, which has no lines */
-    char              *text;  /* of a scalar; no zero bytes inside */
-    bool               plain; /* a scalar without quotes */
-    int                n;     /* of a list or mapping */
-    char             **keys;  /* (n) of a mapping */
-    struct tree_node **at;    /* (n) */
-    struct tree_node **key_at; /* (n) of a mapping: where each key stands */
+    char              *text;         /* of a scalar; no zero bytes inside */
+    bool               plain;        /* a scalar without quotes */
+    int                n;            /* of a list or mapping */
+    char             **keys;         /* (n) of a mapping */
+    struct tree_node **at;           /* (n) */
+    struct tree_node **key_at;       /* (n) of a mapping: where each key stands */
 } tree_node;
 
 /* Parse size bytes of YAML. origin names the text in errors and is lent like the nodes.

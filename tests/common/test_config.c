@@ -128,10 +128,10 @@ static void what_is_printed_loads_to_the_same(void **state)
                        "features.tags={table: bag, pool: mean, drop_ids: 0.1}",
                        "features.price={kind: float, transform: log}",
                        "model.context=[tags, price]"};
-    config *first    = load(example, sizeof words / sizeof *words, words);
-    char   *printed  = print(first);
-    config *second   = load(printed, 0, NULL);
-    char   *again    = print(second);
+    config *first   = load(example, sizeof words / sizeof *words, words);
+    char   *printed = print(first);
+    config *second  = load(printed, 0, NULL);
+    char   *again   = print(second);
 
     assert_string_equal(printed, again);
     assert_string_equal(second->data.train.at[1], "b \"c\\d");
@@ -153,7 +153,7 @@ static void what_is_printed_as_words_loads_to_the_same(void **state)
 {
     (void)state;
     config *first = load(example, 0, NULL);
-    char   *text  = NULL, *words[400], *printed = print(first);
+    char   *text = NULL, *words[400], *printed = print(first);
     int     n = 0;
     size_t  size;
     FILE   *f = open_memstream(&text, &size);
@@ -235,9 +235,10 @@ static void a_value_of_the_wrong_type_or_range_is_named(void **state)
                                      "number in 1 .. 16777216 samples");
     refuse("train: {batch: 1.5}\n", "run.yaml:1:16: train.batch is '1.5', wanted a whole "
                                     "number in 1 .. 16777216 samples");
-    refuse("train: {batch: 99999999999999999999}\n",
-           "run.yaml:1:16: train.batch is '99999999999999999999', wanted a whole number in 1 .. "
-           "16777216 samples");
+    refuse(
+        "train: {batch: 99999999999999999999}\n",
+        "run.yaml:1:16: train.batch is '99999999999999999999', wanted a whole number in 1 .. "
+        "16777216 samples");
     refuse("train: {batch: [1]}\n", "run.yaml:1:16: train.batch is a list, wanted a whole "
                                     "number in 1 .. 16777216 samples");
     refuse("train: {batch: }\n", "run.yaml:1:16: train.batch is empty, wanted a whole number "
@@ -262,8 +263,7 @@ static void a_value_of_the_wrong_type_or_range_is_named(void **state)
                                      "most 63 letters, digits, _ and -)");
     refuse("checkpoint: {every: 5 days}\n", "run.yaml:1:21: checkpoint.every is '5 days', "
                                             "wanted 'N steps', 'N epochs' or 'never'");
-    refuse("train: 5\n",
-           "run.yaml:1:8: train is '5', wanted a mapping of its options");
+    refuse("train: 5\n", "run.yaml:1:8: train is '5', wanted a mapping of its options");
     refuse("cluster: {hostfile: \"a\\nb\"}\n",
            "run.yaml:1:21: cluster.hostfile is 'a?b', wanted a text of at most 1023 bytes "
            "without control characters");
@@ -322,9 +322,10 @@ static void names_must_name_something(void **state)
            "run.yaml:3:18: model.history names 'u', which is no sequence");
     refuse(TWO_TABLES "features: {h: {columns: {g: {table: goods}}}}\nmodel: {context: [h]}\n",
            "run.yaml:3:19: model.context names 'h', a sequence; it belongs in model.history");
-    refuse_word(TWO_TABLES, "features.u.table=usr",
-                "word 'features.u.table=usr': features.u.table is 'usr', and tables has none of "
-                "that name (nearest: user)");
+    refuse_word(
+        TWO_TABLES, "features.u.table=usr",
+        "word 'features.u.table=usr': features.u.table is 'usr', and tables has none of "
+        "that name (nearest: user)");
 }
 
 static void features_are_of_one_kind(void **state)
@@ -341,8 +342,9 @@ static void features_are_of_one_kind(void **state)
            "run.yaml:2:15: features.h.columns is missing: what a sequence consists of");
     refuse(TWO_TABLES "features: {h: {kind: id, columns: {g: {table: goods}}}}\n",
            "run.yaml:2:22: features.h has columns, so its kind must be sequence");
-    refuse(TWO_TABLES "features: {h: {columns: {when: {kind: time}}}}\n",
-           "run.yaml:2:39: features.h.columns.when is of kind time, so its name must be 'time'");
+    refuse(
+        TWO_TABLES "features: {h: {columns: {when: {kind: time}}}}\n",
+        "run.yaml:2:39: features.h.columns.when is of kind time, so its name must be 'time'");
     refuse(TWO_TABLES "features: {h: {columns: {time: {table: goods}}}}\n",
            "run.yaml:2:32: features.h.columns.time: a column called 'time' must have kind: "
            "time");

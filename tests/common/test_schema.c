@@ -10,16 +10,16 @@
 #include "common/hash.h"
 #include "common/schema.h"
 
-static const char text[] =
-    "tables: {goods: {dim: 8}, user: {dim: 4}}\n"
-    "features:\n"
-    "  user: {table: user}\n"
-    "  price: {kind: float, transform: log}\n"
-    "  goods: {table: goods}\n"
-    "  history: {columns: {goods: {table: goods, drop_ids: 0.1}, time: {kind: time}}, max_len: 5,"
-    " keep: first}\n"
-    "  tags: {table: goods, pool: mean}\n"
-    "  seen: {columns: {by: {table: user, pool: sum}}}\n";
+static const char text[] = "tables: {goods: {dim: 8}, user: {dim: 4}}\n"
+                           "features:\n"
+                           "  user: {table: user}\n"
+                           "  price: {kind: float, transform: log}\n"
+                           "  goods: {table: goods}\n"
+                           "  history: {columns: {goods: {table: goods, drop_ids: 0.1}, time: "
+                           "{kind: time}}, max_len: 5,"
+                           " keep: first}\n"
+                           "  tags: {table: goods, pool: mean}\n"
+                           "  seen: {columns: {by: {table: user, pool: sum}}}\n";
 
 static config *load(int n, char **words)
 {
@@ -135,7 +135,8 @@ static void the_hash_does_not_depend_on_the_order_of_tables(void **state)
     for (int i = 0; i < 2; i++) {
         config *c = NULL;
         schema *s = NULL;
-        assert_int_equal(config_parse(&c, "run.yaml", orders[i], strlen(orders[i]), 0, NULL), OK);
+        assert_int_equal(config_parse(&c, "run.yaml", orders[i], strlen(orders[i]), 0, NULL),
+                         OK);
         assert_int_equal(schema_new(&s, c), OK);
         hash[i] = s->hash;
         schema_free(&s);
