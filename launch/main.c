@@ -11,6 +11,7 @@ static const command commands[] = {
     {"options", "list every option with its default and meaning", command_options},
     {"predict", "write a checkpoint's probabilities for the test data", command_predict},
     {"prepare", "raw files, or an invented world, become data shards", command_prepare},
+    {"report", "compare runs: a table, and curves in one HTML file", command_report},
     {"server", "one server of a run (`dips train` starts it)", command_server},
     {"train", "train a model, in one process or on many", command_train},
     {"worker", "one worker of a run (`dips train` starts it)", command_worker},
