@@ -214,12 +214,11 @@ static err_t prepare_gradients(node *n, pass *p)
 {
     for (int i = 0; i < n->n_inputs; i++) {
         tensor *t   = n->inputs[i];
-        n->fresh[i] = false;
-        if (!t->wants_gradient || t->g)
-            continue;
-        n->fresh[i] = n->layer->overwrites;
-        if (n->layer->in_place && n->layer->overwrites)
+        n->fresh[i] = n->layer->overwrites && (!t->g || !t->wants_gradient);
+        if (n->layer->in_place && n->fresh[i])
             t->g = n->output->g;
+        else if (!t->wants_gradient || t->g)
+            continue;
         else if (n->layer->overwrites)
             TRY(arena_take(p->arena, tensor_bytes(t), &t->g));
         else

@@ -48,8 +48,8 @@ typedef struct node node;
  * Clearing a large gradient costs as much as writing it, so a layer may promise more:
  * one that `overwrites` is told by n->fresh[i] that the gradient of input i was not
  * touched yet and holds garbage, and writes all of it. One that works `in_place` has one
- * input of the output's shape, and may find its fresh gradient in the memory of the
- * output's gradient, which nobody reads afterwards. */
+ * input of the output's shape, overwrites, and finds a fresh gradient in the memory of the
+ * output's gradient, which nobody reads afterwards: even where none is wanted. */
 typedef struct layer {
     const char *name;
     err_t (*forward)(node *n, pass *p);

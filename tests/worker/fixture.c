@@ -8,7 +8,8 @@
 #include "common/rng.h"
 #include "worker/kernels/loss.h"
 
-err_t world_try(world *w, const char *yaml)
+/* All but the graph's nodes. */
+static err_t open_empty(world *w, const char *yaml)
 {
     memset(w, 0, sizeof *w);
     w->training = true;
@@ -16,9 +17,22 @@ err_t world_try(world *w, const char *yaml)
     TRY(schema_new(&w->schema, w->config));
     TRY(comm_self(&w->workers));
     TRY(dense_new(&w->dense, w->config));
-    TRY(graph_new(&w->graph, w->config, w->schema, w->dense));
+    return graph_new(&w->graph, w->config, w->schema, w->dense);
+}
+
+err_t world_try(world *w, const char *yaml)
+{
+    TRY(open_empty(w, yaml));
     TRY(model_build(w->graph, w->config));
     return dense_seal(w->dense, w->config->train.seed);
+}
+
+void world_open_graph(world *w, const char *yaml, tensor *(*build)(graph *g))
+{
+    MUST(open_empty(w, yaml));
+    graph_set_logits(w->graph, build(w->graph));
+    MUST(graph_error(w->graph));
+    MUST(dense_seal(w->dense, w->config->train.seed));
 }
 
 void world_open(world *w, const char *yaml)
@@ -165,6 +179,17 @@ double world_backward(world *w)
     MUST(graph_forward(w->graph, &p, &w->logits));
     MUST(graph_backward(w->graph, &p, &loss));
     return loss;
+}
+
+void world_update(world *w, double loss, double row_lr)
+{
+    dense_step step = {.samples = w->batch.weight_sum, .loss = loss};
+
+    MUST(dense_reduce(w->dense, w->workers, &step));
+    dense_update(w->dense, w->step_number++);
+    for (int t = 0; t < w->schema->n_tables; t++)
+        for (size_t k = 0; k < world_row_numbers(w, t); k++)
+            w->rows[t][k] -= (real)(row_lr / step.samples) * w->gradients[t][k];
 }
 
 void assert_near(double a, double b, double tolerance)

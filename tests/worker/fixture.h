@@ -49,7 +49,10 @@ void world_open(world *w, const char *yaml);
 
 /* The same where an error is expected: its code. world_close in any case. */
 err_t world_try(world *w, const char *yaml);
-void  world_close(world *w);
+
+/* The same with a graph of the test's own; build returns the logits. */
+void world_open_graph(world *w, const char *yaml, tensor *(*build)(graph *g));
+void world_close(world *w);
 
 /* Room for n rows of every table, each number drawn from N(0, deviation^2). */
 void world_rows(world *w, int n, double deviation);
@@ -63,6 +66,9 @@ double world_loss(world *w);
 
 /* Clear all gradients, forward, backward; the summed loss. */
 double world_backward(world *w);
+
+/* Reduce among the one worker and update, as a training step does; the rows by plain SGD. */
+void world_update(world *w, double loss, double row_lr);
 
 /* Numbers in all rows of table t. */
 size_t world_row_numbers(const world *w, int t);
