@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# 30 steps of DIN, with three update rules, two penalties and a schedule, against PyTorch.
+set -euo pipefail
+dips=$1 source=$2
+python=${DIPS_PYTHON:-python3}
+"$python" -c 'import torch, numpy' 2>/dev/null || {
+    python=$PWD/../torch-venv/bin/python
+    if ! "$python" -c 'import torch, numpy' 2>/dev/null; then
+        [ -n "${DIPS_PEERS:-}" ] && python3 -m venv ../torch-venv 2>/dev/null &&
+            ../torch-venv/bin/pip -q install torch==2.13.0 numpy >/dev/null 2>&1 ||
+            { echo "skipped: PyTorch is not here (DIPS_PEERS=1 installs it into the build folder)"; exit 77; }
+    fi
+}
+rm -rf data first last && mkdir data
+"$dips" prepare synthetic --out data/world --users 200 --goods 500 --cates 20 --samples 1500 \
+    --test-samples 100 --history 12 --seed 5
+cat >run.yaml <<'Y'
+tables:
+  goods: {dim: 6, optimizer: rowwise_adagrad, lr: 0.05, penalty: {kind: minibatch_aware, lambda: 0.3}, init: {scale: 0.1}}
+  cate:  {dim: 4, optimizer: adam, lr: 0.01, init: {scale: 0.1}}
+  user:  {dim: 5, optimizer: adagrad, lr: 0.05, penalty: {kind: l2, lambda: 0.01}, init: {scale: 0.1}}
+features:
+  user:    {table: user}
+  goods:   {table: goods}
+  cate:    {table: cate}
+  history: {columns: {goods: {table: goods}, cate: {table: cate}}}
+model:
+  kind: din
+  profile: [user]
+  candidate: [goods, cate]
+  history: history
+  attention: {score: mlp, parts: [q, k, q-k, q*k], units: [8, 5], activation: dice, normalize: none}
+  mlp: {units: [12, 7], activation: dice}
+data:  {train: data/world/train-*.safetensors, test: data/world/test-*.safetensors, shuffle: false}
+train: {batch: 64, seed: 3}
+dense: {optimizer: adam, lr: 0.01}
+schedule: {kind: exponential, rate: 0.9, every: 10}
+Y
+"$dips" train run.yaml --run first train.steps=0
+"$dips" train run.yaml --run last train.steps=30
+case $("$dips" --version) in
+*double*) tolerance=1e-9 ;;
+*) tolerance=2e-3 ;;
+esac
+"$python" "$source/tests/launch/torch_din.py" data/world first/checkpoints/step-000000000000 \
+    last/checkpoints/step-000000000030 30 64 $tolerance
