@@ -271,7 +271,7 @@ static err_t convert(amazon *a)
     progress_end(&shown);
     TRY(err);
     for (int t = 0; t < TABLES; t++)
-        TRY(names_write(a->names[t], tables[t]));
+        TRY(names_write(a->names[t], tables[t], NULL));
     return OK;
 }
 

@@ -244,7 +244,7 @@ static err_t convert(movielens *m)
     err_t err = write_users(m, &shown);
     progress_end(&shown);
     TRY(err);
-    return names_write(m->genre_names, "genre");
+    return names_write(m->genre_names, "genre", NULL);
 }
 
 static err_t open_all(movielens *m)

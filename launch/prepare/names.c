@@ -28,14 +28,22 @@ struct names {
     seen_name recent[RECENT];
 };
 
-/* By id, and of one id the first string first. */
+static int compare(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+/* By id; the same strings of one id stand together. */
 static int by_id(const void *a, const void *b)
 {
     const seen_name *x = a, *y = b;
 
     if (x->id != y->id)
-        return x->id < y->id ? -1 : 1;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
+        return compare(x->id, y->id);
+    if (x->check != y->check)
+        return compare(x->check, y->check);
+    return x->length != y->length ? compare(x->length, y->length)
+                                  : compare(x->offset, y->offset);
 }
 
 err_t names_new(names **out, size_t memory, const char *folder)
@@ -79,11 +87,15 @@ static err_t spill_pending(names *n)
 
 err_t names_see(names *n, field text, uint64_t *id)
 {
-    seen_name  now  = {hash_bytes(text.at, text.n), check_of(text),
-                       n->file.bytes + n->pending.n, text.n};
-    seen_name *last = &n->recent[now.id % RECENT];
+    *id = hash_bytes(text.at, text.n);
+    return names_put(n, *id, text);
+}
 
-    *id = now.id;
+err_t names_put(names *n, uint64_t id, field text)
+{
+    seen_name  now  = {id, check_of(text), n->file.bytes + n->pending.n, text.n};
+    seen_name *last = &n->recent[id % RECENT];
+
     if (last->check == now.check && last->id == now.id && last->length == now.length &&
         last->check != 0)
         return OK;
@@ -125,13 +137,13 @@ static err_t report_collision(const names *n, const char *table, const seen_name
     return OK;
 }
 
-/* Call act with each id's first string, in order; collisions are reported to table
- * where that is not NULL. */
-static err_t each_name(names *n, const char *table,
+/* Call act with one string of each id, in order; where table is not NULL, two strings
+ * with one id are reported and counted in *shared. */
+static err_t each_name(names *n, const char *table, uint64_t *shared,
                        err_t (*act)(void *self, const seen_name *name), void *self)
 {
     const void *record;
-    seen_name   name  = {0};
+    seen_name   name  = {0}, last = {0};
     bool        first = true;
 
     TRY(sorter_rewind(n->seen));
@@ -144,9 +156,11 @@ static err_t each_name(names *n, const char *table,
             name  = *next;
             first = false;
             TRY(act(self, &name));
-        } else if (table && !is_same_string(&name, next)) {
+        } else if (table && !is_same_string(&last, next)) {
             TRY(report_collision(n, table, &name, next));
+            ++*shared;
         }
+        last = *next;
     }
 }
 
@@ -185,30 +199,33 @@ static err_t append(void *self, const seen_name *name)
     return safetensors_append(f->to, f->bytes, f->text.at, name->length);
 }
 
-static err_t write_names(names *n, names_file *f, const char *table)
+static err_t write_names(names *n, names_file *f, const char *table, uint64_t *shared)
 {
     const uint64_t zero = 0;
     extent         all  = {0};
 
-    TRY(each_name(n, table, measure, &all));
+    TRY(each_name(n, table, shared, measure, &all));
     const uint64_t offsets = all.n + 1;
     TRY(safetensors_declare(f->to, "ids", DTYPE_U64, 1, &all.n, &f->ids));
     TRY(safetensors_declare(f->to, "offsets", DTYPE_U64, 1, &offsets, &f->offsets));
     TRY(safetensors_declare(f->to, "bytes", DTYPE_U8, 1, &all.bytes, &f->bytes));
     TRY(safetensors_append(f->to, f->offsets, &zero, sizeof zero));
-    return each_name(n, NULL, append, f);
+    return each_name(n, NULL, NULL, append, f);
 }
 
-err_t names_write(names *n, const char *table)
+err_t names_write(names *n, const char *table, uint64_t *shared)
 {
-    names_file f = {.names = n};
+    names_file f     = {.names = n};
+    uint64_t   found = 0;
     char       path[4096];
 
     TRY(spill_pending(n));
     snprintf(path, sizeof path, "%s/names-%s.safetensors", n->folder, table);
     TRY(safetensors_create(&f.to, path));
-    err_t err = write_names(n, &f, table);
+    err_t err = write_names(n, &f, table, &found);
     vec_clear(&f.text);
+    if (shared)
+        *shared = found;
     if (err != OK) {
         safetensors_abandon(&f.to);
         return err;

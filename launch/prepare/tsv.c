@@ -279,7 +279,7 @@ static err_t convert(tsv *t)
         return err_set(ERR_DATA, "%s has no samples", t->my->in);
     for (int i = 0; i < t->schema->n_tables; i++)
         if (t->names[i])
-            TRY(names_write(t->names[i], t->tables[i]));
+            TRY(names_write(t->names[i], t->tables[i], NULL));
     return OK;
 }
 
