@@ -111,26 +111,44 @@ static err_t print_tables(const manifest *m, const char *folder)
     return err;
 }
 
-static void print_shape(const safetensors_tensor *t)
+/* "[200, 80]" */
+static void shape_text(char text[200], const safetensors_tensor *t)
 {
-    printf("[");
+    int n = sprintf(text, "[");
+
     for (int i = 0; i < t->n_dims; i++)
-        printf("%s%" PRIu64, i ? ", " : "", t->shape[i]);
-    printf("]\n");
+        n += sprintf(text + n, "%s%" PRIu64, i ? ", " : "", t->shape[i]);
+    sprintf(text + n, "]");
+}
+
+/* The parts of the state of the weight called name: "m v step". */
+static void print_state(const safetensors *file, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (int i = 0; i < safetensors_count(file); i++) {
+        const char *other = safetensors_at(file, i)->name;
+        if (!strncmp(other, name, length) && other[length] == '@')
+            printf(" %s", other + length + 1);
+    }
+    printf("\n");
 }
 
 static err_t print_dense(const char *folder)
 {
-    char         path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
+    char         path[CONFIG_PATH_MAX + CONFIG_NAME_MAX], shape[200];
     safetensors *file;
 
     snprintf(path, sizeof path, "%s/dense.safetensors", folder);
     TRY(safetensors_open(&file, path));
-    printf("\n%-40s %-5s %s\n", "dense tensor", "dtype", "shape");
+    printf("\n%-40s %-5s %-16s state\n", "dense tensor", "dtype", "shape");
     for (int i = 0; i < safetensors_count(file); i++) {
         const safetensors_tensor *t = safetensors_at(file, i);
-        printf("%-40s %-5s ", t->name, dtype_name(t->type));
-        print_shape(t);
+        if (strchr(t->name, '@'))
+            continue;
+        shape_text(shape, t);
+        printf("%-40s %-5s %-16s", t->name, dtype_name(t->type), shape);
+        print_state(file, t->name);
     }
     safetensors_close(&file);
     return OK;
@@ -156,7 +174,7 @@ static err_t inspect_one(const char *folder, bool configuration)
         manifest_clear(&m);
         return OK;
     }
-    printf("%s\nstep %" PRId64 " (%" PRId64 " skipped), seed %" PRIu64
+    printf("%s\nstep %" PRId64 ", %" PRId64 " of them skipped, seed %" PRIu64
            ", %s, %d shard%s, %d tables\n",
            folder, m.step, m.bad_steps, m.seed, m.real, m.shards, m.shards == 1 ? "" : "s",
            m.n_tables);
