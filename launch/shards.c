@@ -1,5 +1,6 @@
 #include "launch/shards.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -39,6 +40,24 @@ static bool needs_counts(const config *c)
     return false;
 }
 
+/* The error of a file of counts that cannot be read; where the training files beside it are
+ * not there either, that is what to say. */
+static err_t miss_counts(const char *path, const config *c)
+{
+    config_names files;
+
+    if (errno != ENOENT)
+        return err_errno("data.counts: %s", path);
+    if (!*c->data.counts) {
+        TRY(config_expand_files(&files, &c->data.train));
+        config_names_clear(&files);
+    }
+    return err_set(ERR_DATA,
+                   "data.counts: %s: no such file; `dips prepare` writes it, and a table's "
+                   "penalty or admission needs to know how often each id occurs",
+                   path);
+}
+
 /* data.counts, or counts.safetensors beside the first training file. "" where neither is
  * there and no table asks for it. */
 static err_t find_counts(char path[CONFIG_PATH_MAX], const config *c)
@@ -55,9 +74,7 @@ static err_t find_counts(char path[CONFIG_PATH_MAX], const config *c)
     if (access(path, R_OK) == 0)
         return OK;
     if (*c->data.counts || needs_counts(c))
-        return err_errno("data.counts: %s, which holds how often each id occurs and which "
-                         "`dips prepare` writes",
-                         path);
+        return miss_counts(path, c);
     *path = '\0';
     return OK;
 }
