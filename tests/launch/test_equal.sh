@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# 50 synchronous steps on 1, 2 and 3 servers give the same bits; on 1, 2 and 4 workers the
+# same numbers up to the order of float additions.
+. "$(dirname "$0")/lib.sh"
+world data
+run_file run.yaml data
+at() { cut_at "$1" 50; }
+
+say "servers: embedded, 1, 2, 3"
+train embedded train.steps=50
+for servers in 1 2 3; do
+    train servers-$servers train.steps=50 cluster.servers=$servers
+    same "$(at servers-$servers)" "$(at embedded)"
+done
+train both train.steps=50 cluster.servers=1 cluster.workers=2
+train other train.steps=50 cluster.servers=3 cluster.workers=2
+same "$(at both)" "$(at other)"
+train seed-8 train.steps=50 train.seed=8
+! python3 "$source/tests/launch/compare.py" "$(at seed-8)" "$(at embedded)" 2>/dev/null ||
+    fail "another seed made no difference"
+
+# workers NAME BOUND X [words]: 2 and 4 workers agree with one within BOUND X.
+workers() {
+    local name=$1 bound=$2 limit=$3
+    shift 3
+    say "workers: $name"
+    train "$name-1" train.steps=50 "$@"
+    for workers in 2 4; do
+        train "$name-$workers" train.steps=50 cluster.servers=1 cluster.workers=$workers "$@"
+        python3 "$source/tests/launch/compare.py" "$(at "$name-$workers")" "$(at "$name-1")" $bound $limit ||
+            fail "$workers workers and one differ: $name"
+    done
+}
+
+sgd=(tables.goods.optimizer=sgd tables.cate.optimizer=sgd tables.user.optimizer=sgd dense.optimizer=sgd)
+prelu=(model.attention.activation=prelu model.mlp.activation=prelu)
+case $("$dips" --version) in
+*double*)
+    workers any-optimizer --largest 1e-9
+    workers ftrl --largest 1e-9 tables.user.optimizer=ftrl tables.goods.optimizer=momentum dense.optimizer=adagrad
+    ;;
+*)
+    workers sgd-dice --norm 1e-5 "${sgd[@]}"
+    workers sgd-prelu --norm 1e-5 "${sgd[@]}" "${prelu[@]}"
+    ;;
+esac
