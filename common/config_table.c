@@ -128,7 +128,7 @@ const option option_table[] = {
 
     /* ---- model ---- */
     {"model.kind", OPTION_NAME, RUN(model.kind), .init = "base",
-     .help = "the model: base, din, ..."},
+     .help = "the model; dips options lists them"},
     {"model.profile", OPTION_NAMES, RUN(model.profile), .init = "[]",
      .help = "features of the user"},
     {"model.candidate", OPTION_NAMES, RUN(model.candidate), .init = "[]",

@@ -1,9 +1,19 @@
 /* options - `dips options`: every option of the configuration. */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/config.h"
 #include "launch/commands.h"
 #include "launch/flags.h"
+#include "worker/models/model.h"
+
+/* What model.kind may say, which only the models know. */
+static void print_models(void)
+{
+    printf("\nthe models of model.kind\n");
+    for (const model *const *m = models; *m; m++)
+        printf("    %-8s %s\n", (*m)->name, (*m)->about);
+}
 
 err_t command_options(int argc, char **argv)
 {
@@ -23,5 +33,8 @@ err_t command_options(int argc, char **argv)
         return OK;
     if (n > 1)
         return err_set(ERR_USAGE, "one word at most, not '%s'; usage: %s", words[1], usage);
-    return config_print_options(stdout, n ? words[0] : NULL);
+    TRY(config_print_options(stdout, n ? words[0] : NULL));
+    if (n == 0 || strstr("model.kind", words[0]))
+        print_models();
+    return OK;
 }

@@ -14,6 +14,8 @@ done
 "$dips" options clip. > some.txt
 [ "$(grep -c '^clip\.' some.txt)" -eq 2 ] || fail "clip. has two options"
 grep -q '^train' some.txt && fail "train. does not contain clip."
+"$dips" options model.kind | grep -q '^    din ' || fail "the models are not listed"
+"$dips" options clip. | grep -q 'models' && fail "clip. lists models"
 "$dips" options --help | grep -q 'usage: dips options' || fail "--help"
 
 status=0
