@@ -7,6 +7,7 @@
 #include "common/hash.h"
 
 #define FIRST_ROOM 512
+#define AHEAD      16 /* ids whose entries are on their way from memory */
 
 /* Ids are found by linear probing from the low bits of their hash (the high ones are the
  * bucket). An entry counts only where it bears the index's epoch, so raising the epoch
@@ -55,6 +56,11 @@ static err_t reserve_known(id_maker *m, size_t room)
         return err_memory(room * sizeof *known, "the ids of a batch");
     m->room = room;
     return OK;
+}
+
+static inline void prefetch_entry(const id_index *x, uint64_t id)
+{
+    __builtin_prefetch(&x->entries[hash_id(x->salt, id) & (2 * x->room - 1)]);
 }
 
 /* The entry of id, or the free one where it belongs. */
@@ -157,6 +163,8 @@ static err_t know_sample(id_maker *m, id_index *x, const schema_slot *slot, cons
                          const batch_slot *in, int i)
 {
     for (int k = first_id(slot, b, in, i), end = first_id(slot, b, in, i + 1); k < end; k++) {
+        if (k + AHEAD < in->n)
+            prefetch_entry(x, in->ids[k + AHEAD]);
         TRY(find_or_add(m, x, in->ids[k], &in->distinct[k]));
         known_id *known = &m->known[in->distinct[k]];
         known->samples += known->last != (uint32_t)i + 1;
