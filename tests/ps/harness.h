@@ -26,6 +26,7 @@
 #include "common/vec.h"
 #include "common/wire.h"
 #include "ps/shard.h"
+#include "ps/snapshot.h"
 #include "ps/state.h"
 
 #define SHARDS_MOST 8

@@ -1,0 +1,346 @@
+/* Cuts: written by any number of shards, read by any other, believed only when whole. */
+#include "harness.h"
+
+#define IDS 400
+
+static const char yaml[] = "tables:\n"
+                           "  goods: {dim: 3, optimizer: adam, lr: 0.1}\n"
+                           "  user: {dim: 5, optimizer: rowwise_adagrad}\n"
+                           "  shop: {dim: 2, optimizer: ftrl}\n"
+                           "features: {goods: {table: goods}, user: {table: user}}\n";
+
+enum { TABLES = 3, LARGEST_DIM = 5 };
+
+static uint64_t id_at(uint64_t i)
+{
+    return i % 3 ? i * 65537 : UINT64_MAX - i;
+}
+
+/* One worker's step: a third of the ids, with counts; shop stays empty. */
+static void train(world *w, uint64_t step)
+{
+    static uint64_t ids[TABLES][IDS];
+    static uint32_t counts[TABLES][IDS];
+    static real     x[TABLES][IDS * LARGEST_DIM];
+    need            needs[TABLES] = {{0}};
+    real           *at[]          = {x[0], x[1], x[2]};
+
+    for (int t = 0; t < TABLES; t++) {
+        needs[t] = (need){0, ids[t], counts[t]};
+        for (uint64_t i = step % 3; t < 2 && i < IDS; i += 3) {
+            ids[t][needs[t].n]      = id_at(i);
+            counts[t][needs[t].n++] = 1 + (uint32_t)(i % 5);
+        }
+    }
+    ask(w, WIRE_PULL, 0, step, step, needs);
+    deliver_all(w);
+    take_rows(w, 0, step, needs, at);
+    for (int t = 0; t < TABLES; t++)
+        for (uint32_t i = 0; i < needs[t].n * LARGEST_DIM; i++)
+            x[t][i] += (real)(i % 7) - 3;
+    push(w, 0, step, step + 1, 10, true, needs, at);
+    deliver_all(w);
+}
+
+static world *trained(int shards, uint64_t steps)
+{
+    world *w = world_new(yaml, shards, NULL);
+
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t step = 0; step < steps; step++)
+        train(w, step);
+    return w;
+}
+
+static void expect_same_rows(const world *a, const world *b)
+{
+    for (int t = 0; t < TABLES; t++) {
+        const table_config *c = a->schema->tables[t].config;
+        size_t reals          = (size_t)(c->dim + optim_state_size(c->optimizer.kind, c->dim));
+        assert_int_equal(rows_held_by_all(a, t), rows_held_by_all(b, t));
+        for (uint64_t i = 0; i < IDS; i++) {
+            const row *x = row_of(a, t, id_at(i)), *y = row_of(b, t, id_at(i));
+            assert_true(!x == !y);
+            if (x)
+                assert_memory_equal(x, y, sizeof *x + reals * sizeof(real));
+        }
+    }
+}
+
+static void any_number_of_shards_reads_the_cut_of_any_other(void **unused)
+{
+    (void)unused;
+    for (int from = 1; from <= 4; from++) {
+        world *a = trained(from, 4);
+        assert_int_equal(rows_held_by_all(a, 0), IDS);
+        world_save(a, inside("cut"), 4);
+        for (int to = 1; to <= 4; to++) {
+            world *b = world_new(yaml, to, NULL);
+            world_begin(b, 1, inside("cut"), 4);
+            for (int i = 0; i < to; i++)
+                assert_int_equal(shard_clock(b->shards[i]), 4);
+            expect_same_rows(a, b);
+            world_free(b);
+        }
+        world_free(a);
+    }
+}
+
+static void stopped_and_resumed_is_never_stopped(void **unused)
+{
+    (void)unused;
+    world *whole = trained(2, 8), *before = trained(3, 4), *after = world_new(yaml, 2, NULL);
+
+    world_save(before, inside("cut"), 4);
+    world_begin(after, 1, inside("cut"), 4);
+    for (uint64_t step = 4; step < 8; step++)
+        train(after, step);
+    expect_same_rows(whole, after);
+    world_free(whole);
+    world_free(before);
+    world_free(after);
+}
+
+/* Equal states are equal files, however their rows came to lie. */
+static void a_file_depends_on_the_rows_alone(void **unused)
+{
+    (void)unused;
+    manifest one, two;
+    world   *a = trained(1, 4), *b = world_new(yaml, 1, NULL);
+
+    world_save(a, inside("cut"), 4);
+    world_begin(b, 1, inside("cut"), 4);
+    world_save(b, inside("again"), 4);
+    must(manifest_read(&one, inside("cut")));
+    must(manifest_read(&two, inside("again")));
+    for (int i = 0; i < one.n_files; i++) {
+        assert_true(one.files[i].digest.bytes == two.files[i].digest.bytes);
+        assert_true(one.files[i].digest.xxh3 == two.files[i].digest.xxh3);
+    }
+    manifest_clear(&one);
+    manifest_clear(&two);
+    world_free(a);
+    world_free(b);
+}
+
+static void a_save_waits_for_its_step(void **unused)
+{
+    (void)unused;
+    world      *w = trained(1, 2);
+    wire_header h = head(w, WIRE_SAVE, 0, 3);
+    wire_text   t = {.text = room, .bytes = (uint32_t)strlen(room)};
+    net_message m;
+
+    must(wire_encode_text(&m, &h, &t));
+    post(w, 0, 0, m);
+    deliver_all(w);
+    assert_false(take_answer(w, 0, 0, WIRE_SAVED, 3, &m));
+    train(w, 2);
+    expect_answer(w, 0, 0, WIRE_SAVED, 3, &m);
+    net_message_clear(&m);
+    assert_int_equal(remove(inside("shard-0000-of-0001.safetensors")), 0);
+    world_free(w);
+}
+
+static void a_save_that_fails_is_told_and_the_shard_goes_on(void **unused)
+{
+    (void)unused;
+    world      *w    = trained(1, 2);
+    wire_header h    = head(w, WIRE_SAVE, 0, 2);
+    const char *path = inside("nowhere/at/all");
+    wire_text   t    = {.text = path, .bytes = (uint32_t)strlen(path)};
+    net_message m;
+
+    must(wire_encode_text(&m, &h, &t));
+    post(w, 0, 0, m);
+    deliver_all(w);
+    expect_answer(w, 0, 0, WIRE_FAILED, 2, &m);
+    must(wire_decode_text(&t, &m));
+    assert_int_equal(t.status, ERR_SYSTEM);
+    assert_int_equal(t.request, WIRE_SAVE);
+    assert_non_null(memmem(t.text, t.bytes, "nowhere", 7));
+    net_message_clear(&m);
+    train(w, 2);
+    assert_int_equal(shard_clock(w->shards[0]), 3);
+    world_free(w);
+}
+
+/* ---- files that must not be believed ---- */
+
+static const char small[] = "tables: {t: {dim: 2, optimizer: sgd}}\n"
+                            "features: {f: {table: t}}\n";
+
+/* A shard's file, as it should be or not. */
+typedef struct file {
+    uint64_t ids[4], n;
+    uint64_t buckets[HASH_BUCKETS + 1], n_buckets, dim;
+    dtype    weight, touched;
+    uint64_t n_counts;
+    bool     no_weight;
+} file;
+
+/* Four ids of two buckets, in order. */
+static file good_file(void)
+{
+    uint64_t salt = hash_table_salt("t");
+    uint32_t last = 0;
+    file     f    = {.n         = 4,
+                     .n_buckets = HASH_BUCKETS + 1,
+                     .dim       = 2,
+                     .weight    = DTYPE_REAL,
+                     .touched   = DTYPE_U32,
+                     .n_counts  = 4};
+
+    for (uint64_t id = 0, n = 0; n < 4; id++) {
+        uint32_t bucket = hash_bucket(hash_id(salt, id));
+        if (bucket != (n < 2 ? 100 : 3000))
+            continue;
+        f.ids[n++] = id;
+        last       = bucket;
+    }
+    for (uint32_t b = 0; b <= HASH_BUCKETS; b++)
+        f.buckets[b] = b <= 100 ? 0 : b <= last ? 2 : 4;
+    return f;
+}
+
+static void write_file(const char *path, const file *f)
+{
+    uint64_t            shape[2] = {f->n, f->dim};
+    int                 ids, buckets, weight = 0, count, touched;
+    char                zeros[256] = {0};
+    safetensors_writer *w;
+
+    must(safetensors_create(&w, path));
+    must(safetensors_declare(w, "t.ids", DTYPE_U64, 1, &f->n, &ids));
+    must(safetensors_declare(w, "t.buckets", DTYPE_U64, 1, &f->n_buckets, &buckets));
+    if (!f->no_weight)
+        must(safetensors_declare(w, "t.weight", f->weight, 2, shape, &weight));
+    must(safetensors_declare(w, "t.count", DTYPE_U32, 1, &f->n_counts, &count));
+    must(safetensors_declare(w, "t.touched", f->touched, 1, &f->n, &touched));
+    must(safetensors_append(w, ids, f->ids, f->n * 8));
+    must(safetensors_append(w, buckets, f->buckets, f->n_buckets * 8));
+    if (!f->no_weight)
+        must(safetensors_append(w, weight, zeros, f->n * f->dim * dtype_size(f->weight)));
+    must(safetensors_append(w, count, zeros, f->n_counts * 4));
+    must(safetensors_append(w, touched, zeros, f->n * dtype_size(f->touched)));
+    must(safetensors_finish(&w, NULL));
+}
+
+/* What reading f says; OK and four rows, or a sentence with the file's name. */
+static err_t read_back(const file *f)
+{
+    world *w = world_new(small, 1, NULL);
+
+    write_file(inside("shard-0000-of-0001.safetensors"), f);
+    err_t err = snapshot_read(room, 1, w->shards[0]->tables, 1);
+    if (err == OK)
+        assert_int_equal(rows_held_by_all(w, 0), 4);
+    else
+        assert_non_null(strstr(err_text(), "shard-0000-of-0001.safetensors"));
+    world_free(w);
+    return err;
+}
+
+static void a_file_is_refused_for_any_fault(void **unused)
+{
+    (void)unused;
+    file f = good_file();
+
+    assert_int_equal(read_back(&f), OK);
+    f.dim = 3;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f        = good_file();
+    f.weight = sizeof(real) == 4 ? DTYPE_F64 : DTYPE_F32;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f         = good_file();
+    f.touched = DTYPE_I32;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f          = good_file();
+    f.n_counts = 3;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f           = good_file();
+    f.no_weight = true;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f           = good_file();
+    f.n_buckets = HASH_BUCKETS;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f        = good_file();
+    f.ids[1] = f.ids[0]; /* twice */
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f        = good_file();
+    f.ids[1] = f.ids[2]; /* in the wrong bucket */
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f              = good_file();
+    f.buckets[200] = 3;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f              = good_file();
+    f.buckets[200] = UINT64_MAX;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f            = good_file();
+    f.buckets[0] = 1;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f                       = good_file();
+    f.buckets[HASH_BUCKETS] = 5;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+}
+
+static void a_shard_does_not_read_anothers_buckets_from_the_wrong_file(void **unused)
+{
+    (void)unused;
+    file   f = good_file(); /* buckets 100 and 3000: the second half is not shard 0 of 2's */
+    world *w = world_new(small, 1, NULL);
+
+    write_file(inside("shard-0000-of-0002.safetensors"), &f);
+    write_file(inside("shard-0001-of-0002.safetensors"), &f);
+    assert_int_equal(snapshot_read(room, 2, w->shards[0]->tables, 1), ERR_FORMAT);
+    world_free(w);
+}
+
+static void a_missing_file_is_named(void **unused)
+{
+    (void)unused;
+    world *w = world_new(small, 1, NULL);
+
+    assert_int_not_equal(snapshot_read(room, 7, w->shards[0]->tables, 1), OK);
+    assert_non_null(strstr(err_text(), "shard-0000-of-0007.safetensors"));
+    world_free(w);
+}
+
+static void a_cut_of_another_step_is_refused(void **unused)
+{
+    (void)unused;
+    world      *a = trained(1, 2), *b = world_new(yaml, 1, NULL);
+    wire_header h     = {WIRE_BEGIN, 1, 0, 3};
+    const char *path  = inside("cut");
+    wire_begin  begin = {.workers    = 1,
+                         .real_bytes = sizeof(real),
+                         .path       = path,
+                         .path_bytes = (uint32_t)strlen(path)};
+    net_message m;
+
+    world_save(a, path, 2);
+    must(wire_encode_begin(&m, &h, &begin));
+    post(b, 0, 0, m);
+    b->generation = 1;
+    deliver_all(b);
+    expect_answer(b, 0, 0, WIRE_FAILED, 3, &m);
+    net_message_clear(&m);
+    world_free(a);
+    world_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_number_of_shards_reads_the_cut_of_any_other),
+        cmocka_unit_test(stopped_and_resumed_is_never_stopped),
+        cmocka_unit_test(a_file_depends_on_the_rows_alone),
+        cmocka_unit_test(a_save_waits_for_its_step),
+        cmocka_unit_test(a_save_that_fails_is_told_and_the_shard_goes_on),
+        cmocka_unit_test(a_file_is_refused_for_any_fault),
+        cmocka_unit_test(a_shard_does_not_read_anothers_buckets_from_the_wrong_file),
+        cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(a_cut_of_another_step_is_refused),
+    };
+    return cmocka_run_group_tests(tests, room_open, room_close);
+}
