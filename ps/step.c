@@ -88,6 +88,8 @@ static err_t serve_parked(shard *s)
     size_t n   = s->parked.n;
     err_t  err = OK;
 
+    if (!n)
+        return OK;
     for (size_t i = 0; i < n; i++) {
         incoming in             = s->parked.at[i];
         s->parked.at[i].message = (net_message){0};
