@@ -9,6 +9,7 @@ cd "$root"
 
 install_packages "$packages_to_build
 $packages_to_test"
+export DIPS_PEERS=$root/build-test/peers # programs of others that tests compare with
 [ $# -gt 0 ] || set -- -LE long
 for kind in float double sanitized; do
     case $kind in
