@@ -25,19 +25,20 @@ typedef struct param {
     double    constant;
     bool      decays;  /* dense.l2 acts on it (weights yes, biases and alphas no) */
     bool      trained; /* false: a statistic, which no gradient moves */
-    real     *w;      /* (count) lent by the dense */
-    real     *g;      /* (count) gradient, summed over samples */
+    real     *w;       /* (count) lent by the dense */
+    real     *g;       /* (count) gradient, summed over samples */
 } param;
 
 /* Moving moments of one layer's channels: m <- momentum m + (1 - momentum) batch. A
  * forward pass in training stores its batch's count and moments; dense_reduce merges
- * them over workers, weighted by rows, and moves mean and var. */
+ * them over workers, weighted by rows, and dense_update moves mean and var, unless there
+ * were fewer than two rows in all. */
 typedef struct moments {
     char   name[2 * CONFIG_NAME_MAX]; /* saved as NAME.mean and NAME.var */
     int    channels;
     double momentum;
-    real  *mean, *var;       /* (channels) moving; lent by the dense */
-    double rows;             /* of this worker's last batch; 0: none seen */
+    real  *mean, *var;             /* (channels) moving; lent by the dense */
+    double rows;                   /* of this worker's last batch; 0: none seen */
     real  *batch_mean, *batch_var; /* (channels) of this worker's last batch */
 } moments;
 
@@ -47,12 +48,14 @@ MUST_CHECK err_t dense_new(dense **out, const config *c);
 void             dense_free(dense **d);
 
 /* Name a parameter while the model is built; lent by d. ERR_CONFIG if the name is taken. */
-MUST_CHECK err_t dense_param(dense *d, param **out, const char *name, int n_dims, const int shape[2],
-                             fill_kind fill, double constant, bool decays);
-MUST_CHECK err_t dense_moments(dense *d, moments **out, const char *name, int channels, double momentum);
+MUST_CHECK err_t dense_param(dense *d, param **out, const char *name, int n_dims,
+                             const int shape[2], fill_kind fill, double constant, bool decays);
+MUST_CHECK err_t dense_moments(dense *d, moments **out, const char *name, int channels,
+                               double momentum);
 
 /* A vector that is saved with the rest and that no gradient moves. */
-MUST_CHECK err_t dense_statistic(dense *d, param **out, const char *name, int count, double constant);
+MUST_CHECK err_t dense_statistic(dense *d, param **out, const char *name, int count,
+                                 double constant);
 
 /* No more parameters: lay out the buffers and fill them by (seed, name). */
 MUST_CHECK err_t dense_seal(dense *d, uint64_t seed);

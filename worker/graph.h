@@ -19,7 +19,7 @@
 
 typedef struct tensor {
     int   cols;
-    int   per;  /* PER_SAMPLE, or the sequence whose events its rows are */
+    int   per; /* PER_SAMPLE, or the sequence whose events its rows are */
     bool  wants_gradient;
     int   rows; /* of this batch */
     real *x;    /* (rows, cols) value; lent by the step's arena */
@@ -90,8 +90,8 @@ tensor *graph_fail(graph *g, err_t code);
 
 /* For layers: add a node with an output of cols columns. config_bytes of zeroed memory
  * become node->config. Returns NULL (and keeps the error) on failure. */
-node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols, int per,
-                size_t config_bytes);
+node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols,
+                int per, size_t config_bytes);
 
 /* For layers: make the node's parameter i, PLACE.weight (out, in), drawn, or a vector
  * PLACE.PART (count) that begins as constant. The output then wants a gradient. Errors

@@ -21,15 +21,16 @@ tensor *embed_slots(graph *g, int n, const int *slots);
 
 /* The n tensors that are not NULL side by side: (B, sum of cols). */
 tensor *concat(graph *g, int n, tensor *const *parts);
-#define CONCAT(g, ...)                                                                            \
-    concat((g), (int)(sizeof((tensor *[]){__VA_ARGS__}) / sizeof(tensor *)),                      \
+#define CONCAT(g, ...)                                                                         \
+    concat((g), (int)(sizeof((tensor *[]){__VA_ARGS__}) / sizeof(tensor *)),                   \
            (tensor *const[]){__VA_ARGS__})
 
 /* ---- pooling (pooling.c) ---- */
 
 /* Events to samples (E, D) -> (B, D): sum, mean, or time decay with w = 2^(-(T_request -
  * t_event)/half_life), divided by sum w where normalized. Empty history: zero. */
-tensor *pool_events(graph *g, tensor *events, pool_kind kind, double half_life, bool normalized);
+tensor *pool_events(graph *g, tensor *events, pool_kind kind, double half_life,
+                    bool normalized);
 
 /* (E, 1) weights and (E, D) events -> (B, D): sum over a sample's events of w_t k_t. */
 tensor *weighted_sum(graph *g, tensor *weights, tensor *events);
@@ -68,14 +69,15 @@ tensor *attention(graph *g, tensor *q, tensor *k, const attention_config *c, con
 /* linear over the configured parts [q, k, q-k, q*k] of every event and its sample's
  * candidate, (E, out), without ever forming them: NAME.weight (out, sum of the parts'
  * widths), NAME.bias. */
-tensor *pair_linear(graph *g, tensor *q, tensor *k, int n_parts, const part_kind *parts, int out,
-                    const char *name);
+tensor *pair_linear(graph *g, tensor *q, tensor *k, int n_parts, const part_kind *parts,
+                    int out, const char *name);
 
 /* q_b . k_t over the first Dq columns of k, (E, 1). */
 tensor *dot_scores(graph *g, tensor *q, tensor *k);
 
 /* The scores alone, (E, 1), before normalization. */
-tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config *c, const char *name);
+tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config *c,
+                         const char *name);
 
 /* Softmax over each sample's events, (E, 1) -> (E, 1), scores times scale. */
 tensor *softmax_events(graph *g, tensor *scores, double scale);

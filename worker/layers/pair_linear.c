@@ -21,7 +21,7 @@
 #include "worker/kernels/segment.h"
 #include "worker/layers/layers.h"
 
-#define PIECE_EVENTS 512
+#define PIECE_EVENTS 1024
 #define PARTS        4
 
 typedef struct pair_config {
@@ -192,8 +192,7 @@ static err_t backward_samples(const pair *a, const node *n, real *gVq, pass *p)
     return OK;
 }
 
-/* The part that goes by the event, of samples b .. end-1: gV, gk, gq. gk and gq NULL:
- * not wanted. */
+/* The part that goes by the event, of samples b .. end-1: gV, gk, gq. */
 static void backward_events(const pair *a, real *gV, real *gq, real *gk, bool add, int b,
                             int end)
 {
@@ -212,20 +211,31 @@ static void backward_events(const pair *a, real *gV, real *gq, real *gk, bool ad
                   end - b, a->Dq, a->Dk);
 }
 
+/* Where t's gradient goes: memory that nobody reads where none is wanted. */
+static err_t gradient_of(const tensor *t, pass *p, real **g)
+{
+    *g = t->g;
+    return t->wants_gradient
+               ? OK
+               : arena_take_zero(p->arena, (size_t)t->rows * (size_t)t->cols * sizeof **g, g);
+}
+
 static err_t pair_linear_backward(node *n, pass *p)
 {
-    const pair *a = n->scratch;
-    tensor     *q = n->inputs[0], *k = n->inputs[1];
-    real       *gV, *gVq;
+    const pair   *a = n->scratch;
+    const tensor *k = n->inputs[1];
+    real         *gV, *gVq, *gq, *gk;
 
     TRY(arena_take_zero(p->arena, (size_t)a->U * (size_t)a->Dx * sizeof *gV, &gV));
-    TRY(arena_take(p->arena, (size_t)a->U * (size_t)a->Dq * sizeof *gVq, &gVq));
+    TRY(arena_take_zero(p->arena, (size_t)a->U * (size_t)a->Dq * sizeof *gVq, &gVq));
+    TRY(gradient_of(n->inputs[0], p, &gq));
+    TRY(gradient_of(k, p, &gk));
     TRY(backward_samples(a, n, gVq, p));
     if (a->Dx == 0 && n->fresh[1])
-        memset(k->g, 0, (size_t)k->rows * (size_t)k->cols * sizeof *k->g);
+        memset(gk, 0, (size_t)k->rows * (size_t)k->cols * sizeof *gk);
     for (int b = 0, end; a->Dx > 0 && b < a->B; b = end) {
         end = piece_end(a->offsets, b, a->B);
-        backward_events(a, gV, q->g, k->g, !n->fresh[1], b, end);
+        backward_events(a, gV, gq, gk, !n->fresh[1], b, end);
     }
     unfold_gradients(a, n->params[0]->g, gV, gVq);
     return OK;
