@@ -44,3 +44,13 @@ case $("$dips" --version) in
     workers sgd-prelu --norm 1e-5 "${sgd[@]}" "${prelu[@]}"
     ;;
 esac
+
+say "workers with files of their own, one of them without a sample"
+python3 "$source/tests/launch/spoil.py" data/train-00000.safetensors none.safetensors none
+train files data.deal=files data.train=[data/train-00000.safetensors,none.safetensors] \
+    data.counts=data/counts.safetensors train.epochs=1 cluster.workers=2
+python3 - files/metrics.jsonl <<'PY' || fail "an epoch is not every sample once"
+import json, sys
+steps = [line for line in map(json.loads, open(sys.argv[1])) if line["event"] == "step"]
+assert len(steps) == 150 and sum(step["samples"] for step in steps) == 2400, (len(steps), steps[-1])
+PY

@@ -25,6 +25,13 @@ resume moved train.steps=40 cluster.servers=3
 resume moved train.steps=60 cluster.servers=0
 same "$(cut_at moved 60)" "$(cut_at whole 60)"
 
+say "pipelined: stopped at a planned checkpoint, where the pipeline is empty"
+pipelined=(train.mode=pipelined train.staleness=2 checkpoint.every='20 steps')
+train ahead train.steps=60 "${pipelined[@]}"
+train halted train.steps=40 "${pipelined[@]}"
+resume halted train.steps=60 "${pipelined[@]}" cluster.servers=2
+same "$(cut_at halted 60)" "$(cut_at ahead 60)"
+
 say "stopped by a signal"
 train long train.steps=3000
 rm -rf signalled
