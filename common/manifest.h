@@ -63,8 +63,8 @@ void manifest_shard_name(char name[CONFIG_NAME_MAX], int shard, int shards);
 /* The folder of the cut at step within dir. */
 void manifest_folder(char folder[CONFIG_PATH_MAX], const char *dir, int64_t step);
 
-/* Make the folder of a new checkpoint (and those above it), removing what an earlier
- * attempt left there. */
+/* Make the folder of a new checkpoint (and those above it), removing what earlier attempts
+ * left there and beside it. */
 MUST_CHECK err_t manifest_begin(const char *folder);
 
 /* Write manifest.json: temporary name, fsync, rename, fsync the folder. The files are

@@ -174,12 +174,29 @@ static err_t make_folders(const char *folder)
     }
 }
 
+/* Remove the attempts that were cut off in dir: on a full disk they take the room that the
+ * next one needs. One that cannot be removed is no reason to write no checkpoint. */
+static void clean(const char *dir)
+{
+    step_list whole = {0}, torn = {0};
+
+    if (scan(dir, &whole, &torn) == OK)
+        for (size_t i = 0; i < torn.n; i++)
+            (void)remove_checkpoint(dir, torn.at[i]);
+    vec_clear(&whole);
+    vec_clear(&torn);
+}
+
 err_t manifest_begin(const char *folder)
 {
-    char above[CONFIG_PATH_MAX + 4];
+    char        above[CONFIG_PATH_MAX] = ".";
+    const char *slash                  = strrchr(folder, '/');
 
+    if (slash)
+        snprintf(above, sizeof above, "%.*s", slash == folder ? 1 : (int)(slash - folder),
+                 folder);
+    clean(above);
     TRY(make_folders(folder));
     TRY(empty_folder(folder));
-    snprintf(above, sizeof above, "%s/..", folder);
     return new_file_sync_folder(above);
 }

@@ -349,6 +349,26 @@ static void beginning_again_removes_what_was_cut_off(void **state)
     remove_checkpoints();
 }
 
+/* On a full disk every attempt leaves a torn folder; the next needs its room. */
+static void beginning_frees_the_room_of_other_attempts(void **state)
+{
+    (void)state;
+    char folder[CONFIG_PATH_MAX];
+
+    make_checkpoint(100);
+    mkdir(inside("step-000000000150"), 0777);
+    put(inside("step-000000000150/dense.safetensors.tmp"), "torn");
+    mkdir(inside("step-000000000160"), 0777);
+    mkdir(inside("step-000000000160/mine"), 0777); /* cannot be removed */
+    manifest_folder(folder, dir, 200);
+    assert_int_equal(manifest_begin(folder), OK);
+    assert_int_equal(access(folder, F_OK), 0);
+    assert_int_equal(access(inside("step-000000000150"), F_OK), -1);
+    assert_int_equal(access(inside("step-000000000160/mine"), F_OK), 0);
+    assert_int_equal(access(inside("step-000000000100/manifest.json"), F_OK), 0);
+    remove_checkpoints();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +381,7 @@ int main(void)
         cmocka_unit_test(only_folders_with_a_manifest_are_checkpoints),
         cmocka_unit_test(the_newest_are_kept_and_the_cut_off_are_cleaned),
         cmocka_unit_test(beginning_again_removes_what_was_cut_off),
+        cmocka_unit_test(beginning_frees_the_room_of_other_attempts),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
