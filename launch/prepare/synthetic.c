@@ -24,7 +24,7 @@ static const struct preset {
     world_options world;
 } presets[] = {
     {"interests",
-     {.users = 100000, .goods = 50000, .shops = 2000, .cates = 200, .interests = 4,
+     {.users = 20000, .goods = 20000, .shops = 2000, .cates = 200, .interests = 4,
       .history = 20, .noise = 0.2, .zipf = 1.0, .bias = -2.0, .strength = 4.0,
       .saturation = 1.5, .quality = 0.3}},
     {"fine-grained",
