@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# test.sh [ctest options] - installs what is missing, builds, and passes the quick tests: in floats
-# as users run it, in doubles for the gradients, and under the address and undefined sanitizers.
-# The long tests: launch/test.sh -L long
+# test.sh - installs what is missing, builds, and passes the quick tests: in floats as users run it,
+# in doubles for the gradients, and under the address and undefined sanitizers; then those that run
+# several threads under the thread sanitizer.
+# test.sh -L long, or any words for ctest - those tests alone, in floats.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -10,14 +11,21 @@ cd "$root"
 install_packages "$packages_to_build
 $packages_to_test"
 export DIPS_PEERS=$root/build-test/peers # programs of others that tests compare with
-[ $# -gt 0 ] || set -- -LE long
-for kind in float double sanitized; do
-    case $kind in
-    float) folder=build-test options= ;;
-    double) folder=build-double options=-DDIPS_REAL=double ;;
-    sanitized) folder=build-sanitized options="-DDIPS_SANITIZE=address,undefined -DDIPS_BENCH=OFF" ;;
-    esac
-    build "$folder" $options
-    echo "== tests, $kind build"
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error "$@"
-done
+
+run_tests() { # run_tests FOLDER [ctest options]
+    echo "== tests in $1"
+    ctest --test-dir "$1" --output-on-failure --no-tests=error "${@:2}"
+}
+
+build build-test
+if [ $# -gt 0 ]; then
+    run_tests build-test "$@"
+    exit
+fi
+run_tests build-test -LE long
+build build-double -DDIPS_REAL=double -DDIPS_BENCH=OFF
+run_tests build-double -LE long
+build build-sanitized -DDIPS_SANITIZE=address,undefined -DDIPS_BENCH=OFF
+run_tests build-sanitized -LE long
+build build-threads -DDIPS_SANITIZE=thread -DDIPS_BENCH=OFF
+run_tests build-threads -LE long -R 'test_(net|server|pipeline|cluster_in_process)$'
