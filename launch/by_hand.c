@@ -64,6 +64,7 @@ _Noreturn static void coordinate(launch *l, const start_options *options, int pi
     err = options->open_folder(options->self, &f);
     if (err == OK) {
         l->folder = f.path;
+        l->held   = &f;
         err       = coordinator_run(l, &coordinator);
     } else {
         failing(NULL);

@@ -35,7 +35,7 @@ typedef struct coordinator {
     members                    members;
     process                    mpirun;     /* of the workers; pid 0: none */
     int64_t                    mpirun_end; /* clock: seen to have ended; 0: not yet */
-    int64_t                    stopped; /* clock: mpirun was seen to be stopped; 0: it runs */
+    int64_t                    mpirun_stop, watchdog_stop; /* clock: seen stopped; 0: it runs */
     int64_t                    started, beaten;
     bool                       welcomed, interrupted;
 } coordinator;
@@ -169,6 +169,13 @@ static void note(int64_t *when, bool is_so, int64_t now)
         *when = now;
 }
 
+static void note_stop(int64_t *when, const process *p, int64_t now)
+{
+    if (!p->stopped)
+        *when = 0;
+    note(when, p->stopped, now);
+}
+
 static void look_at_processes(coordinator *c)
 {
     int64_t now = clock_now(c->clock);
@@ -179,9 +186,8 @@ static void look_at_processes(coordinator *c)
     }
     note(&c->mpirun_end, process_poll(&c->mpirun), now);
     process_poll(&c->watchdog.process);
-    if (!c->mpirun.stopped)
-        c->stopped = 0;
-    note(&c->stopped, c->mpirun.stopped, now);
+    note_stop(&c->mpirun_stop, &c->mpirun, now);
+    note_stop(&c->watchdog_stop, &c->watchdog.process, now);
 }
 
 static bool every(const coordinator *c, wire_role role, bool (*is_so)(const member *))
@@ -257,6 +263,18 @@ static err_t death_of(coordinator *c, member *m)
     return err_set(ERR_DEATH, "%s %s", name, how);
 }
 
+/* mpirun or the watchdog, which send no beats, stand still. */
+static err_t check_stopped(const coordinator *c, const process *p, int64_t since,
+                           const char *name, int64_t now)
+{
+    double timeout = c->launch->config->cluster.heartbeat_timeout;
+
+    if (since == 0 || (double)(now - since) * 1e-9 <= timeout)
+        return OK;
+    return err_set(ERR_DEATH, "%s (process %ld) was stopped by a signal %g s ago", name,
+                   (long)p->pid, timeout);
+}
+
 static err_t death_of_mpirun(coordinator *c)
 {
     char how[1024];
@@ -328,12 +346,9 @@ static err_t find_failure(coordinator *c, member **dead)
     if (c->mpirun_end && (double)(now - c->mpirun_end) * 1e-9 > 2 * GRACE_S &&
         !every(c, WIRE_WORKER, is_gone))
         return death_of_mpirun(c);
-    if (c->stopped &&
-        (double)(now - c->stopped) * 1e-9 > c->launch->config->cluster.heartbeat_timeout)
-        return err_set(ERR_DEATH,
-                       "mpirun (process %ld), which runs the workers, was stopped by a "
-                       "signal",
-                       (long)c->mpirun.pid);
+    TRY(check_stopped(c, &c->mpirun, c->mpirun_stop, "mpirun", now));
+    TRY(check_stopped(c, &c->watchdog.process, c->watchdog_stop, "the watchdog of the job",
+                      now));
     if (c->watchdog.process.ended) {
         char how[256];
         process_end_text(&c->watchdog.process, how, sizeof how);
@@ -466,7 +481,8 @@ static err_t start(coordinator *c)
                                    "interface by which the hosts reach each other");
     TRY(members_init(&c->members, f->cluster.servers, f->cluster.workers));
     TRY(leftovers_prepare(&c->leftovers, c->launch->folder));
-    TRY(watchdog_start(&c->watchdog, &c->leftovers, f->cluster.heartbeat_timeout));
+    TRY(watchdog_start(&c->watchdog, &c->leftovers, c->launch->held,
+                       f->cluster.heartbeat_timeout));
     TRY(listen(c));
     c->started = clock_now(c->clock);
     if (c->options->start_servers)
@@ -532,7 +548,8 @@ static void end_all(coordinator *c, const err_report *report)
         member *m = &c->members.at[i];
         if (reachable(m))
             send_end(c, m, report->code == OK ? 0 : 4, report->text);
-        if (!m->gone || m->process.pidfd < 0) /* a rank that said BYE is ending with the others */
+        if (!m->gone ||
+            m->process.pidfd < 0) /* a rank that said BYE is ending with the others */
             process_signal(&m->process, SIGKILL);
     }
     leftovers_end_processes(&c->leftovers, reap, c);

@@ -3,6 +3,7 @@
 #define DIPS_LAUNCH_LAUNCH_H
 
 #include "common/schema.h"
+#include "launch/run_folder.h"
 #include "launch/task.h"
 
 typedef struct launch {
@@ -11,6 +12,7 @@ typedef struct launch {
     const schema *schema;
     const char   *folder;  /* where run.yaml, logs/ and session/ are (run_folder.h) */
     int           columns; /* of the user's terminal; 0: there is none */
+    run_folder   *held;    /* the folder where this process holds it; NULL in others */
 } launch;
 
 #endif

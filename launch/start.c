@@ -46,6 +46,7 @@ static err_t run_with_folder(launch *l, const start_options *options)
 
     TRY(options->open_folder(options->self, &f));
     l->folder = f.path;
+    l->held   = &f;
     err_t err = start_is_alone(l->config) && !options->attach
                     ? alone_run(l)
                     : coordinator_run(l, &coordinator);

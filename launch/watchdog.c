@@ -20,11 +20,12 @@
 /* ---- in the watchdog ---- */
 
 typedef struct watch {
-    leftovers leftovers;
-    pid_t     coordinator;
-    int       pipe;
-    silence   silence;
-    double    timeout_s;
+    leftovers  leftovers;
+    run_folder folder;
+    pid_t      coordinator;
+    int        pipe;
+    silence    silence;
+    double     timeout_s;
 } watch;
 
 /* Read what is there. Returns END or ENDPOINT or BEAT, 0 where the pipe has closed. */
@@ -54,6 +55,7 @@ _Noreturn static void mourn(watch *w, const char *how)
         kill(w->coordinator, SIGKILL);
     leftovers_end_processes(&w->leftovers, NULL, NULL);
     leftovers_clean(&w->leftovers);
+    run_folder_close(&w->folder);
     _exit(4);
 }
 
@@ -85,10 +87,12 @@ _Noreturn static void keep_watch(watch *w)
 
 /* ---- in the coordinator ---- */
 
-err_t watchdog_start(watchdog *w, const leftovers *l, double timeout_s)
+err_t watchdog_start(watchdog *w, const leftovers *l, const run_folder *folder,
+                     double timeout_s)
 {
-    watch here = {.leftovers = *l, .coordinator = getpid(), .timeout_s = timeout_s};
-    int   ends[2];
+    watch here = {
+        .leftovers = *l, .folder = *folder, .coordinator = getpid(), .timeout_s = timeout_s};
+    int ends[2];
 
     *w = (watchdog){.process = {.pidfd = -1}, .pipe = -1};
     if (pipe2(ends, O_CLOEXEC) != 0)

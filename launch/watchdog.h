@@ -8,15 +8,17 @@
 
 #include "launch/leftovers.h"
 #include "launch/process.h"
+#include "launch/run_folder.h"
 
 typedef struct watchdog {
     process process;
     int     pipe; /* -1: none */
 } watchdog;
 
-/* Begin; to be called while this process has no threads yet. l is what to clean up, its
- * endpoint not yet known; timeout_s of silence are a death. watchdog_end. */
-MUST_CHECK err_t watchdog_start(watchdog *w, const leftovers *l, double timeout_s);
+/* Begin; to be called while this process has no threads yet. l, its endpoint not yet known,
+ * and folder are what to clean up; timeout_s of silence are a death. watchdog_end. */
+MUST_CHECK err_t watchdog_start(watchdog *w, const leftovers *l, const run_folder *folder,
+                                double timeout_s);
 
 /* Tell it the coordinator's endpoint. */
 void watchdog_tell_endpoint(watchdog *w, const char *endpoint);
