@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "launch/leftovers.h"
 #include "launch/lines.h"
 #include "launch/members.h"
+#include "launch/mpirun_log.h"
 #include "launch/run_folder.h"
 #include "launch/shards.h"
 #include "launch/signals.h"
@@ -38,6 +40,9 @@ typedef struct coordinator {
     int64_t                    mpirun_stop, watchdog_stop; /* clock: seen stopped; 0: it runs */
     int64_t                    started, beaten;
     bool                       welcomed, interrupted;
+    member                    *dead; /* whose death ended the job; NULL: another reason */
+    bool    ranks_died;              /* mpirun ended, and may have said which rank went first */
+    int64_t log_begin;               /* of this job in mpirun's log */
 } coordinator;
 
 /* ---- sending ---- */
@@ -235,32 +240,42 @@ static void add_log_hint(const coordinator *c, const process *p, const char *log
         snprintf(text + used, size - used, "; see %s/logs/%s.log", c->launch->folder, log);
 }
 
-/* How a worker of mpirun ended is told by mpirun's status alone: 128 + signal. */
-static void worker_end_text(coordinator *c, char *text, size_t size)
-{
-    int status = c->mpirun.ended ? c->mpirun.status : 0;
-
-    if (c->mpirun.ended && WIFEXITED(status) && WEXITSTATUS(status) > 128)
-        snprintf(text, size, "was killed by signal %d (%s)", WEXITSTATUS(status) - 128,
-                 strsignal(WEXITSTATUS(status) - 128));
-    else if (c->mpirun.ended && WIFEXITED(status) && WEXITSTATUS(status) > 0)
-        snprintf(text, size, "ended with status %d", WEXITSTATUS(status));
-    else
-        snprintf(text, size, "died");
-}
-
 static err_t death_of(coordinator *c, member *m)
 {
     char name[400], how[1024], log[64];
 
     member_name(m, name, sizeof name);
-    if (m->process.pidfd >= 0)
-        worker_end_text(c, how, sizeof how);
-    else
-        process_end_text(&m->process, how, sizeof how);
+    process_end_text(&m->process, how, sizeof how);
     snprintf(log, sizeof log, "%s-%d", m->role == WIRE_SERVER ? "server" : "worker", m->index);
     add_log_hint(c, &m->process, log, how, sizeof how);
     return err_set(ERR_DEATH, "%s %s", name, how);
+}
+
+/* The same of a worker, after mpirun has ended and told how it went. */
+static err_t death_of_rank(coordinator *c, const mpirun_death *d)
+{
+    member *m         = members_find(&c->members, WIRE_WORKER, (uint32_t)d->rank);
+    char    name[400] = "a worker";
+
+    if (m && !m->here)
+        snprintf(m->host, sizeof m->host, "%s", d->host);
+    if (m)
+        member_name(m, name, sizeof name);
+    if (d->signal)
+        return err_set(ERR_DEATH, "%s was killed by signal %d (%s)", name, d->signal,
+                       strsignal(d->signal));
+    return err_set(ERR_DEATH, "%s ended with status %d; see %s/logs/worker-%d.log", name,
+                   d->status, c->launch->folder, d->rank);
+}
+
+static err_t death_of_mpirun(coordinator *c)
+{
+    char how[1024];
+
+    process_end_text(&c->mpirun, how, sizeof how);
+    add_log_hint(c, &c->mpirun, "mpirun", how, sizeof how);
+    return err_set(ERR_DEATH, "mpirun (process %ld), which runs the workers, %s",
+                   (long)c->mpirun.pid, how);
 }
 
 /* mpirun or the watchdog, which send no beats, stand still. */
@@ -273,16 +288,6 @@ static err_t check_stopped(const coordinator *c, const process *p, int64_t since
         return OK;
     return err_set(ERR_DEATH, "%s (process %ld) was stopped by a signal %g s ago", name,
                    (long)p->pid, timeout);
-}
-
-static err_t death_of_mpirun(coordinator *c)
-{
-    char how[1024];
-
-    process_end_text(&c->mpirun, how, sizeof how);
-    add_log_hint(c, &c->mpirun, "mpirun", how, sizeof how);
-    return err_set(ERR_DEATH, "mpirun (process %ld), which runs the workers, %s",
-                   (long)c->mpirun.pid, how);
 }
 
 /* Who is silent, stuck, or late. */
@@ -326,12 +331,11 @@ static member *find_dead(coordinator *c, int64_t now)
 }
 
 /* OK, or what ended the job. */
-static err_t find_failure(coordinator *c, member **dead)
+static err_t find_failure(coordinator *c)
 {
     int64_t now = clock_now(c->clock);
     int     n   = members_count(&c->members);
 
-    *dead = NULL;
     for (int i = 0; i < n; i++) {
         member *m = &c->members.at[i];
         if (m->gone && m->status != 0 && !by_signal(m->status))
@@ -341,11 +345,13 @@ static err_t find_failure(coordinator *c, member **dead)
     }
     if (c->mpirun_end && WIFSIGNALED(c->mpirun.status))
         return death_of_mpirun(c);
-    if ((*dead = find_dead(c, now)))
-        return death_of(c, *dead);
+    if ((c->dead = find_dead(c, now)))
+        return death_of(c, c->dead);
     if (c->mpirun_end && (double)(now - c->mpirun_end) * 1e-9 > 2 * GRACE_S &&
-        !every(c, WIRE_WORKER, is_gone))
+        !every(c, WIRE_WORKER, is_gone)) {
+        c->ranks_died = true;
         return death_of_mpirun(c);
+    }
     TRY(check_stopped(c, &c->mpirun, c->mpirun_stop, "mpirun", now));
     TRY(check_stopped(c, &c->watchdog.process, c->watchdog_stop, "the watchdog of the job",
                       now));
@@ -380,14 +386,13 @@ static err_t heed_signals(coordinator *c)
 }
 
 /* One round of listening and looking. */
-static err_t tend(coordinator *c, member **dead)
+static err_t tend(coordinator *c)
 {
     int64_t now;
 
-    *dead = NULL;
     TRY(receive(c));
     look_at_processes(c);
-    TRY(find_failure(c, dead));
+    TRY(find_failure(c));
     TRY(heed_signals(c));
     if (!c->welcomed && every(c, WIRE_SERVER, is_here) && every(c, WIRE_WORKER, is_here))
         TRY(send_welcome(c));
@@ -444,8 +449,12 @@ static err_t start_workers(coordinator *c)
                            "%d workers need mpirun, which is not installed (Debian: "
                            "apt-get install openmpi-bin)",
                            c->members.workers);
-        bool  away  = lines_leave_host(c->launch->config);
-        err_t built = lines_workers(&w, c->launch, l->endpoint, l->session,
+        struct stat st;
+        char        log[CONFIG_PATH_MAX];
+        TRY(run_folder_path(log, c->launch->folder, "logs/mpirun.log"));
+        c->log_begin = stat(log, &st) == 0 ? st.st_size : 0;
+        bool  away   = lines_leave_host(c->launch->config);
+        err_t built  = lines_workers(&w, c->launch, l->endpoint, l->session,
                                     away || !*l->shared_memory ? NULL : l->shared_memory);
         return start_line(c, &c->mpirun, &w, built, "mpirun", STDERR_FILENO);
     }
@@ -555,6 +564,18 @@ static void end_all(coordinator *c, const err_report *report)
     leftovers_end_processes(&c->leftovers, reap, c);
 }
 
+/* By now mpirun has ended too, and said which rank went first and how. */
+static void explain(coordinator *c, err_report *report)
+{
+    char         path[CONFIG_PATH_MAX];
+    mpirun_death death;
+
+    if (c->mpirun.pid != 0 && (c->ranks_died || (c->dead && c->dead->role == WIRE_WORKER)) &&
+        run_folder_path(path, c->launch->folder, "logs/mpirun.log") == OK &&
+        mpirun_log_find_death(&death, path, c->log_begin))
+        err_keep(report, death_of_rank(c, &death));
+}
+
 static void clear(coordinator *c)
 {
     leftovers_clean(&c->leftovers);
@@ -564,12 +585,11 @@ static void clear(coordinator *c)
     members_clear(&c->members);
 }
 
-static err_t run(coordinator *c, member **dead)
+static err_t run(coordinator *c)
 {
-    *dead = NULL;
     TRY(start(c));
     while (!every(c, WIRE_WORKER, is_gone))
-        TRY(tend(c, dead));
+        TRY(tend(c));
     TRY(end_servers(c));
     return workers_outcome(c);
 }
@@ -581,17 +601,15 @@ err_t coordinator_run(const launch *l, const coordinator_options *options)
                      .clock    = clock_monotonic(),
                      .watchdog = {.process = {.pidfd = -1}, .pipe = -1},
                      .mpirun   = {.pidfd = -1}};
-    member     *dead;
     err_report  report;
 
     signals_catch(false);
     signal(SIGTSTP, SIG_IGN); /* a coordinator that stands still is a dead one */
-    err_keep(&report, run(&c, &dead));
+    err_keep(&report, run(&c));
     if (report.code != OK && options->failing)
         options->failing(options->self);
     end_all(&c, &report);
-    if (report.code != OK && dead) /* by now mpirun has told how it died */
-        err_keep(&report, death_of(&c, dead));
+    explain(&c, &report);
     clear(&c);
     return err_give(&report);
 }

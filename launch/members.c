@@ -89,6 +89,8 @@ void member_name(const member *m, char *text, size_t size)
         snprintf(text, size, "%s %d (host %s, process %ld)", role, m->index, m->host, m->pid);
     else if (m->process.pid != 0)
         snprintf(text, size, "%s %d (process %ld)", role, m->index, (long)m->process.pid);
+    else if (*m->host)
+        snprintf(text, size, "%s %d (host %s)", role, m->index, m->host);
     else
         snprintf(text, size, "%s %d", role, m->index);
 }
