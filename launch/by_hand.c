@@ -110,6 +110,15 @@ static void fall_silent(void)
     }
 }
 
+void by_hand_let_rank_0_speak(void)
+{
+    int rank, size;
+
+    ranks_place(&rank, &size);
+    if (rank != 0)
+        fall_silent();
+}
+
 static void wait_for_coordinator(pid_t pid)
 {
     const clock_source *clock = clock_monotonic();

@@ -12,4 +12,8 @@
  * went wrong: the ranks' own words go to the logs. */
 MUST_CHECK err_t by_hand_run(launch *l, const start_options *options);
 
+/* For what every rank finds and one may say: on ranks other than 0 standard error leads
+ * nowhere from now on. */
+void by_hand_let_rank_0_speak(void);
+
 #endif

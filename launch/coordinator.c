@@ -489,9 +489,10 @@ static err_t start(coordinator *c)
         return err_set(ERR_CONFIG, "cluster.hostfile asks for cluster.interface, the network "
                                    "interface by which the hosts reach each other");
     TRY(members_init(&c->members, f->cluster.servers, f->cluster.workers));
-    TRY(leftovers_prepare(&c->leftovers, c->launch->folder));
+    TRY(leftovers_name(&c->leftovers, c->launch->folder));
     TRY(watchdog_start(&c->watchdog, &c->leftovers, c->launch->held,
                        f->cluster.heartbeat_timeout));
+    TRY(leftovers_make(&c->leftovers));
     TRY(listen(c));
     c->started = clock_now(c->clock);
     if (c->options->start_servers)
@@ -606,6 +607,8 @@ err_t coordinator_run(const launch *l, const coordinator_options *options)
     signals_catch(false);
     signal(SIGTSTP, SIG_IGN); /* a coordinator that stands still is a dead one */
     err_keep(&report, run(&c));
+    if (report.code != OK && l->columns > 0)
+        fputc('\n', stderr); /* behind the line of progress */
     if (report.code != OK && options->failing)
         options->failing(options->self);
     end_all(&c, &report);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,24 +15,28 @@
 #include "common/clock.h"
 #include "launch/run_folder.h"
 
-err_t leftovers_prepare(leftovers *l, const char *folder)
+err_t leftovers_name(leftovers *l, const char *folder)
 {
-    char path[CONFIG_PATH_MAX];
+    unsigned random   = 0;
+    char    *absolute = realpath(folder, NULL);
 
     *l = (leftovers){0};
-    TRY(run_folder_path(path, folder, "session"));
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return err_errno("making the folder %s", path);
-    char *absolute = realpath(path, NULL);
-    if (!absolute || strlen(absolute) >= sizeof l->session) {
-        free(absolute);
-        rmdir(path);
-        return err_set(ERR_SYSTEM, "the path of %s is too long, or cannot be found", path);
-    }
-    strcpy(l->session, absolute);
+    if (!absolute)
+        return err_errno("finding the folder %s", folder);
+    err_t err = run_folder_path(l->session, absolute, "session");
     free(absolute);
-    strcpy(l->shared_memory, "/dev/shm/dips-XXXXXX");
-    if (!mkdtemp(l->shared_memory))
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        random = (unsigned)getppid();
+    snprintf(l->shared_memory, sizeof l->shared_memory, "/dev/shm/dips-%ld-%08x",
+             (long)getpid(), random);
+    return err;
+}
+
+err_t leftovers_make(leftovers *l)
+{
+    if (mkdir(l->session, 0700) != 0 && errno != EEXIST)
+        return err_errno("making the folder %s", l->session);
+    if (mkdir(l->shared_memory, 0700) != 0)
         *l->shared_memory = '\0';
     return OK;
 }

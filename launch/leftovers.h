@@ -16,9 +16,12 @@ typedef struct leftovers {
     char shared_memory[CONFIG_NAME_MAX]; /* "": none */
 } leftovers;
 
-/* Make folder/session, and a folder in /dev/shm where there is one. The endpoint is still
- * to be filled in. leftovers_clean. */
-MUST_CHECK err_t leftovers_prepare(leftovers *l, const char *folder);
+/* Name folder/session and a folder in /dev/shm; nothing is made yet, and the endpoint is
+ * still to be filled in. */
+MUST_CHECK err_t leftovers_name(leftovers *l, const char *folder);
+
+/* Make the folders; where /dev/shm is not to be had, l does without. leftovers_clean. */
+MUST_CHECK err_t leftovers_make(leftovers *l);
 
 /* How many processes of the job there are. */
 int leftovers_processes(const leftovers *l);

@@ -33,6 +33,8 @@ err_t start_load(config **c, schema **s, const char *source, int n, char *const 
     err_t err = config_load(c, source, n, all);
     if (err == OK)
         err = schema_new(s, *c);
+    if (err != OK)
+        by_hand_let_rank_0_speak();
     free(all);
     return err;
 }

@@ -1,6 +1,7 @@
 /* worker - `dips worker`: one rank of a run's workers. */
 #include <stdlib.h>
 #include <unistd.h>
+#include <unistd.h>
 
 #include "common/wire.h"
 #include "launch/commands.h"
@@ -67,6 +68,8 @@ err_t command_worker(int argc, char **argv)
                 .columns = (int)my.columns};
     int    rank, size;
     ranks_place(&rank, &size);
+    if (rank == 0) /* mpirun's standard error has its own words too, and goes to a log */
+        dup2(STDOUT_FILENO, STDERR_FILENO);
     err = work(&l, &c, &s);
     if (err != OK && !l.schema)
         ranks_refuse(my.coordinator, WIRE_WORKER, rank, err);
