@@ -473,12 +473,12 @@ static err_t table_agrees(const manifest *m, const char *folder, const table_con
     const char           *rule  = config_optimizer_name(here->optimizer.kind);
 
     if (!there)
-        return err_set(ERR_CONFIG, "%s: the checkpoint has no table %s", folder, here->name);
+        return err_set(ERR_FORMAT, "%s: the checkpoint has no table %s", folder, here->name);
     if (there->dim != here->dim)
-        return err_set(ERR_CONFIG, "%s: table %s has dim %d in the checkpoint, %d here", folder,
+        return err_set(ERR_FORMAT, "%s: table %s has dim %d in the checkpoint, %d here", folder,
                        here->name, there->dim, here->dim);
     if (strcmp(there->optimizer, rule) != 0)
-        return err_set(ERR_CONFIG,
+        return err_set(ERR_FORMAT,
                        "%s: table %s has the optimizer %s in the checkpoint, %s here", folder,
                        here->name, there->optimizer, rule);
     return OK;
@@ -487,16 +487,16 @@ static err_t table_agrees(const manifest *m, const char *folder, const table_con
 err_t manifest_agrees(const manifest *m, const char *folder, const schema *s)
 {
     if (strcmp(m->real, REAL_NAME) != 0)
-        return err_set(ERR_CONFIG, "%s: the checkpoint is of the %s build, this is the %s one",
+        return err_set(ERR_FORMAT, "%s: the checkpoint is of the %s build, this is the %s one",
                        folder, m->real, REAL_NAME);
     for (int i = 0; i < s->n_tables; i++)
         TRY(table_agrees(m, folder, s->tables[i].config));
     for (int i = 0; i < m->n_tables; i++)
         if (schema_find_table(s, m->tables[i].name) < 0)
-            return err_set(ERR_CONFIG, "%s: the checkpoint has a table %s, which is not here",
+            return err_set(ERR_FORMAT, "%s: the checkpoint has a table %s, which is not here",
                            folder, m->tables[i].name);
     if (m->schema_hash != s->hash)
-        return err_set(ERR_CONFIG, "%s: the tables' rules are others in the checkpoint",
+        return err_set(ERR_FORMAT, "%s: the tables' rules are others in the checkpoint",
                        folder);
     return OK;
 }

@@ -82,7 +82,7 @@ void             manifest_clear(manifest *m);
  * is not, and says what is wrong. */
 MUST_CHECK err_t manifest_verify(const manifest *m, const char *folder);
 
-/* ERR_CONFIG, in words, unless the run described by s can continue from m. */
+/* ERR_FORMAT, in words, unless the run described by s can continue from m. */
 MUST_CHECK err_t manifest_agrees(const manifest *m, const char *folder, const schema *s);
 
 /* The newest step that has a manifest in dir; -1 where there is none. */

@@ -59,6 +59,13 @@ static err_t open_folder(void *self, run_folder *f)
     return run_folder_open_temporary(f, a->config);
 }
 
+/* Reading updates no row, so no table has to know how often its ids occur. */
+static void forget_penalties(config *c)
+{
+    for (int t = 0; t < c->n_tables; t++)
+        c->tables[t].penalty.kind = PENALTY_NONE;
+}
+
 static err_t apply(applying *a, const task *t, const char *source, int n, char *const *words)
 {
     char   folder[CONFIG_PATH_MAX];
@@ -66,6 +73,7 @@ static err_t apply(applying *a, const task *t, const char *source, int n, char *
 
     TRY(start_load(&a->config, &a->schema, source, n, words));
     TRY(apply_find_checkpoint(folder, t->checkpoint));
+    forget_penalties(a->config);
     l.config                    = a->config;
     l.schema                    = a->schema;
     l.task.checkpoint           = folder;

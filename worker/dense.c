@@ -476,15 +476,15 @@ static err_t check(void *file, const piece *one, int *number)
 
     (void)number;
     if (!t)
-        return err_set(ERR_CONFIG, "%s has no tensor %s, which this model has", path,
+        return err_set(ERR_FORMAT, "%s has no tensor %s, which this model has", path,
                        one->name);
     if (t->type != DTYPE_REAL)
-        return err_set(ERR_CONFIG, "%s: %s is %s, this program computes in %s", path, one->name,
+        return err_set(ERR_FORMAT, "%s: %s is %s, this program computes in %s", path, one->name,
                        dtype_name(t->type), dtype_name(DTYPE_REAL));
     if (t->n_dims == one->n_dims && t->shape[0] == one->shape[0] &&
         (t->n_dims == 1 || t->shape[1] == one->shape[1]))
         return OK;
-    return err_set(ERR_CONFIG,
+    return err_set(ERR_FORMAT,
                    "%s: %s has %llu numbers in %d dimensions, this model wants %llu in %d",
                    path, one->name, (unsigned long long)t->count, t->n_dims,
                    (unsigned long long)one->count, one->n_dims);
@@ -506,7 +506,7 @@ err_t dense_load(dense *d, const char *path)
     TRY(safetensors_open(&file, path));
     err_t e = each_piece(d, check, file, &number);
     if (e == OK && number != safetensors_count(file))
-        e = err_set(ERR_CONFIG, "%s has %d tensors, this model has %d", path,
+        e = err_set(ERR_FORMAT, "%s has %d tensors, this model has %d", path,
                     safetensors_count(file), number);
     if (e == OK)
         e = each_piece(d, copy, file, &number);

@@ -92,7 +92,7 @@ uint64_t dense_hash(const dense *d);
 /* Write path with all parameters, optimizer state and moments. */
 MUST_CHECK err_t dense_save(const dense *d, const char *path, safetensors_digest *digest);
 
-/* Restore from path; ERR_CONFIG names a tensor that is missing or of another shape. */
+/* Restore from path; ERR_FORMAT names a tensor that is missing or of another shape. */
 MUST_CHECK err_t dense_load(dense *d, const char *path);
 
 #endif

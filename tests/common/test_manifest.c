@@ -253,26 +253,26 @@ static void what_differs_from_the_run_is_said(void **state)
     assert_int_equal(manifest_agrees(&m, "F", &other), OK); /* the order is free */
 
     others[1].dim = 16;
-    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_CONFIG);
+    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_FORMAT);
     assert_string_equal(err_text(), "F: table goods has dim 18 in the checkpoint, 16 here");
     others[1].dim            = 18;
     others[0].optimizer.kind = OPTIMIZER_FTRL;
-    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_CONFIG);
+    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_FORMAT);
     assert_string_equal(err_text(),
                         "F: table user has the optimizer adam in the checkpoint, ftrl here");
     others[0].optimizer.kind = OPTIMIZER_ADAM;
     snprintf(others[2].name, sizeof others[2].name, "cate");
     other.n_tables = 3;
-    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_CONFIG);
+    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_FORMAT);
     assert_string_equal(err_text(), "F: the checkpoint has no table cate");
     other.n_tables = 1;
-    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_CONFIG);
+    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_FORMAT);
     assert_string_equal(err_text(), "F: the checkpoint has a table goods, which is not here");
     other.n_tables = 2;
     other.hash++;
-    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_CONFIG);
+    assert_int_equal(manifest_agrees(&m, "F", &other), ERR_FORMAT);
     strcpy(m.real, REAL_NAME[0] == 'f' ? "double" : "float");
-    assert_int_equal(manifest_agrees(&m, "F", &run), ERR_CONFIG);
+    assert_int_equal(manifest_agrees(&m, "F", &run), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "build"));
     manifest_clear(&m);
     remove_checkpoints();

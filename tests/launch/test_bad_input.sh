@@ -91,9 +91,11 @@ train short train.steps=4 data.train=[short.safetensors]
 
 say "a checkpoint of another schema, or a broken one"
 train other train.steps=4
-refused 2 goods 6 7 -- "$dips" train run.yaml --run other train.steps=8 tables.goods.dim=7
+refused 3 goods 6 7 -- "$dips" train run.yaml --run other train.steps=8 tables.goods.dim=7
 checkpoint=$(cut_at other 4)
-refused 2 goods 6 7 -- "$dips" eval run.yaml --checkpoint "$checkpoint" data.test=["$good"] tables.goods.dim=7
+refused 3 goods 6 7 -- "$dips" eval run.yaml --checkpoint "$checkpoint" data.test=["$good"] tables.goods.dim=7
+"$dips" eval run.yaml --checkpoint "$checkpoint" data.test=["$good"] data.train=[] --json >eval.json ||
+    fail "eval of a table with exact penalties wants the counts of the training data"
 python3 "$source/tests/launch/spoil.py" "$checkpoint/dense.safetensors" flipped flip 500
 cp flipped "$checkpoint/dense.safetensors"
 refused 3 dense.safetensors -- "$dips" train run.yaml --run other train.steps=8

@@ -203,7 +203,7 @@ static void check_load_refused(dense *d, const char *path, const char *sentence)
 {
     uint64_t before = dense_hash(d);
 
-    assert_int_equal(dense_load(d, path), ERR_CONFIG);
+    assert_int_equal(dense_load(d, path), ERR_FORMAT);
     if (!strstr(err_text(), sentence))
         fail_msg("'%s' does not contain '%s'", err_text(), sentence);
     assert_true(dense_hash(d) == before);
