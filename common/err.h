@@ -15,18 +15,18 @@
 #define PRINTF_LIKE(string, first) __attribute__((format(printf, string, first)))
 
 /*    code          exit  what went wrong */
-#define ERR_LIST(X)                                                                               \
-    X(ERR_USAGE,     2, "wrong command or option")                                                \
-    X(ERR_CONFIG,    2, "wrong configuration")                                                    \
-    X(ERR_DATA,      3, "bad data")                                                               \
-    X(ERR_FORMAT,    3, "bad file")                                                               \
-    X(ERR_MESSAGE,   4, "bad message")                                                            \
-    X(ERR_NUMERIC,   3, "not a finite number")                                                    \
-    X(ERR_DEATH,     4, "a process died")                                                         \
-    X(ERR_TIMEOUT,   4, "a wait ran out of time")                                                 \
-    X(ERR_SYSTEM,    5, "the machine said no")                                                    \
-    X(ERR_MEMORY,    5, "out of memory")                                                          \
-    X(ERR_INTERRUPT, 130, "interrupted")                                                          \
+#define ERR_LIST(X)                                                                            \
+    X(ERR_USAGE,     2, "wrong command or option")                                             \
+    X(ERR_CONFIG,    2, "wrong configuration")                                                 \
+    X(ERR_DATA,      3, "bad data")                                                            \
+    X(ERR_FORMAT,    3, "bad file")                                                            \
+    X(ERR_MESSAGE,   4, "bad message")                                                         \
+    X(ERR_NUMERIC,   3, "not a finite number")                                                 \
+    X(ERR_DEATH,     4, "a process died")                                                      \
+    X(ERR_TIMEOUT,   4, "a wait ran out of time")                                              \
+    X(ERR_SYSTEM,    5, "the machine said no")                                                 \
+    X(ERR_MEMORY,    5, "out of memory")                                                       \
+    X(ERR_INTERRUPT, 130, "interrupted")                                                       \
     X(ERR_TERMINATE, 143, "terminated")
 
 typedef enum {
@@ -67,11 +67,11 @@ void  err_keep(err_report *report, err_t code);
 err_t err_give(const err_report *report);
 
 /* Pass a failure up as it is. */
-#define TRY(call)                                                                                 \
-    do {                                                                                          \
-        err_t try_err_ = (call);                                                                  \
-        if (try_err_ != OK)                                                                       \
-            return try_err_;                                                                      \
+#define TRY(call)                                                                              \
+    do {                                                                                       \
+        err_t try_err_ = (call);                                                               \
+        if (try_err_ != OK)                                                                    \
+            return try_err_;                                                                   \
     } while (0)
 
 #endif

@@ -53,11 +53,13 @@ const char *net_listener_endpoint(const net_listener *l);
 
 /* Wait up to timeout_ms for a message; *peer names its sender until that one
  * disconnects. The message is returned. No message: OK with m->data == NULL. */
-MUST_CHECK err_t net_listener_receive(net_listener *l, uint64_t *peer, net_message *m, int timeout_ms);
+MUST_CHECK err_t net_listener_receive(net_listener *l, uint64_t *peer, net_message *m,
+                                      int timeout_ms);
 
 /* Send to peer; m is taken, also on failure. A peer that is gone drops it silently; a
  * peer that does not read for timeout_ms is an ERR_TIMEOUT. */
-MUST_CHECK err_t net_listener_send(net_listener *l, uint64_t peer, net_message *m, int timeout_ms);
+MUST_CHECK err_t net_listener_send(net_listener *l, uint64_t peer, net_message *m,
+                                   int timeout_ms);
 
 /* ---- transport: a peer's side ---- */
 
@@ -76,7 +78,8 @@ typedef struct transport {
 typedef struct net_link net_link;
 
 /* Dial n endpoints (a dial never waits: who is not there yet is dialled again). */
-MUST_CHECK err_t net_dial(net_link **out, net *n, int n_endpoints, const char *const *endpoints);
+MUST_CHECK err_t net_dial(net_link **out, net *n, int n_endpoints,
+                          const char *const *endpoints);
 void             net_link_close(net_link **l);
 
 /* The link as a transport; lent until net_link_close. */

@@ -27,6 +27,7 @@ int optim_state_size(optimizer_kind kind, int n);
 void optim_init_state(const optimizer_config *c, real *state, const real *w, int n);
 
 /* One update of w[n] and state by the gradient g[n] at learning rate lr. */
-void optim_update(const optimizer_config *c, double lr, real *w, real *state, const real *g, int n);
+void optim_update(const optimizer_config *c, double lr, real *w, real *state, const real *g,
+                  int n);
 
 #endif

@@ -80,7 +80,8 @@ uint64_t safetensors_get_u64(const safetensors_tensor *t, uint64_t i);
 double   safetensors_get_double(const safetensors_tensor *t, uint64_t i);
 
 /* Copy n elements from element first on, converted to the type of to. */
-void safetensors_copy_u64(uint64_t *to, const safetensors_tensor *t, uint64_t first, uint64_t n);
+void safetensors_copy_u64(uint64_t *to, const safetensors_tensor *t, uint64_t first,
+                          uint64_t n);
 void safetensors_copy_real(real *to, const safetensors_tensor *t, uint64_t first, uint64_t n);
 
 /* ---- writing ---- */

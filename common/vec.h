@@ -12,20 +12,20 @@
 
 #include "common/err.h"
 
-#define VEC(type)                                                                                 \
-    struct {                                                                                      \
-        type  *at;                                                                                \
-        size_t n, capacity;                                                                       \
+#define VEC(type)                                                                              \
+    struct {                                                                                   \
+        type  *at;                                                                             \
+        size_t n, capacity;                                                                    \
     }
 
 /* Room for at least need elements of size bytes. Use vec_reserve. */
 MUST_CHECK err_t vec_grow(void *at, size_t *capacity, size_t size, size_t need);
 
-#define vec_reserve(v, need)                                                                      \
-    ((need) <= (v)->capacity ? OK                                                                 \
+#define vec_reserve(v, need)                                                                   \
+    ((need) <= (v)->capacity ? OK                                                              \
                              : vec_grow(&(v)->at, &(v)->capacity, sizeof *(v)->at, (need)))
 
-#define vec_push(v, element)                                                                      \
+#define vec_push(v, element)                                                                   \
     (vec_reserve((v), (v)->n + 1) == OK ? ((v)->at[(v)->n++] = (element), OK) : ERR_MEMORY)
 
 #define vec_clear(v) (free((v)->at), (v)->at = NULL, (v)->n = (v)->capacity = 0)

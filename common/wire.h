@@ -79,8 +79,8 @@
 #define WIRE_MAX_ENDPOINTS 4096
 #define WIRE_MAX_BODY      (UINT64_C(1) << 32)
 
-#define WIRE_KINDS(X)                                                                             \
-    X(BEGIN) X(DONE) X(PULL) X(READ) X(BIRTH) X(ROWS) X(PUSH) X(SAVED) X(STATS) X(STATED)         \
+#define WIRE_KINDS(X)                                                                          \
+    X(BEGIN) X(DONE) X(PULL) X(READ) X(BIRTH) X(ROWS) X(PUSH) X(SAVED) X(STATS) X(STATED)      \
     X(HELLO) X(WELCOME) X(BEAT) X(SAVE) X(FAILED) X(BYE) X(END)
 
 typedef enum {
@@ -203,7 +203,8 @@ MUST_CHECK err_t wire_decode_empty(const net_message *m); /* STATS, BEAT */
  * h->kind is one that the function's name stands for. ERR_MESSAGE where something is
  * beyond a limit of this page. */
 
-MUST_CHECK err_t wire_encode_request(net_message *m, const wire_header *h, const wire_request *r);
+MUST_CHECK err_t wire_encode_request(net_message *m, const wire_header *h,
+                                     const wire_request *r);
 
 /* ROWS and PUSH are made in two moves, so that values are written where they travel:
  * prepare allocates m and points every table's values (n and dim given) into it; the
@@ -217,8 +218,10 @@ MUST_CHECK err_t wire_encode_done(net_message *m, const wire_header *h, const wi
 MUST_CHECK err_t wire_encode_text(net_message *m, const wire_header *h, const wire_text *t);
 MUST_CHECK err_t wire_encode_saved(net_message *m, const wire_header *h, const wire_saved *s);
 MUST_CHECK err_t wire_encode_stated(net_message *m, const wire_header *h, const wire_stated *s);
-MUST_CHECK err_t wire_encode_hello(net_message *m, const wire_header *h, const wire_hello *hello);
-MUST_CHECK err_t wire_encode_welcome(net_message *m, const wire_header *h, const wire_welcome *w);
+MUST_CHECK err_t wire_encode_hello(net_message *m, const wire_header *h,
+                                   const wire_hello *hello);
+MUST_CHECK err_t wire_encode_welcome(net_message *m, const wire_header *h,
+                                     const wire_welcome *w);
 MUST_CHECK err_t wire_encode_empty(net_message *m, const wire_header *h); /* STATS, BEAT */
 
 #endif

@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 dips=${DIPS:-$PWD/build/dips}
 
 [ -f data/ml-1m/counts.safetensors ] ||
-    "$dips" prepare movielens --ratings "$ratings" --movies "$movies" --split user --out data/ml-1m
+    "$dips" prepare movielens --ratings "$ratings" --movies "$movies" --split user --max-len 50 --out data/ml-1m
 runs=
 for model in base din; do
     for seed in 1 2 3; do

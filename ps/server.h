@@ -13,7 +13,7 @@ typedef struct server server;
 typedef struct server_options {
     const config *config; /* lent until server_stop */
     const schema *schema;
-    int           first_shard, shards_here; /* this server runs shards first .. first + here - 1 */
+    int first_shard, shards_here; /* this server runs shards first .. first + here - 1 */
     int           shards;                   /* of the whole run */
     const char   *counts;                   /* NULL: none */
     const char   *endpoint;                 /* to listen at; "%d" stands for the shard */

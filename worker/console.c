@@ -58,9 +58,11 @@ void console_step(console *c, int64_t steps_done, double loss, double samples_pe
     double trained = (double)(steps_done - c->first_step);
     double share   = (double)steps_done / (double)(c->last_step > 0 ? c->last_step : 1);
     write_bar(bar, share);
-    console_duration(left, trained > 0 ? run / trained * (double)(c->last_step - steps_done) : 0);
+    console_duration(left,
+                     trained > 0 ? run / trained * (double)(c->last_step - steps_done) : 0);
     snprintf(text, sizeof text,
-             "step %" PRId64 "/%" PRId64 "  epoch %.2f  loss %.4f  %.0f samples/s  [%s] %3.0f %%  "
+             "step %" PRId64 "/%" PRId64
+             "  epoch %.2f  loss %.4f  %.0f samples/s  [%s] %3.0f %%  "
              "%s left",
              steps_done, c->last_step, (double)steps_done / (double)c->epoch_steps, loss,
              samples_per_s, bar, share * 100, left);

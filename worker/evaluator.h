@@ -23,6 +23,7 @@ MUST_CHECK err_t evaluator_run(learner *l, const job *j, const dataset *d, int64
                                metrics *m);
 
 /* Append the `eval` line of metrics.jsonl to log. */
-MUST_CHECK err_t evaluator_log(metrics_log *log, int64_t step, const char *split, const metrics *m);
+MUST_CHECK err_t evaluator_log(metrics_log *log, int64_t step, const char *split,
+                               const metrics *m);
 
 #endif

@@ -52,6 +52,7 @@ MUST_CHECK err_t job_evaluate(const job *j, const char *folder, job_result *resu
 
 /* Collective. Write the probabilities of config.data.test, in the order of the data, to
  * path: safetensors with `probability` F32 [n]. */
-MUST_CHECK err_t job_predict(const job *j, const char *folder, const char *path, job_result *result);
+MUST_CHECK err_t job_predict(const job *j, const char *folder, const char *path,
+                             job_result *result);
 
 #endif

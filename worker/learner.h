@@ -31,7 +31,8 @@ MUST_CHECK err_t learner_begin(learner *l, const char *folder, int64_t step);
 
 /* Collective. Fit the constants of the inputs (mean and deviation of the features with
  * `transform: standard`) to the training data; before the first step of a run. */
-MUST_CHECK err_t learner_fit_inputs(learner *l, const dataset *train, uint64_t first, uint64_t end);
+MUST_CHECK err_t learner_fit_inputs(learner *l, const dataset *train, uint64_t first,
+                                    uint64_t end);
 
 /* Ask for the rows of a batch for step, as of version. */
 MUST_CHECK err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets);
@@ -46,11 +47,12 @@ typedef struct learner_outcome {
 /* Collective. One step over this worker's part b of it: wait for the rows pulled, forward,
  * backward, push, reduce, update. Memory is a's. stop: this worker's wish. */
 MUST_CHECK err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *b,
-                              const id_set *sets, arena *a, err_t stop, learner_outcome *outcome);
+                              const id_set *sets, arena *a, err_t stop,
+                              learner_outcome *outcome);
 
 /* probabilities[b->B] of a batch as of version; nothing is changed. Not collective. */
-MUST_CHECK err_t learner_predict(learner *l, int64_t version, const batch *b, const id_set *sets,
-                                 arena *a, double *probabilities);
+MUST_CHECK err_t learner_predict(learner *l, int64_t version, const batch *b,
+                                 const id_set *sets, arena *a, double *probabilities);
 
 /* Collective. Write the checkpoint of the cut at step into dir, and keep the newest. What
  * cannot be written is an ERR_SYSTEM on every worker, and training may go on. */

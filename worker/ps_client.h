@@ -44,8 +44,8 @@ MUST_CHECK err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real *c
 
 /* Send gradients[t] (sets[t].n, dim of t), sums over the part's samples, for a step whose
  * rows came. pulled_until: all steps below are pulled. Does not wait. */
-MUST_CHECK err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, double samples, bool finite,
-                         const id_set *sets, real *const *gradients);
+MUST_CHECK err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, double samples,
+                         bool finite, const id_set *sets, real *const *gradients);
 
 /* The rows as of version without a ticket: for evaluation. Waits. */
 MUST_CHECK err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real *const *rows);

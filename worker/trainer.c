@@ -105,8 +105,8 @@ static err_t open_data(trainer *t)
     uint64_t epoch_steps = (uint64_t)order_steps_per_epoch(t->order);
     TRY(comm_max_u64(t->job->workers, &epoch_steps, 1));
     if (epoch_steps == 0)
-        return err_set(ERR_DATA, "data.train: there are no samples in %s%s", c->data.train.at[0],
-                       c->data.train.n > 1 ? ", ..." : "");
+        return err_set(ERR_DATA, "data.train: there are no samples in %s%s",
+                       c->data.train.at[0], c->data.train.n > 1 ? ", ..." : "");
     t->plan.epoch_steps = (int64_t)epoch_steps;
     return OK;
 }
@@ -166,7 +166,8 @@ static err_t begin(trainer *t)
     t->plan.first = step < 0 ? 0 : step;
     if (step < 0) {
         uint64_t n = dataset_samples(t->train);
-        uint64_t r = (uint64_t)comm_rank(t->job->workers), w = (uint64_t)comm_size(t->job->workers);
+        uint64_t r   = (uint64_t)comm_rank(t->job->workers),
+                 w   = (uint64_t)comm_size(t->job->workers);
         bool     own = t->job->config->data.deal == DEAL_FILES;
         TRY(learner_begin(t->learner, NULL, 0));
         return learner_fit_inputs(t->learner, t->train, own ? 0 : n * r / w,
@@ -191,12 +192,12 @@ static err_t open_pipeline(trainer *t)
         .worker      = own ? 0 : rank,
         .workers     = own ? 1 : workers,
         .epoch_steps = t->plan.epoch_steps,
-        .place       = own ? (uint64_t)rank * (uint64_t)((c->train.batch + workers - 1) / workers)
-                           : 0,
-        .shards      = t->job->shards->peers,
-        .first       = t->plan.first,
-        .end         = t->plan.last,
-        .depth       = c->train.staleness + 3,
+        .place =
+            own ? (uint64_t)rank * (uint64_t)((c->train.batch + workers - 1) / workers) : 0,
+        .shards = t->job->shards->peers,
+        .first  = t->plan.first,
+        .end    = t->plan.last,
+        .depth  = c->train.staleness + 3,
     };
     return pipeline_new(&t->pipeline, &options);
 }
@@ -245,7 +246,8 @@ static err_t account(trainer *t, int64_t step, const learner_outcome *o, double 
         return OK;
     double rate = seconds > 0 ? o->samples / seconds : 0;
     TRY(log_step(t, step, o, loss, rate));
-    console_step(&t->console, step, t->epoch_samples > 0 ? t->epoch_loss / t->epoch_samples : loss,
+    console_step(&t->console, step,
+                 t->epoch_samples > 0 ? t->epoch_loss / t->epoch_samples : loss,
                  t->seconds > 0 ? t->samples / t->seconds : 0);
     return OK;
 }
@@ -425,14 +427,15 @@ static err_t summarize(trainer *t)
     console_end_line(&t->console);
     console_duration(duration, t->seconds);
     double part = t->seconds > 0 ? 100 / t->seconds : 0;
-    log_once(LOG_INFO,
-             "trained %.0f samples in %s, %.0f samples/s (read %.0f %%, rows %.0f %%, forward "
-             "%.0f %%, backward %.0f %%, push %.0f %%, reduce %.0f %%, update %.0f %%); %" PRIu64
-             " rows in %.1f MB, %" PRIu64 " dense weights",
-             t->samples, duration, t->seconds > 0 ? t->samples / t->seconds : 0,
-             t->read_seconds * part, time->rows * part, time->forward * part,
-             time->backward * part, time->push * part, time->reduce * part, time->update * part,
-             stats.rows, (double)stats.bytes * 1e-6, learner_dense_weights(t->learner));
+    log_once(
+        LOG_INFO,
+        "trained %.0f samples in %s, %.0f samples/s (read %.0f %%, rows %.0f %%, forward "
+        "%.0f %%, backward %.0f %%, push %.0f %%, reduce %.0f %%, update %.0f %%); %" PRIu64
+        " rows in %.1f MB, %" PRIu64 " dense weights",
+        t->samples, duration, t->seconds > 0 ? t->samples / t->seconds : 0,
+        t->read_seconds * part, time->rows * part, time->forward * part, time->backward * part,
+        time->push * part, time->reduce * part, time->update * part, stats.rows,
+        (double)stats.bytes * 1e-6, learner_dense_weights(t->learner));
     return OK;
 }
 
@@ -474,7 +477,8 @@ static err_t run(trainer *t, job_result *result)
     TRY(summarize(t));
     fill_result(t, t->plan.last, result);
     if (t->stop != OK)
-        return err_set(t->stop, "stopped by a signal; checkpoint of step %" PRId64 " is written",
+        return err_set(t->stop,
+                       "stopped by a signal; checkpoint of step %" PRId64 " is written",
                        t->saved);
     return OK;
 }

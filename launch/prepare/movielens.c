@@ -290,27 +290,27 @@ err_t prepare_movielens(int argc, char **argv)
                             .test_users = 0.28,
                             .max_len    = 100,
                             .seed       = 1};
-    const flag flags[] = {
-        {"ratings", FLAG_TEXT, &my.ratings, .meta = "FILE", .required = true,
-         .help = "ratings.dat or ratings.csv; - is standard input"},
-        {"movies", FLAG_TEXT, &my.movies, .meta = "FILE", .required = true,
-         .help = "movies.dat or movies.csv"},
-        PREPARE_FLAGS(my.shared),
-        {"split", FLAG_TEXT, &my.split, .choices = "user|time", .help = "what parts train from test"},
-        {"test-users", FLAG_REAL, &my.test_users, .max = 1,
-         .help = "share of the users for test, with --split user"},
-        {"min-rating", FLAG_REAL, &my.min_rating, .min = 0.5, .max = 5,
-         .help = "the least rating whose label is 1"},
-        PREPARE_FLAG_MAX_LEN(my.max_len),
-        {"min-history", FLAG_INT, &my.min_history, .max = 1e6,
-         .help = "leave samples with fewer earlier ratings out"},
-        PREPARE_FLAG_MAX_BAD(my.max_bad),
-        {"seed", FLAG_INT, &my.seed, .help = "seed of the drawn users"},
-        {0}};
+    const flag flags[] = {{"ratings", FLAG_TEXT, &my.ratings, .meta = "FILE", .required = true,
+                           .help = "ratings.dat or ratings.csv; - is standard input"},
+                          {"movies", FLAG_TEXT, &my.movies, .meta = "FILE", .required = true,
+                           .help = "movies.dat or movies.csv"},
+                          PREPARE_FLAGS(my.shared),
+                          {"split", FLAG_TEXT, &my.split, .choices = "user|time",
+                           .help = "what parts train from test"},
+                          {"test-users", FLAG_REAL, &my.test_users, .max = 1,
+                           .help = "share of the users for test, with --split user"},
+                          {"min-rating", FLAG_REAL, &my.min_rating, .min = 0.5, .max = 5,
+                           .help = "the least rating whose label is 1"},
+                          PREPARE_FLAG_MAX_LEN(my.max_len),
+                          {"min-history", FLAG_INT, &my.min_history, .max = 1e6,
+                           .help = "leave samples with fewer earlier ratings out"},
+                          PREPARE_FLAG_MAX_BAD(my.max_bad),
+                          {"seed", FLAG_INT, &my.seed, .help = "seed of the drawn users"},
+                          {0}};
     bool helped;
 
-    TRY(prepare_flags_parse(flags,
-                            "dips prepare movielens --ratings FILE --movies FILE --out DIR [flags]",
-                            about, argc, argv, &helped));
+    TRY(prepare_flags_parse(
+        flags, "dips prepare movielens --ratings FILE --movies FILE --out DIR [flags]", about,
+        argc, argv, &helped));
     return helped ? OK : run(&my);
 }

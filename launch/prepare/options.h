@@ -17,22 +17,22 @@ typedef struct prepare_options {
 #define PREPARE_OPTIONS_DEFAULT {.shard_samples = 200000, .memory = INT64_C(1) << 30}
 
 /* Lines of a flag table; o is a prepare_options. */
-#define PREPARE_FLAGS(o)                                                                          \
-    {"out", FLAG_TEXT, &(o).out, .meta = "DIR", .required = true,                                 \
-     .help = "folder of the data shards; made if it is not there"},                               \
-    {"overwrite", FLAG_BOOL, &(o).overwrite,                                                      \
-     .help = "replace the shards that an earlier run left in DIR"},                               \
-    {"shard-samples", FLAG_INT, &(o).shard_samples, .min = 1, .max = 1e12,                        \
-     .help = "samples of one shard file at most"},                                                \
-    {"memory", FLAG_INT, &(o).memory, .meta = "BYTES", .min = 4096, .max = 1e15,                  \
+#define PREPARE_FLAGS(o)                                                                       \
+    {"out", FLAG_TEXT, &(o).out, .meta = "DIR", .required = true,                              \
+     .help = "folder of the data shards; made if it is not there"},                            \
+    {"overwrite", FLAG_BOOL, &(o).overwrite,                                                   \
+     .help = "replace the shards that an earlier run left in DIR"},                            \
+    {"shard-samples", FLAG_INT, &(o).shard_samples, .min = 1, .max = 1e12,                     \
+     .help = "samples of one shard file at most"},                                             \
+    {"memory", FLAG_INT, &(o).memory, .meta = "BYTES", .min = 4096, .max = 1e15,               \
      .help = "memory to use about; what needs more is spilled into DIR"}
 
-#define PREPARE_FLAG_MAX_LEN(at)                                                                  \
-    {"max-len", FLAG_INT, &(at), .min = 1, .max = 1e6,                                            \
+#define PREPARE_FLAG_MAX_LEN(at)                                                               \
+    {"max-len", FLAG_INT, &(at), .min = 1, .max = 1e6,                                         \
      .help = "events kept of a history, the newest; counts.safetensors counts only these"}
 
-#define PREPARE_FLAG_MAX_BAD(at)                                                                  \
-    {"max-bad", FLAG_INT, &(at), .max = 9e18,                                                     \
+#define PREPARE_FLAG_MAX_BAD(at)                                                               \
+    {"max-bad", FLAG_INT, &(at), .max = 9e18,                                                  \
      .help = "malformed lines that may be skipped before one is an error"}
 
 /* flags_parse for a command that takes no words. */

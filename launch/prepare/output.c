@@ -61,8 +61,9 @@ static err_t refuse_made(void *self, const char *folder, const char *name)
 {
     (void)self;
     if (is_made(name))
-        return err_set(ERR_USAGE, "%s holds prepared data already (%s); --overwrite replaces it",
-                       folder, name);
+        return err_set(ERR_USAGE,
+                       "%s holds prepared data already (%s); --overwrite replaces it", folder,
+                       name);
     return OK;
 }
 

@@ -206,7 +206,8 @@ static err_t run(const synthetic_options *my, const world_options *preset)
     world_sample        sample  = {0};
 
     if (options.goods < options.cates)
-        return err_set(ERR_USAGE, "--goods %lld is less than --cates %lld: every cate has goods",
+        return err_set(ERR_USAGE,
+                       "--goods %lld is less than --cates %lld: every cate has goods",
                        (long long)my->goods, (long long)my->cates);
     const world w  = world_of(&options);
     sample.history = malloc((size_t)options.max_len * sizeof *sample.history + 1);
@@ -264,7 +265,7 @@ err_t prepare_synthetic(int argc, char **argv)
         {0}};
     bool helped;
 
-    TRY(prepare_flags_parse(flags, "dips prepare synthetic --out DIR [flags]", about, argc, argv,
-                            &helped));
+    TRY(prepare_flags_parse(flags, "dips prepare synthetic --out DIR [flags]", about, argc,
+                            argv, &helped));
     return helped ? OK : run(&my, w);
 }

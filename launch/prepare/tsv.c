@@ -151,8 +151,9 @@ static err_t write_slot(tsv *t, shard_writer *w, int number, size_t first, size_
     }
     for (size_t i = begin; known && i < end; i++)
         TRY(names_see(known, x->texts.at[i], &id));
-    return end > begin ? shard_writer_u64(w, t->at.slots[number], x->ids.at + begin, end - begin)
-                       : OK;
+    return end > begin
+               ? shard_writer_u64(w, t->at.slots[number], x->ids.at + begin, end - begin)
+               : OK;
 }
 
 static err_t write_sequence(tsv *t, shard_writer *w, int number)

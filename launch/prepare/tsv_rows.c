@@ -80,8 +80,8 @@ err_t tsv_plan_init(tsv_plan *plan, const schema *s, tsv_format format, char *he
 
     *plan = (tsv_plan){.schema = s, .format = format};
     TRY(vec_reserve(&plan->fields, FIELDS_MOST));
-    TRY(delimited_split(header, n, format.separator, format.quotes, plan->fields.at, FIELDS_MOST,
-                        &n_fields));
+    TRY(delimited_split(header, n, format.separator, format.quotes, plan->fields.at,
+                        FIELDS_MOST, &n_fields));
     for (size_t i = 0; i < n_fields; i++) {
         field      name = plan->fields.at[i];
         tsv_column c    = column_called(s, name);

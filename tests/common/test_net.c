@@ -266,7 +266,7 @@ static void a_message_to_a_peer_that_is_gone_is_dropped(void **state)
 
 static void a_taken_port_is_named(void **state)
 {
-    struct sockaddr_in at   = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t          size = sizeof at;
     int                fd   = socket(AF_INET, SOCK_STREAM, 0);
     net               *n    = NULL;

@@ -402,8 +402,8 @@ static void what_is_too_big_is_not_encoded(void **state)
                      ERR_MESSAGE);
     h.kind = WIRE_PULL;
     assert_int_equal(wire_encode_request(&m, &h, &r), ERR_MESSAGE);
-    assert_string_equal(err_text(),
-                        "a PULL of 4294967320 bytes is too big: at most 4294967296 are allowed");
+    assert_string_equal(
+        err_text(), "a PULL of 4294967320 bytes is too big: at most 4294967296 are allowed");
     assert_null(m.data);
 }
 

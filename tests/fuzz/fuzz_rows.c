@@ -90,7 +90,8 @@ static const char configuration[] =
     "    tags: {table: tag, pool: sum}\n"
     "    price: {kind: float, width: 2}\n"
     "    history:\n"
-    "        columns: {goods: {table: goods}, tags: {table: tag, pool: mean}, time: {kind: time}}\n"
+    "        columns: {goods: {table: goods}, tags: {table: tag, pool: mean}, time: {kind: "
+    "time}}\n"
     "model: {kind: din, profile: [user], candidate: [tags], history: history}\n"
     "data: {train: x, test: x}\n";
 
@@ -115,7 +116,8 @@ static void check_row(const schema *s, const tsv_row *row)
     PROMISE(row->weight >= 0);
     for (int i = 0; i < s->n_slots; i++) {
         const tsv_ids *x    = &row->slots[i];
-        size_t         rows = s->slots[i].sequence < 0 ? 1 : row->sequences[s->slots[i].sequence].events;
+        size_t         rows =
+            s->slots[i].sequence < 0 ? 1 : row->sequences[s->slots[i].sequence].events;
         uint64_t       ids  = 0;
         for (size_t k = 0; k < x->lengths.n; k++)
             ids += x->lengths.at[k];

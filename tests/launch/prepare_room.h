@@ -28,7 +28,8 @@ static int room_enter(void **state)
     return mkdtemp(room) ? 0 : -1;
 }
 
-static inline int room_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static inline int room_remove(const char *path, const struct stat *st, int type,
+                              struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;
     return remove(path);
@@ -82,8 +83,8 @@ static inline err_t run(err_t (*command)(int argc, char **argv), const char *wor
     snprintf(text, sizeof text, "command %s", words);
     for (char *w = strtok(text, " "); (w = strtok(NULL, " ")) && argc <= WORDS_MOST; argc++) {
         char *at = strchr(w, '@');
-        snprintf(expanded[argc - 1], sizeof expanded[0], "%.*s%s%s", at ? (int)(at - w) : 255, w,
-                 at ? room : "", at ? "/" : "");
+        snprintf(expanded[argc - 1], sizeof expanded[0], "%.*s%s%s", at ? (int)(at - w) : 255,
+                 w, at ? room : "", at ? "/" : "");
         if (at)
             strncat(expanded[argc - 1], at + 1, 100);
         argv[argc] = expanded[argc - 1];
@@ -149,7 +150,8 @@ static inline void check_u64(const safetensors *file, const char *name, const ui
     for (size_t i = 0; i < n; i++)
         if (safetensors_get_u64(t, i) != want[i])
             fail_msg("%s[%zu] is %llu, wanted %llu", name, i,
-                     (unsigned long long)safetensors_get_u64(t, i), (unsigned long long)want[i]);
+                     (unsigned long long)safetensors_get_u64(t, i),
+                     (unsigned long long)want[i]);
 }
 
 #define EXPECT_U64(file, name, ...)                                                            \
@@ -163,7 +165,8 @@ static inline void check_double(const safetensors *file, const char *name, const
     assert_int_equal(t->count, n);
     for (size_t i = 0; i < n; i++)
         if (safetensors_get_double(t, i) != want[i])
-            fail_msg("%s[%zu] is %g, wanted %g", name, i, safetensors_get_double(t, i), want[i]);
+            fail_msg("%s[%zu] is %g, wanted %g", name, i, safetensors_get_double(t, i),
+                     want[i]);
 }
 
 #define EXPECT_DOUBLE(file, name, ...)                                                         \

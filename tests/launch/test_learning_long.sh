@@ -38,7 +38,7 @@ if [ ! -f "$shared/data/ml-1m/ratings.dat.gz" ]; then
 fi
 [ -f data/ml-1m/counts.safetensors ] ||
     "$dips" prepare movielens --ratings "$shared/data/ml-1m/ratings.dat.gz" \
-        --movies "$shared/data/ml-1m/movies.dat.gz" --split user --out data/ml-1m
+        --movies "$shared/data/ml-1m/movies.dat.gz" --split user --max-len 50 --out data/ml-1m
 mean() { awk '{s += $1} END {print s / NR}'; }
 for model in base din; do
     for seed in 1 2 3; do

@@ -13,15 +13,17 @@
     "{\"reviewerID\": \"" user "\", \"asin\": \"" goods "\", \"unixReviewTime\": " #time "}\n"
 
 /* u1 reviewed a, c, b, d in this order of time (b and d in one second); u2 only a. */
-static const char reviews[] = REVIEW("u1", "b", 300) REVIEW("u1", "a", 100) REVIEW("u2", "a", 50)
-    REVIEW("u1", "d", 300) REVIEW("u1", "c", 200) REVIEW("u3", "e", 10) REVIEW("u3", "f", 20);
+static const char reviews[] =
+    REVIEW("u1", "b", 300) REVIEW("u1", "a", 100) REVIEW("u2", "a", 50) REVIEW("u1", "d", 300)
+        REVIEW("u1", "c", 200) REVIEW("u3", "e", 10) REVIEW("u3", "f", 20);
 
-static const char meta[] = "{\"asin\": \"a\", \"categories\": [[\"Sports\", \"Golf\"]]}\n"
-                           "{\"asin\": \"b\", \"categories\": [[\"Toys\"], [\"Sports\", \"Rope\"]]}\n"
-                           "{\"asin\": \"c\", \"categories\": [[\"Golf\"]]}\n"
-                           "{\"asin\": \"never reviewed\", \"categories\": [[\"Golf\"]]}\n"
-                           "{\"asin\": \"d\", \"categories\": [[\"Rope\"]]}\n"
-                           "{\"asin\": \"e\", \"categories\": [[\"Ball\"]]}\n";
+static const char meta[] =
+    "{\"asin\": \"a\", \"categories\": [[\"Sports\", \"Golf\"]]}\n"
+    "{\"asin\": \"b\", \"categories\": [[\"Toys\"], [\"Sports\", \"Rope\"]]}\n"
+    "{\"asin\": \"c\", \"categories\": [[\"Golf\"]]}\n"
+    "{\"asin\": \"never reviewed\", \"categories\": [[\"Golf\"]]}\n"
+    "{\"asin\": \"d\", \"categories\": [[\"Rope\"]]}\n"
+    "{\"asin\": \"e\", \"categories\": [[\"Ball\"]]}\n";
 
 #define AMAZON "--reviews @reviews --meta @meta --out @out "
 
@@ -128,7 +130,8 @@ static void what_cannot_be_samples_is_refused(void **state)
     write_text("reviews", "{\"asin\": \"b\", \"unixReviewTime\": 1}\n");
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "reviews:1: reviewerID is not there");
     write_text("reviews", REVIEW("u", "a", 1.5));
-    run_badly(prepare_amazon, AMAZON, ERR_DATA, "reviews:1: unixReviewTime is not there or not");
+    run_badly(prepare_amazon, AMAZON, ERR_DATA,
+              "reviews:1: unixReviewTime is not there or not");
     write_text("reviews", REVIEW("u", "a", 1) REVIEW("u", "b", 2));
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "a user reviewed all 2 goods");
     write_text("meta", "{\"asin\": \"a\", \"categories\": [[]]}\n");

@@ -92,7 +92,8 @@ static void bad_lines_are_named_or_skipped_and_counted(void **state)
 {
     (void)state;
     write_text("movies", movies);
-    write_text("ratings", "1::20::4::300\n1::10::9x::100\n1::99::3::100\n1::10\n1::10::5::100\n");
+    write_text("ratings",
+               "1::20::4::300\n1::10::9x::100\n1::99::3::100\n1::10\n1::10::5::100\n");
     run_badly(prepare_movielens, ML, ERR_DATA, "ratings:2: rating '9x' is not a number");
     assert_int_equal(count_files("out/*"), 2); /* nothing but . and .. */
     run_badly(prepare_movielens, ML "--max-bad 1", ERR_DATA,
@@ -118,7 +119,8 @@ static void what_cannot_be_samples_is_refused(void **state)
     run_badly(prepare_movielens, ML, ERR_DATA, "ratings:1: movie 99 is not in ");
     write_text("movies", "10::A::B\n10::C::D\n");
     run_badly(prepare_movielens, ML, ERR_DATA, "movies:2: movie 10 was there before");
-    run_badly(prepare_movielens, "--ratings @nothing --movies @movies --out @out", ERR_DATA, "movie");
+    run_badly(prepare_movielens, "--ratings @nothing --movies @movies --out @out", ERR_DATA,
+              "movie");
     run_badly(prepare_movielens, "--ratings @ratings --movies @nothing --out @out", ERR_DATA,
               "nothing: No such file");
     run_badly(prepare_movielens, ML "--split week", ERR_USAGE, "is not one of user|time");
@@ -256,8 +258,10 @@ static void memory_changes_nothing_but_the_number_of_shards(void **state)
         print_message("skipped: latest-small or unzip is not there\n");
         skip();
     }
-    run_well(prepare_movielens, "--ratings @ratings.csv --movies @movies.csv --out @a --max-len 7");
-    run_well(prepare_movielens, "--ratings @ratings.csv --movies @movies.csv --out @b --max-len 7 --memory 6M");
+    run_well(prepare_movielens,
+             "--ratings @ratings.csv --movies @movies.csv --out @a --max-len 7");
+    run_well(prepare_movielens,
+             "--ratings @ratings.csv --movies @movies.csv --out @b --max-len 7 --memory 6M");
     size_t n_a, n_b;
     char  *a = read_bytes(in_room("a/counts.safetensors"), &n_a);
     char  *b = read_bytes(in_room("b/counts.safetensors"), &n_b);

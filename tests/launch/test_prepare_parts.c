@@ -181,7 +181,8 @@ static void numbers_are_taken_whole_or_not_at_all(void **state)
     assert_string_equal(err_text(), "rating '9x' is not a number");
 }
 
-static void check_split(const char *text, const char *separator, bool quotes, const char *joined)
+static void check_split(const char *text, const char *separator, bool quotes,
+                        const char *joined)
 {
     char   line[200], got[400] = "";
     field  fields[8];
@@ -340,7 +341,8 @@ static void check_counts(size_t memory)
         for (uint64_t i = 0; i < tensor_of(file, ids)->count; i++) {
             uint64_t id     = u64_at(file, ids, i);
             uint32_t bucket = hash_bucket(hash_id(salt, id));
-            assert_true(i == 0 || bucket > last_bucket || (bucket == last_bucket && id > last_id));
+            assert_true(i == 0 || bucket > last_bucket ||
+                        (bucket == last_bucket && id > last_id));
             assert_true(u64_at(file, buckets, bucket) <= i);
             assert_true(u64_at(file, buckets, bucket + 1) > i);
             last_id     = id;

@@ -28,7 +28,8 @@ static void histories_are_tuples_before_the_sample(void **state)
     uint64_t empty = 0;
 
     (void)state;
-    run_well(prepare_synthetic, "--samples 2000 --test-samples 10 --cates 50 --out @a --max-len 30");
+    run_well(prepare_synthetic,
+             "--samples 2000 --test-samples 10 --cates 50 --out @a --max-len 30");
     safetensors *file = open_file("a/train-00000.safetensors");
     assert_int_equal(tensor_of(file, "label")->count, 2000);
     for (uint64_t i = 0; i < 2000; i++) {
@@ -61,7 +62,8 @@ static void the_probability_is_that_of_the_matching_events(void **state)
     (void)state;
     for (int c = 0; c < CATES; c++)
         quality[c] = NAN;
-    run_well(prepare_synthetic, "--samples 2000 --test-samples 10 --cates 20 --shops 50 --out @a");
+    run_well(prepare_synthetic,
+             "--samples 2000 --test-samples 10 --cates 20 --shops 50 --out @a");
     safetensors *file = open_file("a/train-00000.safetensors");
     for (uint64_t i = 0; i < 2000; i++) {
         uint64_t cate = u64_at(file, "cate", i), shop = u64_at(file, "shop", i);
@@ -100,11 +102,13 @@ static void hundreds_of_millions_of_ids_are_a_flag_away(void **state)
     uint64_t most = 0;
 
     (void)state;
-    run_well(prepare_synthetic, "--samples 2000 --test-samples 10 --out @a --goods 800M --users 400M "
-                                "--shops 1M --cates 100K --zipf 0.3");
+    run_well(prepare_synthetic,
+             "--samples 2000 --test-samples 10 --out @a --goods 800M --users 400M "
+             "--shops 1M --cates 100K --zipf 0.3");
     safetensors *file = open_file("a/train-00000.safetensors");
     for (uint64_t i = 0; i < tensor_of(file, "history.goods")->count; i++)
-        most = u64_at(file, "history.goods", i) > most ? u64_at(file, "history.goods", i) : most;
+        most =
+            u64_at(file, "history.goods", i) > most ? u64_at(file, "history.goods", i) : most;
     assert_in_range(most, 700000000, 799999999);
     safetensors_close(&file);
 }
@@ -112,7 +116,8 @@ static void hundreds_of_millions_of_ids_are_a_flag_away(void **state)
 static void shards_hold_no_more_than_they_may(void **state)
 {
     (void)state;
-    run_well(prepare_synthetic, "--samples 1000 --test-samples 300 --out @a --shard-samples 300");
+    run_well(prepare_synthetic,
+             "--samples 1000 --test-samples 300 --out @a --shard-samples 300");
     assert_int_equal(count_files("a/train-*"), 4);
     assert_int_equal(count_files("a/test-*"), 1);
     safetensors *last = open_file("a/train-00003.safetensors");
@@ -128,7 +133,8 @@ static void a_prepared_folder_is_replaced_only_on_demand_and_as_a_whole(void **s
     (void)state;
     run_well(prepare_synthetic, "--samples 900 --test-samples 50 --out @a --shard-samples 300");
     write_text("a/notes.txt", "mine");
-    run_badly(prepare_synthetic, "--samples 10 --out @a", ERR_USAGE, "holds prepared data already");
+    run_badly(prepare_synthetic, "--samples 10 --out @a", ERR_USAGE,
+              "holds prepared data already");
     assert_int_equal(count_files("a/train-*"), 3);
     run_badly(prepare_synthetic, "--samples 10 --cates 100 --goods 50 --out @a --overwrite",
               ERR_USAGE, "--goods 50 is less than --cates 100");
@@ -142,7 +148,8 @@ static void a_prepared_folder_is_replaced_only_on_demand_and_as_a_whole(void **s
 static void worlds_differ_in_what_can_be_learnt_by_heart(void **state)
 {
     (void)state;
-    run_well(prepare_synthetic, "--world fine-grained --samples 20000 --test-samples 2000 --out @a");
+    run_well(prepare_synthetic,
+             "--world fine-grained --samples 20000 --test-samples 2000 --out @a");
     safetensors *file = open_file("a/counts.safetensors");
     uint64_t     n = tensor_of(file, "goods.ids")->count, sum = 0;
     for (uint64_t i = 0; i < n; i++)

@@ -28,7 +28,8 @@ static const char configuration[] =
     "data: {train: x.safetensors, test: x.safetensors}\n";
 
 #define HEADER                                                                                 \
-    "user\tlabel\tgoods\ttags\tprice\thistory.goods\thistory.tags\thistory.time\tremark\tweight\n"
+    "user\tlabel\tgoods\ttags\tprice\thistory.goods\thistory.tags\thistory."                   \
+    "time\tremark\tweight\n"
 #define ALICE "alice\t1\t7\t1|2\t0.5|2\t1|2|3\t8;9|5|\t100|160|220\tx\t2\n"
 #define BOB   "bob\t0\t9\t\t-1|1e3\t\t\t\ty\t0.5\n"
 #define TSV   "--config @run.yaml --in @table --out @out "
@@ -123,7 +124,7 @@ static void users_are_drawn_whole(void **state)
     run_well(prepare_tsv, TSV "--split user --test-part 0.4");
     safetensors *train = open_file("out/train-00000.safetensors");
     safetensors *test  = open_file("out/test-00000.safetensors");
-    uint64_t     n_train = tensor_of(train, "user")->count, n_test = tensor_of(test, "user")->count;
+    uint64_t n_train = tensor_of(train, "user")->count, n_test = tensor_of(test, "user")->count;
     assert_int_equal(n_train + n_test, 300);
     assert_in_range(n_test, 50, 200);
     for (uint64_t i = 0; i < n_train; i++)
@@ -156,11 +157,13 @@ static void what_is_wrong_with_a_table_is_said(void **state)
     write_text("table", HEADER "a\t1\t7\t\t1|nan\t\t\t\t\t1\n");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: price 'nan' is not a finite number");
     write_text("table", HEADER "a\t1\t7\t\t1|1\t1|2\t3\t5|6\t\t1\n");
-    run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: history.tags has 1 events, another column of "
-                                          "history has 2");
+    run_badly(prepare_tsv, TSV, ERR_DATA,
+              "table:2: history.tags has 1 events, another column of "
+              "history has 2");
     write_text("table", HEADER "a\t1\t7\t\t1|1\t\t\t\t\t-1\n");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: weight '-1' is negative");
-    run_badly(prepare_tsv, "--config @nothing.yaml --in @table --out @out", ERR_CONFIG, "nothing.yaml");
+    run_badly(prepare_tsv, "--config @nothing.yaml --in @table --out @out", ERR_CONFIG,
+              "nothing.yaml");
     write_text("table", HEADER "a\t0.5\t7\t\t1|2\t\t\t\t\t1\n" ALICE);
     run_well(prepare_tsv, TSV "--max-bad 1");
 }

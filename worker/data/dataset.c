@@ -350,8 +350,8 @@ err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t f
 /* ---- moments ---- */
 
 /* Add the numbers of one sample. */
-static err_t add_moments(const data_shard *shard, int i, uint64_t row, size_t width, double *sum,
-                         double *squares)
+static err_t add_moments(const data_shard *shard, int i, uint64_t row, size_t width,
+                         double *sum, double *squares)
 {
     const safetensors_tensor *t = shard->floats[i];
 

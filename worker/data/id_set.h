@@ -29,7 +29,7 @@ MUST_CHECK err_t id_maker_make(id_maker *m, batch *b, arena *a, id_set *sets);
 
 /* sets[n_tables] of bare ids, n[t] of them for table t (duplicates allowed), without a
  * batch: for births. samples is all 0. */
-MUST_CHECK err_t id_maker_make_bare(id_maker *m, const uint64_t *const *ids, const size_t *n, arena *a,
-                                    id_set *sets);
+MUST_CHECK err_t id_maker_make_bare(id_maker *m, const uint64_t *const *ids, const size_t *n,
+                                    arena *a, id_set *sets);
 
 #endif

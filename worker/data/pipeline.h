@@ -24,7 +24,7 @@ typedef struct pipeline_options {
     const schema  *schema;
     order         *order;         /* used by the thread alone until pipeline_free */
     int            worker, workers; /* which part of a step of order; 0 of 1 over own files */
-    int64_t        epoch_steps;   /* of the run: an order with fewer steps has empty ones last */
+    int64_t        epoch_steps; /* of the run: an order with fewer steps has empty ones last */
     uint64_t       place;         /* added to the place of each sample in the global batch */
     int            shards;
     int64_t        first, end;    /* steps first .. end-1 */
