@@ -20,11 +20,12 @@
 #include "launch/signals.h"
 #include "launch/watchdog.h"
 
-#define BEAT_NS    (NS_PER_S / 2)
-#define RECEIVE_MS 20
-#define SEND_MS    500
-#define GRACE_S    0.2  /* between a death and what its last message may still explain */
-#define END_S      10.0 /* for servers and mpirun to end after the work is done */
+#define BEAT_NS     (NS_PER_S / 2)
+#define RECEIVE_MS  20
+#define SEND_MS     500
+#define GRACE_S     0.2  /* between a death and what its last message may still explain */
+#define END_S       10.0 /* for servers and mpirun to end after the work is done */
+#define STRANGERS_S 1.5
 
 typedef struct coordinator {
     const launch              *launch;
@@ -353,12 +354,11 @@ static err_t find_failure(coordinator *c)
         return death_of_mpirun(c);
     }
     TRY(check_stopped(c, &c->mpirun, c->mpirun_stop, "mpirun", now));
-    TRY(check_stopped(c, &c->watchdog.process, c->watchdog_stop, "the watchdog of the job",
-                      now));
+    TRY(check_stopped(c, &c->watchdog.process, c->watchdog_stop, "the watchdog", now));
     if (c->watchdog.process.ended) {
         char how[256];
         process_end_text(&c->watchdog.process, how, sizeof how);
-        return err_set(ERR_DEATH, "the watchdog of the job (process %ld) %s",
+        return err_set(ERR_DEATH, "the watchdog (process %ld) %s",
                        (long)c->watchdog.process.pid, how);
     }
     for (int i = 0; i < n; i++)
@@ -546,23 +546,49 @@ static err_t end_servers(coordinator *c)
     }
 }
 
+/* While others end, the watchdog shall not think that we have. */
 static void reap(void *self)
 {
-    look_at_processes(self);
+    coordinator *c = self;
+
+    look_at_processes(c);
+    watchdog_beat(&c->watchdog);
+}
+
+/* Ranks and processes that others started end by themselves when they hear END: then their
+ * own mpirun learns the status. */
+static void wait_for_strangers(coordinator *c)
+{
+    int64_t         start = clock_now(c->clock);
+    struct timespec nap   = {.tv_nsec = 10 * NS_PER_MS};
+
+    for (bool all = false; !all && clock_seconds(c->clock, start) < STRANGERS_S;) {
+        reap(c);
+        all = true;
+        for (int i = 0; i < members_count(&c->members); i++)
+            all = all && (c->members.at[i].process.pidfd < 0 || c->members.at[i].process.ended);
+        nanosleep(&nap, NULL);
+    }
 }
 
 /* End everybody, for the reason that report gives. */
 static void end_all(coordinator *c, const err_report *report)
 {
+    int status = err_exit_status(report->code);
+
+    for (int i = 0; i < members_count(&c->members); i++)
+        if (reachable(&c->members.at[i]))
+            send_end(c, &c->members.at[i],
+                     by_signal(status) ? err_exit_status(ERR_DEATH) : status, report->text);
+    if (!c->options->start_workers && report->code != OK)
+        wait_for_strangers(c);
     for (int i = 0; i < members_count(&c->members); i++) {
         member *m = &c->members.at[i];
-        if (reachable(m))
-            send_end(c, m, report->code == OK ? 0 : 4, report->text);
-        if (!m->gone ||
-            m->process.pidfd < 0) /* a rank that said BYE is ending with the others */
+        if (!m->gone || m->process.pidfd < 0) /* a rank that said BYE ends with the others */
             process_signal(&m->process, SIGKILL);
     }
     leftovers_end_processes(&c->leftovers, reap, c);
+    process_signal(&c->mpirun, SIGKILL);
 }
 
 /* By now mpirun has ended too, and said which rank went first and how. */
@@ -580,9 +606,9 @@ static void explain(coordinator *c, err_report *report)
 static void clear(coordinator *c)
 {
     leftovers_clean(&c->leftovers);
+    watchdog_end(&c->watchdog); /* before the net, which waits for last messages to leave */
     net_listener_close(&c->listener);
     net_free(&c->net);
-    watchdog_end(&c->watchdog);
     members_clear(&c->members);
 }
 
