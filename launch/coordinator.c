@@ -1,50 +1,25 @@
 #include "launch/coordinator.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
-#include "launch/leftovers.h"
 #include "launch/lines.h"
-#include "launch/members.h"
-#include "launch/mpirun_log.h"
 #include "launch/run_folder.h"
 #include "launch/shards.h"
 #include "launch/signals.h"
-#include "launch/watchdog.h"
+#include "launch/verdict.h"
 
 #define BEAT_NS     (NS_PER_S / 2)
 #define RECEIVE_MS  20
 #define SEND_MS     500
-#define GRACE_S     0.2  /* between a death and what its last message may still explain */
 #define END_S       10.0 /* for servers and mpirun to end after the work is done */
 #define STRANGERS_S 1.5
-
-typedef struct coordinator {
-    const launch              *launch;
-    const coordinator_options *options;
-    const clock_source        *clock;
-    net                       *net;
-    net_listener              *listener;
-    leftovers                  leftovers;
-    watchdog                   watchdog;
-    members                    members;
-    process                    mpirun;     /* of the workers; pid 0: none */
-    int64_t                    mpirun_end; /* clock: seen to have ended; 0: not yet */
-    int64_t                    mpirun_stop, watchdog_stop; /* clock: seen stopped; 0: it runs */
-    int64_t                    started, beaten;
-    bool                       welcomed, interrupted;
-    member                    *dead; /* whose death ended the job; NULL: another reason */
-    bool    ranks_died;              /* mpirun ended, and may have said which rank went first */
-    int64_t log_begin;               /* of this job in mpirun's log */
-} coordinator;
 
 /* ---- sending ---- */
 
@@ -167,204 +142,7 @@ static err_t receive(coordinator *c)
     }
 }
 
-/* ---- watching ---- */
-
-static void note(int64_t *when, bool is_so, int64_t now)
-{
-    if (is_so && *when == 0)
-        *when = now;
-}
-
-static void note_stop(int64_t *when, const process *p, int64_t now)
-{
-    if (!p->stopped)
-        *when = 0;
-    note(when, p->stopped, now);
-}
-
-static void look_at_processes(coordinator *c)
-{
-    int64_t now = clock_now(c->clock);
-
-    for (int i = 0; i < members_count(&c->members); i++) {
-        member *m = &c->members.at[i];
-        note(&m->dead, process_poll(&m->process) && !m->gone, now);
-    }
-    note(&c->mpirun_end, process_poll(&c->mpirun), now);
-    process_poll(&c->watchdog.process);
-    note_stop(&c->mpirun_stop, &c->mpirun, now);
-    note_stop(&c->watchdog_stop, &c->watchdog.process, now);
-}
-
-static bool every(const coordinator *c, wire_role role, bool (*is_so)(const member *))
-{
-    for (int i = 0; i < members_count(&c->members); i++)
-        if (c->members.at[i].role == role && !is_so(&c->members.at[i]))
-            return false;
-    return true;
-}
-
-static bool is_here(const member *m)
-{
-    return m->here;
-}
-
-static bool is_gone(const member *m)
-{
-    return m->gone;
-}
-
-/* The code whose exit status a process ended with. */
-static err_t code_of_status(int status)
-{
-    static const err_t codes[] = {ERR_CONFIG, ERR_DATA,      ERR_DEATH,
-                                  ERR_SYSTEM, ERR_INTERRUPT, ERR_TERMINATE};
-
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        if (err_exit_status(codes[i]) == status)
-            return codes[i];
-    return ERR_DEATH;
-}
-
-static bool by_signal(int status)
-{
-    return status == err_exit_status(ERR_INTERRUPT) || status == err_exit_status(ERR_TERMINATE);
-}
-
-/* Where more can be read about a process that ended by itself. */
-static void add_log_hint(const coordinator *c, const process *p, const char *log, char *text,
-                         size_t size)
-{
-    size_t used = strlen(text);
-
-    if (p->ended && p->pidfd < 0 && !WIFSIGNALED(p->status))
-        snprintf(text + used, size - used, "; see %s/logs/%s.log", c->launch->folder, log);
-}
-
-static err_t death_of(coordinator *c, member *m)
-{
-    char name[400], how[1024], log[64];
-
-    member_name(m, name, sizeof name);
-    process_end_text(&m->process, how, sizeof how);
-    snprintf(log, sizeof log, "%s-%d", m->role == WIRE_SERVER ? "server" : "worker", m->index);
-    add_log_hint(c, &m->process, log, how, sizeof how);
-    return err_set(ERR_DEATH, "%s %s", name, how);
-}
-
-/* The same of a worker, after mpirun has ended and told how it went. */
-static err_t death_of_rank(coordinator *c, const mpirun_death *d)
-{
-    member *m         = members_find(&c->members, WIRE_WORKER, (uint32_t)d->rank);
-    char    name[400] = "a worker";
-
-    if (m && !m->here)
-        snprintf(m->host, sizeof m->host, "%s", d->host);
-    if (m)
-        member_name(m, name, sizeof name);
-    if (d->signal)
-        return err_set(ERR_DEATH, "%s was killed by signal %d (%s)", name, d->signal,
-                       strsignal(d->signal));
-    return err_set(ERR_DEATH, "%s ended with status %d; see %s/logs/worker-%d.log", name,
-                   d->status, c->launch->folder, d->rank);
-}
-
-static err_t death_of_mpirun(coordinator *c)
-{
-    char how[1024];
-
-    process_end_text(&c->mpirun, how, sizeof how);
-    add_log_hint(c, &c->mpirun, "mpirun", how, sizeof how);
-    return err_set(ERR_DEATH, "mpirun (process %ld), which runs the workers, %s",
-                   (long)c->mpirun.pid, how);
-}
-
-/* mpirun or the watchdog, which send no beats, stand still. */
-static err_t check_stopped(const coordinator *c, const process *p, int64_t since,
-                           const char *name, int64_t now)
-{
-    double timeout = c->launch->config->cluster.heartbeat_timeout;
-
-    if (since == 0 || (double)(now - since) * 1e-9 <= timeout)
-        return OK;
-    return err_set(ERR_DEATH, "%s (process %ld) was stopped by a signal %g s ago", name,
-                   (long)p->pid, timeout);
-}
-
-/* Who is silent, stuck, or late. */
-static err_t check_member(coordinator *c, member *m, int64_t now)
-{
-    const config *f = c->launch->config;
-    char          name[400];
-
-    member_name(m, name, sizeof name);
-    if (!m->here) {
-        bool ours =
-            m->role == WIRE_SERVER ? c->options->start_servers : c->options->start_workers;
-        if (ours && (double)(now - c->started) * 1e-9 > f->cluster.start_timeout)
-            return err_set(ERR_TIMEOUT, "%s was not ready within cluster.start_timeout, %g s",
-                           name, f->cluster.start_timeout);
-        return OK;
-    }
-    if (m->gone)
-        return OK;
-    if (silence_seconds(&m->silence, now) > f->cluster.heartbeat_timeout)
-        return err_set(ERR_TIMEOUT, "%s was silent for cluster.heartbeat_timeout, %g s", name,
-                       f->cluster.heartbeat_timeout);
-    if (m->role == WIRE_WORKER && c->welcomed &&
-        (double)(now - m->progressed) * 1e-9 > f->cluster.step_timeout)
-        return err_set(ERR_TIMEOUT, "%s made no progress for cluster.step_timeout, %g s", name,
-                       f->cluster.step_timeout);
-    return OK;
-}
-
-/* The first member that died without a word, a grace ago. */
-static member *find_dead(coordinator *c, int64_t now)
-{
-    member *first = NULL;
-
-    for (int i = 0; i < members_count(&c->members); i++) {
-        member *m = &c->members.at[i];
-        if (m->dead != 0 && !m->gone && (!first || m->dead < first->dead))
-            first = m;
-    }
-    return first && (double)(now - first->dead) * 1e-9 > GRACE_S ? first : NULL;
-}
-
-/* OK, or what ended the job. */
-static err_t find_failure(coordinator *c)
-{
-    int64_t now = clock_now(c->clock);
-    int     n   = members_count(&c->members);
-
-    for (int i = 0; i < n; i++) {
-        member *m = &c->members.at[i];
-        if (m->gone && m->status != 0 && !by_signal(m->status))
-            return err_set(code_of_status(m->status), "%s", m->text ? m->text : "");
-        if (m->gone && m->role == WIRE_SERVER)
-            return death_of(c, m);
-    }
-    if (c->mpirun_end && WIFSIGNALED(c->mpirun.status))
-        return death_of_mpirun(c);
-    if ((c->dead = find_dead(c, now)))
-        return death_of(c, c->dead);
-    if (c->mpirun_end && (double)(now - c->mpirun_end) * 1e-9 > 2 * GRACE_S &&
-        !every(c, WIRE_WORKER, is_gone)) {
-        c->ranks_died = true;
-        return death_of_mpirun(c);
-    }
-    TRY(check_stopped(c, &c->mpirun, c->mpirun_stop, "mpirun", now));
-    TRY(check_stopped(c, &c->watchdog.process, c->watchdog_stop, "the watchdog", now));
-    if (c->watchdog.process.ended) {
-        char how[256];
-        process_end_text(&c->watchdog.process, how, sizeof how);
-        return err_set(ERR_DEATH, "the watchdog (process %ld) %s",
-                       (long)c->watchdog.process.pid, how);
-    }
-    for (int i = 0; i < n; i++)
-        TRY(check_member(c, &c->members.at[i], now));
-    return OK;
-}
+/* ---- tending ---- */
 
 /* Pass a first signal on to the workers, who then write a last checkpoint; where there is
  * none to write, or after a second signal, it ends the job. */
@@ -391,10 +169,10 @@ static err_t tend(coordinator *c)
     int64_t now;
 
     TRY(receive(c));
-    look_at_processes(c);
-    TRY(find_failure(c));
+    verdict_look(c);
+    TRY(verdict_find(c));
     TRY(heed_signals(c));
-    if (!c->welcomed && every(c, WIRE_SERVER, is_here) && every(c, WIRE_WORKER, is_here))
+    if (!c->welcomed && verdict_all_here(c, WIRE_SERVER) && verdict_all_here(c, WIRE_WORKER))
         TRY(send_welcome(c));
     if ((now = clock_now(c->clock)) - c->beaten >= BEAT_NS) {
         c->beaten = now;
@@ -513,7 +291,7 @@ static err_t workers_outcome(coordinator *c)
         fputs(first->text, stdout);
         return OK;
     }
-    return err_set(code_of_status(first->status), "%s", first->text);
+    return err_set(verdict_code(first->status), "%s", first->text);
 }
 
 /* The work is done: let the servers go, and wait for what we started. */
@@ -526,12 +304,12 @@ static err_t end_servers(coordinator *c)
     for (;;) {
         bool all = true;
         TRY(receive(c));
-        look_at_processes(c);
+        verdict_look(c);
         watchdog_beat(&c->watchdog);
         for (int i = 0; i < members_count(&c->members); i++) {
             member *m = &c->members.at[i];
             if (m->gone && m->role == WIRE_SERVER && m->status != 0)
-                return err_set(code_of_status(m->status), "%s", m->text);
+                return err_set(verdict_code(m->status), "%s", m->text);
             bool child = m->process.pid != 0 && m->process.pidfd < 0;
             all        = all && m->gone && (!child || m->process.ended);
         }
@@ -551,7 +329,7 @@ static void reap(void *self)
 {
     coordinator *c = self;
 
-    look_at_processes(c);
+    verdict_look(c);
     watchdog_beat(&c->watchdog);
 }
 
@@ -579,7 +357,8 @@ static void end_all(coordinator *c, const err_report *report)
     for (int i = 0; i < members_count(&c->members); i++)
         if (reachable(&c->members.at[i]))
             send_end(c, &c->members.at[i],
-                     by_signal(status) ? err_exit_status(ERR_DEATH) : status, report->text);
+                     verdict_by_signal(status) ? err_exit_status(ERR_DEATH) : status,
+                     report->text);
     if (!c->options->start_workers && report->code != OK)
         wait_for_strangers(c);
     for (int i = 0; i < members_count(&c->members); i++) {
@@ -589,18 +368,6 @@ static void end_all(coordinator *c, const err_report *report)
     }
     leftovers_end_processes(&c->leftovers, reap, c);
     process_signal(&c->mpirun, SIGKILL);
-}
-
-/* By now mpirun has ended too, and said which rank went first and how. */
-static void explain(coordinator *c, err_report *report)
-{
-    char         path[CONFIG_PATH_MAX];
-    mpirun_death death;
-
-    if (c->mpirun.pid != 0 && (c->ranks_died || (c->dead && c->dead->role == WIRE_WORKER)) &&
-        run_folder_path(path, c->launch->folder, "logs/mpirun.log") == OK &&
-        mpirun_log_find_death(&death, path, c->log_begin))
-        err_keep(report, death_of_rank(c, &death));
 }
 
 static void clear(coordinator *c)
@@ -615,7 +382,7 @@ static void clear(coordinator *c)
 static err_t run(coordinator *c)
 {
     TRY(start(c));
-    while (!every(c, WIRE_WORKER, is_gone))
+    while (!verdict_all_gone(c, WIRE_WORKER))
         TRY(tend(c));
     TRY(end_servers(c));
     return workers_outcome(c);
@@ -638,7 +405,7 @@ err_t coordinator_run(const launch *l, const coordinator_options *options)
     if (report.code != OK && options->failing)
         options->failing(options->self);
     end_all(&c, &report);
-    explain(&c, &report);
+    verdict_explain(&c, &report);
     clear(&c);
     return err_give(&report);
 }
