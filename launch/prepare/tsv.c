@@ -338,6 +338,19 @@ static err_t run_with(const tsv_options *my, const schema *s)
     return err;
 }
 
+/* A bag of an event is a list within a list. */
+static err_t check_separators(const tsv_options *my, const schema *s)
+{
+    for (int i = 0; i < s->n_slots; i++)
+        if (s->slots[i].sequence >= 0 && s->slots[i].pool != POOL_NONE &&
+            strcmp(my->list, my->bag) == 0)
+            return err_set(ERR_USAGE,
+                           "--list-separator and --bag-separator are both '%s', and each event "
+                           "of %s is a bag",
+                           my->list, s->slots[i].name);
+    return OK;
+}
+
 static err_t run(const tsv_options *my)
 {
     config *c = NULL;
@@ -346,6 +359,8 @@ static err_t run(const tsv_options *my)
     err_t err = config_load(&c, my->config, 0, NULL);
     if (err == OK)
         err = schema_new(&s, c);
+    if (err == OK)
+        err = check_separators(my, s);
     if (err == OK)
         err = run_with(my, s);
     schema_free(&s);

@@ -216,6 +216,8 @@ static err_t take_slot(const tsv_plan *plan, int number, field f, tsv_row *row)
 
     if (slot->sequence < 0)
         return take_ids(plan, slot, f, plan->format.list, to);
+    if (slot->pool != POOL_NONE && f.n == 0)
+        return OK; /* for settle_empty_bags to tell, once the other columns are known */
     for (; next_element(&list, plan->format.list, &event); events++)
         TRY(take_ids(plan, slot, event, plan->format.bag, to));
     return agree(&plan->schema->sequences[slot->sequence], &row->sequences[slot->sequence],
@@ -302,6 +304,24 @@ static err_t take(const tsv_plan *plan, tsv_column c, field f, tsv_row *row)
     }
 }
 
+/* An empty field of a column of bags is a sequence without events, or a single event whose bag is
+ * empty: the other columns of the sequence tell which. */
+static err_t settle_empty_bags(const tsv_plan *plan, tsv_row *row)
+{
+    for (int i = 0; i < plan->schema->n_slots; i++) {
+        const schema_slot *slot = &plan->schema->slots[i];
+        tsv_ids           *to   = &row->slots[i];
+        if (slot->sequence < 0 || slot->pool == POOL_NONE || to->lengths.n > 0)
+            continue;
+        tsv_sequence *sequence = &row->sequences[slot->sequence];
+        if (sequence->known && sequence->events == 1)
+            TRY(vec_push(&to->lengths, 0));
+        TRY(agree(&plan->schema->sequences[slot->sequence], sequence, to->lengths.n,
+                  slot->name));
+    }
+    return OK;
+}
+
 err_t tsv_parse(tsv_plan *plan, char *line, size_t n, tsv_row *row)
 {
     size_t n_fields;
@@ -313,5 +333,5 @@ err_t tsv_parse(tsv_plan *plan, char *line, size_t n, tsv_row *row)
         return err_set(ERR_DATA, "%zu fields, the header has %zu", n_fields, plan->columns.n);
     for (size_t i = 0; i < n_fields; i++)
         TRY(take(plan, plan->columns.at[i], plan->fields.at[i], row));
-    return OK;
+    return settle_empty_bags(plan, row);
 }

@@ -6,7 +6,8 @@
  * The header names each column as a data shard names its tensor: label, weight, group,
  * time, a feature, SEQUENCE.COLUMN, SEQUENCE.time. A sequence or bag is a list in one
  * field; a bag within an event is a list within that list. An empty field is an empty
- * list. Columns with other names are passed over. */
+ * list; in a column of bags it is one empty bag where the other columns have one event.
+ * Columns with other names are passed over. */
 #ifndef DIPS_LAUNCH_PREPARE_TSV_ROWS_H
 #define DIPS_LAUNCH_PREPARE_TSV_ROWS_H
 

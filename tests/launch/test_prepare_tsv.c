@@ -93,6 +93,19 @@ static void separators_may_be_others_and_fields_quoted(void **state)
     safetensors_close(&file);
 }
 
+static void a_single_event_may_have_an_empty_bag(void **state)
+{
+    (void)state;
+    write_text("run.yaml", configuration);
+    write_text("table", HEADER "carol\t1\t7\t\t0|0\t4\t\t100\tx\t1\n" ALICE BOB);
+    run_well(prepare_tsv, TSV);
+    safetensors *file = open_file("out/train-00000.safetensors");
+    EXPECT_U64(file, "history.offsets", 0, 1, 3, 3);
+    EXPECT_U64(file, "history.goods", 4, 2, 3);
+    EXPECT_U64(file, "history.tags.offsets", 0, 0, 1, 1);
+    safetensors_close(&file);
+}
+
 static void other_files_are_other_splits(void **state)
 {
     (void)state;
@@ -164,6 +177,9 @@ static void what_is_wrong_with_a_table_is_said(void **state)
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: weight '-1' is negative");
     run_badly(prepare_tsv, "--config @nothing.yaml --in @table --out @out", ERR_CONFIG,
               "nothing.yaml");
+    run_badly(prepare_tsv, TSV "--bag-separator |", ERR_USAGE,
+              "--list-separator and --bag-separator are both '|', and each event of "
+              "history.tags is a bag");
     write_text("table", HEADER "a\t0.5\t7\t\t1|2\t\t\t\t\t1\n" ALICE);
     run_well(prepare_tsv, TSV "--max-bad 1");
 }
@@ -173,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_ROOM(a_table_becomes_the_tensors_of_its_schema),
         IN_ROOM(separators_may_be_others_and_fields_quoted),
+        IN_ROOM(a_single_event_may_have_an_empty_bag),
         IN_ROOM(other_files_are_other_splits),
         IN_ROOM(users_are_drawn_whole),
         IN_ROOM(what_is_wrong_with_a_table_is_said),
