@@ -43,7 +43,7 @@ struct control {
 
 _Noreturn static void end_process(int status, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Here alone a process ends outside of main.c: other threads may hang in a wait. */
+/* Not by way of main.c: the other threads may hang in a wait. */
 _Noreturn static void end_process(int status, const char *format, ...)
 {
     char    text[ERR_TEXT_MAX];

@@ -155,7 +155,8 @@ static err_t check_member(coordinator *c, member *m, int64_t now)
     if (silence_seconds(&m->silence, now) > f->cluster.heartbeat_timeout)
         return err_set(ERR_TIMEOUT, "%s was silent for cluster.heartbeat_timeout, %g s", name,
                        f->cluster.heartbeat_timeout);
-    if (m->role == WIRE_WORKER && c->welcomed &&
+    /* Until its first progress a worker opens and checks its data, however large. */
+    if (m->role == WIRE_WORKER && m->progress > 0 &&
         (double)(now - m->progressed) * 1e-9 > f->cluster.step_timeout)
         return err_set(ERR_TIMEOUT, "%s made no progress for cluster.step_timeout, %g s", name,
                        f->cluster.step_timeout);

@@ -69,11 +69,12 @@ cluster: {heartbeat_timeout: 3}
 END
 }
 
-# Processes of the job that uses the run folder $1 (but for this shell's own children).
+# Processes of the job that uses the run folder $1 of this test.
 processes_of() {
     local p
     for p in $(pgrep -f -- "--(run|folder) $1( |$)"); do
-        [ "$p" != $$ ] && grep -qs "^State:.[^ZX]" "/proc/$p/status" && echo "$p"
+        [ "$(readlink "/proc/$p/cwd")" = "$room" ] &&
+            grep -qs "^State:.[^ZX]" "/proc/$p/status" && echo "$p"
     done
 }
 

@@ -43,7 +43,7 @@ for cluster in "servers=0" "servers=2 workers=2" "servers=0 workers=3"; do
 done
 
 start cluster.servers=2 cluster.workers=2
-kill -TERM "$(pgrep -f "dips worker.*--folder the run" | tail -n 1)"
+kill -TERM "$(pgrep -P "$(pgrep -P $job -x mpirun)" | tail -n 1)"
 ended "SIGTERM to a worker" 143
 check "SIGTERM to a worker: a last checkpoint" wrote_last_checkpoint
 
