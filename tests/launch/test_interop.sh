@@ -5,23 +5,13 @@ set -eu
 dips=$1
 source=$2
 
-python=$(command -v python3) || { echo "skipped: there is no python3"; exit 77; }
-has_packages() { "$1" -c 'import numpy, safetensors.numpy' 2> /dev/null; }
-
-# The packages: of the system, or in a venv of this test's folder (tried once), or not.
-if ! has_packages "$python"; then
-    if [ ! -e pip.txt ]; then
-        { python3 -m venv venv && timeout 120 venv/bin/pip install --quiet --timeout 10 --retries 0 \
-            --disable-pip-version-check numpy==2.1.3 safetensors==0.4.5; } > pip.txt 2>&1 || true
-    fi
-    if has_packages venv/bin/python3; then
-        python=venv/bin/python3
-    fi
-fi
+command -v python3 > /dev/null || { echo "skipped: there is no python3"; exit 77; }
+. "$source/tests/launch/peers.sh"
 ways="--own"
-if has_packages "$python"; then
+if peer_python 'numpy, safetensors.numpy'; then
     ways="--own library"
 else
+    python=python3
     echo "numpy and safetensors are not to be had: the small reader alone is tested"
 fi
 

@@ -2,20 +2,8 @@
 # 30 steps of DIN, with three update rules, two penalties and a schedule, against PyTorch.
 set -euo pipefail
 dips=$1 source=$2
-
-# PyTorch: the system's, or in a venv that test.sh's three builds share (tried once), or not.
-peers=${DIPS_PEERS:-$PWD/peers}
-python=${DIPS_PYTHON:-python3}
-has_torch() { "$1" -c 'import torch, numpy' 2>/dev/null; }
-if ! has_torch "$python"; then
-    if [ ! -e "$peers/pip.txt" ]; then
-        mkdir -p "$peers"
-        { python3 -m venv "$peers/venv" && timeout 200 "$peers/venv/bin/pip" install --quiet \
-            --disable-pip-version-check torch==2.13.0 numpy==2.1.3; } >"$peers/pip.txt" 2>&1 || true
-    fi
-    python=$peers/venv/bin/python3
-    has_torch "$python" || { echo "skipped: PyTorch is not to be had"; exit 77; }
-fi
+. "$source/tests/launch/peers.sh"
+peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
 rm -rf data first last && mkdir data
 "$dips" prepare synthetic --out data/world --users 200 --goods 500 --cates 20 --samples 1500 \
     --test-samples 100 --history 12 --seed 5
