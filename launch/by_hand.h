@@ -13,7 +13,7 @@
 MUST_CHECK err_t by_hand_run(launch *l, const start_options *options);
 
 /* For what every rank finds and one may say: on ranks other than 0 standard error leads
- * nowhere from now on. */
+ * nowhere from now on, and rank 0 is given the time to end first. */
 void by_hand_let_rank_0_speak(void);
 
 #endif
