@@ -123,11 +123,10 @@ err_t command_report(int argc, char **argv)
 {
     static const char usage[] = "dips report RUN [RUN...] [--out FILE.html]";
     static const char about[] =
-        "Compare runs, the first one being what RelaImpr compares with: a table of their last\n"
-        "and best figures and of what differs in their configurations, and curves over steps\n"
-        "in one HTML file that opens anywhere. RUN is the folder of a run, also of one that "
-        "is\n"
-        "still going on.";
+        "Compare runs: a table of their best and last figures and of what differs in their\n"
+        "configurations, and curves over steps in one HTML file that opens anywhere. RelaImpr\n"
+        "is (AUC - 0.5) / (AUC of the first run - 0.5) - 1, of the best AUCs. RUN is the folder\n"
+        "of a run, also of one that is still going on.";
     const char *out     = "report.html";
     const flag  flags[] = {{"out", FLAG_TEXT, &out, .meta = "FILE.html", .help = "the page"},
                            {0}};
