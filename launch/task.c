@@ -19,7 +19,7 @@ task_kind task_find(const char *name)
                                                  : TASK_PREDICT;
 }
 
-/* The keys of an `eval` line of metrics.jsonl. */
+/* As an `eval` line of metrics.jsonl (evaluator_log). */
 static void print_json(FILE *to, const job_result *r)
 {
     const metrics_field fields[] = {
@@ -31,6 +31,7 @@ static void print_json(FILE *to, const job_result *r)
         METRIC_REAL("logloss", r->test.logloss),
         METRIC_REAL("calibration", r->test.calibration),
         METRIC_REAL("samples", r->test.samples),
+        METRIC_INT("groups", (int64_t)r->test.groups),
     };
     metrics_print_json(to, sizeof fields / sizeof *fields, fields);
     fputc('\n', to);

@@ -158,6 +158,8 @@ static err_t open_checkpoint(const job *j, const char *folder, bool need_label, 
     TRY(manifest_read(&m, folder));
     err_t err = manifest_agrees(&m, folder, j->schema);
     *step     = m.step;
+    if (err == OK && comm_rank(j->workers) == 0)
+        err = manifest_verify(&m, folder);
     manifest_clear(&m);
     TRY(err);
     TRY(evaluator_open(d, j, &j->config->data.test, need_label));

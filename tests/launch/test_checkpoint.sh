@@ -34,6 +34,17 @@ grep -q '^dense.safetensors ' one.txt || fail "files: $(cat one.txt)"
 "$dips" checkpoint inspect --configuration $step | diff - run/run.yaml > diff.txt ||
     fail "the configuration is another: $(cat diff.txt)"
 
+# What reads the last checkpoint.
+evaluate() {
+    "$dips" eval run/run.yaml --checkpoint $step --json "$@"
+}
+predict() {
+    "$dips" predict run/run.yaml --checkpoint $step --out probability.safetensors "$@"
+}
+evaluate > eval.json
+grep '"event":"eval"' run/metrics.jsonl | tail -n 1 | diff - eval.json > diff.txt ||
+    fail "eval and training's last evaluation differ: $(cat diff.txt)"
+
 "$dips" checkpoint verify run > verify.txt
 grep -q '^whole: 3 checkpoints$' verify.txt || fail "$(cat verify.txt)"
 "$dips" checkpoint verify $step | grep -q '^whole: 1 checkpoint$' || fail "one checkpoint"
@@ -41,6 +52,9 @@ grep -q '^whole: 3 checkpoints$' verify.txt || fail "$(cat verify.txt)"
 cp $step/dense.safetensors whole
 printf 'x' | dd of=$step/dense.safetensors bs=1 seek=5000 conv=notrunc 2> dd.txt
 refused 3 "$step/dense.safetensors is damaged" "$dips" checkpoint verify run
+refused 3 "$step/dense.safetensors is damaged" evaluate
+refused 3 "$step/dense.safetensors is damaged" evaluate cluster.workers=2
+refused 3 "$step/dense.safetensors is damaged" predict
 head -c 5000 whole > $step/dense.safetensors
 refused 3 "dense.safetensors has 5000 bytes" "$dips" checkpoint verify $step
 rm $step/dense.safetensors
