@@ -68,12 +68,12 @@ check "eval by processes: status 0" is $? 0
 check "eval prints one JSON object and nothing else" python3 - <<'END'
 import json
 one, two = (json.loads(open(name).read()) for name in ("one.json", "two.json"))
-keys = ["event", "split", "step", "auc", "gauc", "logloss", "calibration", "samples"]
-assert list(one) == list(two) == keys, list(one)
+keys = ["event", "split", "step", "auc", "gauc", "logloss", "calibration", "samples", "groups"]
+last = [json.loads(l) for l in open("alone/metrics.jsonl") if '"eval"' in l][-1]
+assert list(one) == list(two) == list(last) == keys, list(one)
 assert one["event"] == "eval" and one["split"] == "test" and one["step"] == 20
 assert one["samples"] == two["samples"] == 500
 assert abs(one["auc"] - two["auc"]) < 1e-5 and abs(one["logloss"] - two["logloss"]) < 1e-6
-last = [json.loads(l) for l in open("alone/metrics.jsonl") if '"eval"' in l][-1]
 assert abs(last["auc"] - one["auc"]) < 1e-6, (last, one)
 END
 for workers in 1 3; do
