@@ -71,7 +71,7 @@ static err_t apply(applying *a, const task *t, const char *source, int n, char *
     char   folder[CONFIG_PATH_MAX];
     launch l = {.task = *t, .columns = t->json ? 0 : terminal_columns()};
 
-    TRY(start_load(&a->config, &a->schema, source, n, words));
+    TRY(start_load(&a->config, &a->schema, t->kind, source, n, words));
     TRY(apply_find_checkpoint(folder, t->checkpoint));
     forget_penalties(a->config);
     l.config                    = a->config;

@@ -15,7 +15,19 @@ bool start_is_alone(const config *c)
     return c->cluster.servers == 0 && c->cluster.workers == 1 && !*c->cluster.hostfile;
 }
 
-err_t start_load(config **c, schema **s, const char *source, int n, char *const *words)
+/* Training may go without a test; the others have nothing but data.test. */
+static err_t check_named(const config *c, task_kind kind)
+{
+    if (kind == TASK_TRAIN && c->data.train.n == 0)
+        return err_set(ERR_CONFIG, "data.train is empty: which data shards are to train on?");
+    if (kind != TASK_TRAIN && c->data.test.n == 0)
+        return err_set(ERR_CONFIG, "data.test is empty: which data shards are to %s?",
+                       kind == TASK_EVALUATE ? "evaluate on" : "predict for");
+    return OK;
+}
+
+err_t start_load(config **c, schema **s, task_kind kind, const char *source, int n,
+                 char *const *words)
 {
     char   workers[64];
     int    rank, size;
@@ -31,6 +43,8 @@ err_t start_load(config **c, schema **s, const char *source, int n, char *const 
         all[n++] = workers;
     }
     err_t err = config_load(c, source, n, all);
+    if (err == OK)
+        err = check_named(*c, kind);
     if (err == OK)
         err = schema_new(s, *c);
     if (err != OK)

@@ -16,8 +16,9 @@ typedef struct start_options {
 } start_options;
 
 /* The configuration and schema of a command: the file source with the words key=value over
- * it; under a typed mpirun the number of its ranks is cluster.workers. */
-MUST_CHECK err_t start_load(config **c, schema **s, const char *source, int n,
+ * it; under a typed mpirun the number of its ranks is cluster.workers. ERR_CONFIG where it
+ * names no data for a task of this kind. */
+MUST_CHECK err_t start_load(config **c, schema **s, task_kind kind, const char *source, int n,
                             char *const *words);
 
 /* Do it; l->folder is filled in. Run folders are closed in the end. */

@@ -66,7 +66,7 @@ static err_t print_lines(training *t, int n, char *const *given)
 
 static err_t train(training *t, int n, char *const *given)
 {
-    TRY(start_load(&t->config, &t->schema, t->source, n, given));
+    TRY(start_load(&t->config, &t->schema, TASK_TRAIN, t->source, n, given));
     if (t->dry_run)
         return print_lines(t, n, given);
     launch              l       = {.task    = {.kind = TASK_TRAIN},

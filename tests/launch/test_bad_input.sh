@@ -76,6 +76,9 @@ spoilt "label[17] is 0.5" "0 or 1" -- set label 17 0.5
 spoilt "label[3] is nan" -- set label 3 nan
 spoilt "history.offsets[40] = 0 is below history.offsets[39]" -- set history.offsets 40 0
 spoilt "history.offsets[0] is 1" -- set history.offsets 0 1
+refused 2 "data.train is empty" -- run data.train=[]
+refused 2 "data.test is empty" -- "$dips" eval run.yaml --checkpoint nowhere data.test=[]
+refused 2 "data.test is empty" -- "$dips" predict run.yaml --checkpoint nowhere --out p data.test=[]
 python3 "$source/tests/launch/spoil.py" "$good" none.safetensors none
 refused 3 "no samples" none.safetensors -- run data.train=[none.safetensors]
 
