@@ -60,6 +60,8 @@ typedef struct config_names {
     char **at;
 } config_names;
 
+#define CONFIG_STALENESS_MAX 64 /* of train.staleness */
+
 /* "500 steps", "2 epochs", or 0: never. */
 typedef struct config_every {
     int64_t steps;

@@ -270,8 +270,8 @@ static err_t check_mode(const config *c, const tree_node *root)
                           c->train.staleness);
     if (c->train.mode == MODE_PIPELINED && c->train.staleness < 1)
         return tree_error(node,
-                          "train.staleness is '%d', and train.mode pipelined wants 1 .. 64",
-                          c->train.staleness);
+                          "train.staleness is '%d', and train.mode pipelined wants 1 .. %d",
+                          c->train.staleness, CONFIG_STALENESS_MAX);
     return OK;
 }
 

@@ -35,62 +35,86 @@ static uint64_t rows_held(const shard *s)
     return rows;
 }
 
-static err_t answer_done(shard *s, const incoming *in)
+static err_t make_done(const shard *s, const wire_header *asked, net_message *m)
 {
-    wire_header h = answer_header(s, WIRE_DONE, &in->header);
-    wire_done   d = {.request = in->header.kind, .rows = rows_held(s)};
-    net_message m;
+    wire_header h = answer_header(s, WIRE_DONE, asked);
+    wire_done   d = {.request = asked->kind, .rows = rows_held(s)};
 
-    TRY(wire_encode_done(&m, &h, &d));
-    return answer(s, in->peer, &m);
+    return wire_encode_done(m, &h, &d);
 }
 
 /* Tell the asker this thread's error, whose code is failure. */
-static err_t answer_failed(shard *s, const incoming *in, err_t failure)
+static err_t answer_failed(shard *s, uint64_t peer, const wire_header *asked, err_t failure)
 {
-    wire_header h = answer_header(s, WIRE_FAILED, &in->header);
+    wire_header h = answer_header(s, WIRE_FAILED, asked);
     wire_text   t = {.status  = (uint32_t)failure,
-                     .request = in->header.kind,
+                     .request = asked->kind,
                      .text    = err_text(),
                      .bytes   = (uint32_t)strlen(err_text())};
     net_message m;
 
     TRY(wire_encode_text(&m, &h, &t));
-    return answer(s, in->peer, &m);
+    return answer(s, peer, &m);
 }
 
 /* ---- waiting for the clock ---- */
+
+static err_t refuse_version(const shard *s, const incoming *in, uint64_t version)
+{
+    return err_set(ERR_MESSAGE,
+                   "%s of worker %u wants version %" PRIu64 "%s: the clock is %" PRIu64,
+                   wire_kind_name(in->header.kind), in->header.sender, version,
+                   version < s->clock ? ", which is gone" : "", s->clock);
+}
+
+static bool same_request(const wire_header *a, const wire_header *b)
+{
+    return a->kind == b->kind && a->generation == b->generation && a->sender == b->sender &&
+           a->step == b->step;
+}
 
 /* Keep the message until the clock is at version. One that repeats a parked one takes its
  * place: the asker may have come back under another name. */
 static err_t park(shard *s, incoming *in, uint64_t version)
 {
+    parked p = {version, *in};
+
     if (version - s->clock > TICKETS)
-        return err_set(ERR_MESSAGE, "%s wants version %" PRIu64 "; the clock is %" PRIu64,
-                       wire_kind_name(in->header.kind), version, s->clock);
+        return refuse_version(s, in, version);
     for (size_t i = 0; i < s->parked.n; i++) {
-        incoming *p = &s->parked.at[i];
-        if (!p->message.data || memcmp(&p->header, &in->header, sizeof p->header) != 0)
+        if (!same_request(&s->parked.at[i].in.header, &in->header))
             continue;
-        net_message_clear(&p->message);
-        *p          = *in;
-        in->message = (net_message){0};
+        net_message_clear(&s->parked.at[i].in.message);
+        s->parked.at[i] = p;
+        in->message     = (net_message){0};
         return OK;
     }
     if (s->parked.n >= PARKED_MOST(s))
         return err_set(ERR_MESSAGE, "%s finds %zu others waiting for the clock",
                        wire_kind_name(in->header.kind), s->parked.n);
-    TRY(vec_push(&s->parked, *in));
+    TRY(vec_push(&s->parked, p));
     in->message = (net_message){0};
     return OK;
 }
 
-static err_t refuse_past(const shard *s, const incoming *in, uint64_t version)
+/* Makes the answer m to a request whose version is now. */
+typedef err_t carry_out_function(shard *s, const incoming *in, net_message *m);
+
+/* Carry a request out at its version: now, or when the clock is there. */
+static err_t answer_at(shard *s, incoming *in, uint64_t version, carry_out_function *carry_out)
 {
-    return err_set(ERR_MESSAGE,
-                   "%s of worker %u wants version %" PRIu64
-                   ", which is gone: the clock is %" PRIu64,
-                   wire_kind_name(in->header.kind), in->header.sender, version, s->clock);
+    net_message m   = {0};
+    err_t       err = OK;
+
+    if (version > s->clock)
+        err = park(s, in, version);
+    else if (version < s->clock)
+        err = refuse_version(s, in, version);
+    else
+        err = carry_out(s, in, &m);
+    if (err != OK)
+        return answer_failed(s, in->peer, &in->header, err);
+    return m.data ? answer(s, in->peer, &m) : OK;
 }
 
 /* ---- BEGIN ---- */
@@ -164,10 +188,13 @@ err_t handle_begin(shard *s, incoming *in)
     if (in->header.generation < s->generation)
         return err_set(ERR_MESSAGE, "BEGIN of generation %u; the shard is at %" PRId64,
                        in->header.generation, s->generation);
-    if (s->begun && in->header.generation == s->generation)
-        return answer_done(s, in); /* a repeated one: steps may have been applied since */
-    err_t err = begin(s, in, &b);
-    return err == OK ? answer_done(s, in) : answer_failed(s, in, err);
+    net_message m;
+    err_t       err = OK;
+    if (!s->begun || in->header.generation != s->generation)
+        err = begin(s, in, &b); /* else a repeated one: steps may have been applied since */
+    if (err == OK)
+        err = make_done(s, &in->header, &m);
+    return err == OK ? answer(s, in->peer, &m) : answer_failed(s, in->peer, &in->header, err);
 }
 
 /* ---- PULL, READ, BIRTH ---- */
@@ -233,18 +260,21 @@ err_t answer_pull(shard *s, ticket *t)
     TRY(wire_decode_request(&q, &t->pull));
     t->rows.n = total_ids(&q);
     TRY(vec_reserve(&t->rows, t->rows.n));
-    TRY(make_rows(s, &q, &t->asked, t->rows.at, &m));
+    err_t err = make_rows(s, &q, &t->asked, t->rows.at, &m);
+    if (err != OK)
+        return answer_failed(s, t->peer, &t->asked, err);
     if (t->asked.step > t->version)
         TRY(copy_message(&t->reply, &m));
     t->state = TICKET_ANSWERED;
     return answer(s, t->peer, &m);
 }
 
+/* A pull of a step to come, with no ticket yet. */
 static err_t check_pull(const shard *s, const incoming *in, const wire_request *q)
 {
     uint64_t step = in->header.step;
 
-    if (step < s->clock || step - s->clock >= TICKETS || step > STEP_MOST)
+    if (step - s->clock >= TICKETS || step > STEP_MOST)
         return err_set(ERR_MESSAGE,
                        "PULL of worker %u for step %" PRIu64 "; the clock is %" PRIu64,
                        in->header.sender, step, s->clock);
@@ -253,24 +283,36 @@ static err_t check_pull(const shard *s, const incoming *in, const wire_request *
                        "PULL of worker %u for step %" PRIu64
                        " wants the later version %" PRIu64,
                        in->header.sender, step, q->version);
-    return OK;
+    return q->version < s->clock ? refuse_version(s, in, q->version) : OK;
+}
+
+static void open_ticket(ticket *t, incoming *in, uint64_t version)
+{
+    t->state    = TICKET_WAITING;
+    t->asked    = in->header;
+    t->version  = version;
+    t->pull     = in->message;
+    in->message = (net_message){0};
 }
 
 err_t handle_pull(shard *s, incoming *in)
 {
     wire_request q;
+    uint64_t     step = in->header.step;
 
     TRY(decode_request(&q, s, in));
-    TRY(check_pull(s, in, &q));
-    ticket *t = shard_ticket(s, in->header.sender, in->header.step);
-    if (t->state == TICKET_FREE) {
-        if (q.version < s->clock)
-            return refuse_past(s, in, q.version);
-        t->state    = TICKET_WAITING;
-        t->asked    = in->header;
-        t->version  = q.version;
-        t->pull     = in->message;
-        in->message = (net_message){0};
+    if (step < s->clock)
+        return err_set(ERR_MESSAGE,
+                       "PULL of worker %u for step %" PRIu64
+                       ", which is applied: the clock is %" PRIu64,
+                       in->header.sender, step, s->clock);
+    ticket *t        = shard_ticket(s, in->header.sender, step);
+    bool    repeated = t->state != TICKET_FREE && t->asked.step == step;
+    if (!repeated) {
+        err_t err = check_pull(s, in, &q);
+        if (err != OK)
+            return answer_failed(s, in->peer, &in->header, err);
+        open_ticket(t, in, q.version);
     }
     t->peer = in->peer;
     if (t->state == TICKET_WAITING && t->version > s->clock)
@@ -279,39 +321,46 @@ err_t handle_pull(shard *s, incoming *in)
     return step_advance(s); /* its absence may have held up a step */
 }
 
-err_t handle_read(shard *s, incoming *in)
+static err_t read_rows(shard *s, const incoming *in, net_message *m)
 {
     wire_request q;
     uint32_t    *rows;
-    net_message  m;
+
+    TRY(wire_decode_request(&q, &in->message));
+    err_t err = arena_take(&s->scratch, total_ids(&q) * sizeof *rows, &rows);
+    if (err == OK)
+        err = make_rows(s, &q, &in->header, rows, m);
+    arena_reset(&s->scratch);
+    return err;
+}
+
+err_t handle_read(shard *s, incoming *in)
+{
+    wire_request q;
 
     TRY(decode_request(&q, s, in));
-    if (q.version > s->clock)
-        return park(s, in, q.version);
-    if (q.version < s->clock)
-        return refuse_past(s, in, q.version);
-    TRY(arena_take(&s->scratch, total_ids(&q) * sizeof *rows, &rows));
-    TRY(make_rows(s, &q, &in->header, rows, &m));
+    return answer_at(s, in, q.version, read_rows);
+}
+
+static err_t bear_rows(shard *s, const incoming *in, net_message *m)
+{
+    wire_request q;
+    uint32_t    *rows;
+
+    TRY(wire_decode_request(&q, &in->message));
+    err_t err = arena_take(&s->scratch, total_ids(&q) * sizeof *rows, &rows);
+    for (int t = 0; err == OK && t < q.tables; t++)
+        err = table_bear(&s->tables[t], q.table[t].ids, q.table[t].n, rows);
     arena_reset(&s->scratch);
-    return answer(s, in->peer, &m);
+    return err == OK ? make_done(s, &in->header, m) : err;
 }
 
 err_t handle_birth(shard *s, incoming *in)
 {
     wire_request q;
-    uint32_t    *rows;
-    err_t        err = OK;
 
     TRY(decode_request(&q, s, in));
-    if (q.version > s->clock)
-        return park(s, in, q.version);
-    if (q.version < s->clock)
-        return refuse_past(s, in, q.version);
-    TRY(arena_take(&s->scratch, total_ids(&q) * sizeof *rows, &rows));
-    for (int t = 0; err == OK && t < q.tables; t++)
-        err = table_bear(&s->tables[t], q.table[t].ids, q.table[t].n, rows);
-    arena_reset(&s->scratch);
-    return err == OK ? answer_done(s, in) : answer_failed(s, in, err);
+    return answer_at(s, in, q.version, bear_rows);
 }
 
 /* ---- PUSH ---- */
@@ -367,38 +416,30 @@ err_t handle_push(shard *s, incoming *in)
 
 /* ---- SAVE, STATS ---- */
 
-static err_t save(shard *s, const incoming *in, safetensors_digest *digest)
+static err_t save(shard *s, const incoming *in, net_message *m)
 {
-    char      folder[CONFIG_PATH_MAX];
-    wire_text t;
+    char               folder[CONFIG_PATH_MAX];
+    wire_text          t;
+    safetensors_digest digest;
+    wire_header        h = answer_header(s, WIRE_SAVED, &in->header);
 
     TRY(wire_decode_text(&t, &in->message));
     if (t.bytes == 0 || t.bytes >= sizeof folder)
         return err_set(ERR_CONFIG, "a checkpoint's path of %u bytes", t.bytes);
     memcpy(folder, t.text, t.bytes);
     folder[t.bytes] = 0;
-    return snapshot_write(folder, s->options.index, s->options.shards, s->tables, s->n_tables,
-                          digest);
+    TRY(snapshot_write(folder, s->options.index, s->options.shards, s->tables, s->n_tables,
+                       &digest));
+    wire_saved saved = {.bytes = digest.bytes, .xxh3 = digest.xxh3, .rows = rows_held(s)};
+    return wire_encode_saved(m, &h, &saved);
 }
 
 err_t handle_save(shard *s, incoming *in)
 {
-    safetensors_digest digest;
-    wire_text          t;
-    net_message        m;
+    wire_text t;
 
     TRY(wire_decode_text(&t, &in->message));
-    if (in->header.step > s->clock)
-        return park(s, in, in->header.step);
-    if (in->header.step < s->clock)
-        return refuse_past(s, in, in->header.step);
-    err_t err = save(s, in, &digest);
-    if (err != OK)
-        return answer_failed(s, in, err);
-    wire_header h     = answer_header(s, WIRE_SAVED, &in->header);
-    wire_saved  saved = {.bytes = digest.bytes, .xxh3 = digest.xxh3, .rows = rows_held(s)};
-    TRY(wire_encode_saved(&m, &h, &saved));
-    return answer(s, in->peer, &m);
+    return answer_at(s, in, in->header.step, save);
 }
 
 err_t handle_stats(shard *s, incoming *in)

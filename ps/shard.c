@@ -79,7 +79,7 @@ void shard_forget(shard *s)
     free(s->tickets);
     s->tickets = NULL;
     for (size_t i = 0; i < s->parked.n; i++)
-        net_message_clear(&s->parked.at[i].message);
+        net_message_clear(&s->parked.at[i].in.message);
     s->parked.n = 0;
 }
 
@@ -93,7 +93,8 @@ static bool was_noted(const shard *s, uint64_t peer)
     return s->noted.n == NOTED_MOST;
 }
 
-err_t shard_drop(shard *s, const incoming *in)
+/* Count a message that was dropped because of this thread's error. */
+static err_t drop(shard *s, const incoming *in)
 {
     s->dropped++;
     if (was_noted(s, in->peer))
@@ -118,7 +119,7 @@ static err_t check_header(const shard *s, const wire_header *h)
     return OK;
 }
 
-err_t shard_dispatch(shard *s, incoming *in)
+static err_t handle(shard *s, incoming *in)
 {
     static err_t (*const handlers[WIRE_KIND_COUNT])(shard *, incoming *) = {
         [WIRE_BEGIN] = handle_begin, [WIRE_PULL] = handle_pull, [WIRE_READ] = handle_read,
@@ -133,16 +134,24 @@ err_t shard_dispatch(shard *s, incoming *in)
     return handlers[in->header.kind](s, in);
 }
 
+static err_t finish(shard *s, incoming *in, err_t err)
+{
+    if (err == ERR_MESSAGE)
+        err = drop(s, in);
+    net_message_clear(&in->message);
+    return err;
+}
+
+err_t shard_dispatch(shard *s, incoming *in)
+{
+    return finish(s, in, handle(s, in));
+}
+
 err_t shard_handle(shard *s, uint64_t peer, net_message *m)
 {
     incoming in = {.peer = peer, .message = *m};
 
     *m        = (net_message){0};
     err_t err = wire_open(&in.header, &in.message);
-    if (err == OK)
-        err = shard_dispatch(s, &in);
-    if (err == ERR_MESSAGE)
-        err = shard_drop(s, &in);
-    net_message_clear(&in.message);
-    return err;
+    return err == OK ? shard_dispatch(s, &in) : finish(s, &in, err);
 }

@@ -8,10 +8,13 @@
  * is parked until the clock is there; its answer is kept until its push is applied, so
  * a repeated request gets the same bytes. Step t is applied when all workers' PUSH(t)
  * are here and every pull below each worker's pulled_until that must see version t is
- * answered (design: the clock). READ and SAVE name the clock they want and are parked.
+ * answered (design: the clock). READ, BIRTH and SAVE name the clock they want and are
+ * parked.
  *
- * What wire.h lets through but makes no sense (unknown worker, wrong generation, a push
- * whose counts are not its ticket's) is counted, logged once per sender, and dropped. */
+ * Who waits for an answer gets one: a request whose version is past, or which cannot be
+ * carried out, is answered with FAILED. What wire.h lets through but makes no sense
+ * (unknown worker, wrong generation, a push whose counts are not its ticket's) is counted,
+ * logged once per sender, and dropped. */
 #ifndef DIPS_PS_SHARD_H
 #define DIPS_PS_SHARD_H
 
@@ -36,7 +39,7 @@ void             shard_free(shard **s);
 
 /* Take a message (m is taken). A bad message is dropped and is no error; a failure of
  * a request (a checkpoint that cannot be read) is answered with FAILED and is no error.
- * An error returned is the end of the shard: no memory, or send failed. */
+ * An error returned is the end of the shard: no memory for a step, or send failed. */
 MUST_CHECK err_t shard_handle(shard *s, uint64_t peer, net_message *m);
 
 /* Steps applied so far: what heartbeats carry. */

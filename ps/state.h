@@ -14,8 +14,9 @@
 #include "ps/table.h"
 #include "ps/update.h"
 
-#define STEPS_AHEAD  64                /* a worker may pull so far ahead of the clock */
-#define TICKETS      (STEPS_AHEAD + 1) /* of a worker */
+/* Of a worker. With the rows of step t, which are of version t - s or later, it pulls up to
+ * step t + s; at a drain point, where step t is pushed, up to t + 1 + s. */
+#define TICKETS      (2 * CONFIG_STALENESS_MAX + 2)
 #define WORKERS_MOST 4096
 #define NOTED_MOST   256 /* senders of bad messages that are told apart in the log */
 
@@ -40,6 +41,12 @@ typedef struct incoming {
     net_message message;
 } incoming;
 
+/* A READ, BIRTH or SAVE that waits for the clock. */
+typedef struct parked {
+    uint64_t version;
+    incoming in;
+} parked;
+
 struct shard {
     shard_options options;
     safetensors  *counts; /* mapped; NULL: none */
@@ -51,7 +58,7 @@ struct shard {
     int      workers;
     uint64_t clock;       /* steps applied */
     ticket  *tickets;     /* (workers, TICKETS) */
-    VEC(incoming) parked; /* READ, BIRTH, SAVE that wait for the clock */
+    VEC(parked) parked;
 
     uint64_t dropped;    /* messages */
     VEC(uint64_t) noted; /* peers whose first bad message is in the log */
@@ -70,12 +77,9 @@ void ticket_release(ticket *t);
 /* Drop all tickets and parked messages. */
 void shard_forget(shard *s);
 
-/* Hand an opened message to its handler; the caller clears what is left of it. */
+/* Hand an opened message, which is taken, to its handler; what makes no sense is counted and
+ * dropped, and the first of a sender is logged. */
 MUST_CHECK err_t shard_dispatch(shard *s, incoming *in);
-
-/* Count a message that was dropped because of this thread's error; the first of a sender
- * is logged. */
-MUST_CHECK err_t shard_drop(shard *s, const incoming *in);
 
 /* ---- step.c ---- */
 

@@ -1,6 +1,4 @@
 /* step - when a step is complete, and what happens then (ps/shard.h: the clock). */
-#include <string.h>
-
 #include "ps/state.h"
 
 /* Whether the worker has pushed the step that the clock is at, and all its pulls that this
@@ -82,25 +80,20 @@ static err_t serve_pulls(shard *s)
     return OK;
 }
 
-/* Hand all parked messages in again: those that still wait are parked anew. */
+/* Hand in what was parked until now; the rest stays in its order. */
 static err_t serve_parked(shard *s)
 {
-    size_t n   = s->parked.n;
-    err_t  err = OK;
+    size_t kept = 0;
+    err_t  err  = OK;
 
-    if (!n)
-        return OK;
-    for (size_t i = 0; i < n; i++) {
-        incoming in             = s->parked.at[i];
-        s->parked.at[i].message = (net_message){0};
-        if (err == OK)
-            err = shard_dispatch(s, &in);
-        if (err == ERR_MESSAGE)
-            err = shard_drop(s, &in);
-        net_message_clear(&in.message);
+    for (size_t i = 0; i < s->parked.n; i++) {
+        parked p = s->parked.at[i];
+        if (err == OK && p.version == s->clock)
+            err = shard_dispatch(s, &p.in);
+        else
+            s->parked.at[kept++] = p;
     }
-    s->parked.n -= n;
-    memmove(s->parked.at, s->parked.at + n, s->parked.n * sizeof *s->parked.at);
+    s->parked.n = kept;
     return err;
 }
 

@@ -258,8 +258,9 @@ static err_t train_stretch(trainer *t, int64_t first, int64_t drain, int64_t *re
 {
     const job     *j         = t->job;
     int64_t        staleness = j->config->train.staleness;
-    pipeline_item *ring[65]; /* pulled, not yet trained: by step modulo staleness + 1 */
-    int64_t        pulled = first;
+    int64_t        pulled    = first;
+    pipeline_item *ring[CONFIG_STALENESS_MAX + 1]; /* pulled, not yet trained: by step modulo
+                                                      staleness + 1 */
 
     for (int64_t step = first; step < drain; step++) {
         int64_t         began = clock_now(j->clock);

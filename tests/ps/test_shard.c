@@ -341,6 +341,59 @@ static void a_read_waits_for_its_version(void **unused)
     world_free(w);
 }
 
+/* However many others wait too, and for however long. */
+static void many_reads_wait_for_their_versions(void **unused)
+{
+    (void)unused;
+    real   got[3];
+    world *w = world_new(yaml, 1, NULL);
+
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t i = 0; i < 60; i++)
+        ask(w, WIRE_READ, 0, 1000 + i, 1 + i % 3, one_need);
+    deliver_all(w);
+    for (uint64_t step = 0; step < 3; step++) {
+        pull_one(w, 0, step, step);
+        assert_true(answered(w, 0, step, got));
+        push_one(w, 0, step, step + 1);
+        for (uint64_t i = step; i < 60; i += 3) {
+            assert_true(answered(w, 0, 1000 + i, got));
+            assert_memory_equal(got, row_of(w, 0, 42)->x, sizeof got);
+        }
+        assert_int_equal(w->answers.n, 0);
+    }
+    assert_int_equal(dropped_by_all(w), 0);
+    world_free(w);
+}
+
+/* Worker 1's messages are all under way while worker 0 goes as far as it can: through the
+ * 65 steps whose rows are of version 0, and into the stretch behind the drain point 65. */
+static void the_largest_staleness_has_room_for_every_pull(void **unused)
+{
+    (void)unused;
+    const uint64_t s = CONFIG_STALENESS_MAX, drain = s + 1;
+    real           got[3];
+    world         *w = world_new(yaml, 1, NULL);
+
+    world_begin(w, 2, NULL, 0);
+    for (int worker = 0; worker < 2; worker++) {
+        for (uint64_t step = 0; step < drain; step++)
+            pull_one(w, worker, step, 0);
+        for (uint64_t step = 0; step < drain; step++) {
+            assert_true(answered(w, worker, step, got));
+            push_one(w, worker, step, drain);
+        }
+        for (uint64_t step = drain; step <= drain + s; step++)
+            pull_one(w, worker, step, drain);
+    }
+    assert_int_equal(dropped_by_all(w), 0);
+    assert_int_equal(shard_clock(w->shards[0]), drain);
+    for (int worker = 0; worker < 2; worker++)
+        for (uint64_t step = drain; step <= drain + s; step++)
+            assert_true(answered(w, worker, step, got));
+    world_free(w);
+}
+
 /* ---- generations ---- */
 
 static void a_repeated_begin_is_answered_and_changes_nothing(void **unused)
@@ -457,6 +510,27 @@ static void expect_dropped(world *w, int to, net_message m)
     assert_int_equal(w->answers.n, answers);
 }
 
+/* Bring a request that the shard must refuse in words; its asker waits for an answer. */
+static void expect_refused(world *w, int to, net_message m, const char *word)
+{
+    uint64_t    dropped = w->shards[to]->dropped;
+    wire_header asked, h;
+    wire_text   t;
+
+    must(wire_open(&asked, &m));
+    hand_in(w, to, 99, &m);
+    net_message_clear(&m);
+    assert_int_equal(w->shards[to]->dropped, dropped);
+    assert_true(w->answers.n > 0);
+    letter *last = &w->answers.at[--w->answers.n];
+    must(wire_open(&h, &last->message));
+    must(wire_decode_text(&t, &last->message));
+    assert_true(h.kind == WIRE_FAILED && h.step == asked.step && t.request == asked.kind);
+    assert_int_equal(last->peer, 99);
+    assert_non_null(memmem(t.text, t.bytes, word, strlen(word)));
+    net_message_clear(&last->message);
+}
+
 static net_message request(const world *w, wire_kind kind, uint32_t worker, uint64_t step,
                            uint64_t version, int tables, uint64_t id)
 {
@@ -507,15 +581,7 @@ static void what_makes_no_sense_is_counted_and_dropped(void **unused)
     expect_dropped(w, 0, request(w, WIRE_PULL, 0, 100, 100, 3, mine));  /* a table too many */
     expect_dropped(w, 0, request(w, WIRE_PULL, 0, 100, 100, 2, other)); /* another's ids */
     expect_dropped(w, 0, request(w, WIRE_PULL, 0, 99, 99, 2, mine));    /* the past */
-    expect_dropped(w, 0, request(w, WIRE_PULL, 0, 100, 99, 2, mine));   /* a past version */
-    expect_dropped(w, 0, request(w, WIRE_PULL, 0, 100, 101, 2, mine));  /* its own result */
-    expect_dropped(w, 0, request(w, WIRE_PULL, 0, 165, 100, 2, mine));  /* too far ahead */
-    expect_dropped(w, 0, request(w, WIRE_PULL, 0, UINT64_MAX, 0, 2, mine));
-    expect_dropped(w, 0, request(w, WIRE_READ, 0, 1, 99, 2, mine));
-    expect_dropped(w, 0, request(w, WIRE_READ, 0, 1, 1000, 2, mine));
-    expect_dropped(w, 0, request(w, WIRE_READ, 0, 1, UINT64_MAX, 2, mine));
-    expect_dropped(w, 0, request(w, WIRE_BIRTH, 0, 1, 99, 2, mine));
-    expect_dropped(w, 0, pushed(w, 0, 100, 101, 1, 3, 2)); /* nothing pulled */
+    expect_dropped(w, 0, pushed(w, 0, 100, 101, 1, 3, 2));              /* nothing pulled */
 
     net_message pull = request(w, WIRE_PULL, 0, 100, 100, 2, mine);
     hand_in(w, 0, 1, &pull);
@@ -524,25 +590,44 @@ static void what_makes_no_sense_is_counted_and_dropped(void **unused)
     expect_dropped(w, 0, pushed(w, 0, 100, 101, 1, 4, 2)); /* dim is not the table's */
     expect_dropped(w, 0, pushed(w, 0, 100, 101, 1, 3, 1)); /* a table short */
     expect_dropped(w, 0, pushed(w, 0, 100, 100, 1, 3, 2)); /* pulled until before itself */
-    expect_dropped(w, 0, pushed(w, 0, 100, 166, 1, 3, 2)); /* or too far */
-    expect_dropped(w, 0, pushed(w, 1, 100, 101, 1, 3, 2)); /* another worker's */
+    expect_dropped(w, 0, pushed(w, 0, 100, 101 + TICKETS, 1, 3, 2)); /* or too far */
+    expect_dropped(w, 0, pushed(w, 1, 100, 101, 1, 3, 2));           /* another worker's */
     net_message once = pushed(w, 0, 100, 101, 1, 3, 2);
     hand_in(w, 0, 1, &once);
     expect_dropped(w, 0, once); /* twice */
     assert_int_equal(shard_clock(w->shards[0]), 100);
 
-    wire_header h = {WIRE_SAVE, w->generation, 0, 99};
-    wire_text   t = {.text = "/tmp", .bytes = 4};
     net_message m;
-    must(wire_encode_text(&m, &h, &t));
-    expect_dropped(w, 0, m);
-    h = (wire_header){WIRE_BEAT, w->generation, 0, 100};
+    wire_header h = {WIRE_BEAT, w->generation, 0, 100};
     must(wire_encode_empty(&m, &h));
     expect_dropped(w, 0, m);
     wire_begin b = {.workers = 1, .real_bytes = sizeof(real)};
     h            = (wire_header){WIRE_BEGIN, w->generation + 1, 1, 0};
     must(wire_encode_begin(&m, &h, &b));
     expect_dropped(w, 0, m); /* only worker 0 begins */
+    world_free(w);
+}
+
+static void who_asks_for_what_is_gone_or_never_comes_is_told_so(void **unused)
+{
+    (void)unused;
+    world   *w    = world_new(yaml, 2, NULL);
+    uint64_t mine = id_of_shard(w, 0);
+
+    world_begin(w, 2, NULL, 100);
+    expect_refused(w, 0, request(w, WIRE_PULL, 0, 100, 99, 2, mine), "99, which is gone");
+    expect_refused(w, 0, request(w, WIRE_PULL, 0, 100, 101, 2, mine), "later version 101");
+    expect_refused(w, 0, request(w, WIRE_PULL, 0, 100 + TICKETS, 100, 2, mine), "step 230");
+    expect_refused(w, 0, request(w, WIRE_PULL, 0, UINT64_MAX, 0, 2, mine), "clock is 100");
+    expect_refused(w, 0, request(w, WIRE_READ, 0, 1, 99, 2, mine), "99, which is gone");
+    expect_refused(w, 0, request(w, WIRE_READ, 0, 1, 1000, 2, mine), "version 1000");
+    expect_refused(w, 0, request(w, WIRE_READ, 0, 1, UINT64_MAX, 2, mine), "clock is 100");
+    expect_refused(w, 0, request(w, WIRE_BIRTH, 0, 1, 99, 2, mine), "99, which is gone");
+    wire_header h = {WIRE_SAVE, w->generation, 0, 99};
+    wire_text   t = {.text = "/tmp", .bytes = 4};
+    net_message m;
+    must(wire_encode_text(&m, &h, &t));
+    expect_refused(w, 0, m, "99, which is gone");
     world_free(w);
 }
 
@@ -606,11 +691,14 @@ int main(void)
         cmocka_unit_test(a_pull_sees_exactly_the_version_it_names),
         cmocka_unit_test(a_step_waits_for_every_worker_and_every_pull_told_of),
         cmocka_unit_test(a_read_waits_for_its_version),
+        cmocka_unit_test(many_reads_wait_for_their_versions),
+        cmocka_unit_test(the_largest_staleness_has_room_for_every_pull),
         cmocka_unit_test(a_repeated_begin_is_answered_and_changes_nothing),
         cmocka_unit_test(a_new_generation_starts_over_and_old_messages_are_dropped),
         cmocka_unit_test(a_run_that_cannot_begin_is_told_why),
         cmocka_unit_test(missing_counts_are_named_at_the_start),
         cmocka_unit_test(what_makes_no_sense_is_counted_and_dropped),
+        cmocka_unit_test(who_asks_for_what_is_gone_or_never_comes_is_told_so),
         cmocka_unit_test(damaged_bytes_are_dropped),
         cmocka_unit_test(stats_tell_rows_and_drops),
     };
