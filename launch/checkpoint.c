@@ -228,17 +228,16 @@ static err_t inspect(int argc, char **argv)
     const flag flags[]       = {{"configuration", FLAG_BOOL, &configuration,
                                  .help = "print the YAML of the run that wrote it, nothing else"},
                                 {0}};
-    char      *words[argc];
     int        n;
 
-    TRY(flags_parse(flags, usage, about, argc, argv, words, &n, &helped));
+    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
     if (helped)
         return OK;
     if (n != 1)
         return err_set(ERR_USAGE, "wanted one DIR, not %d; usage: %s", n, usage);
-    if (configuration || is_checkpoint(words[0]))
-        return inspect_one(words[0], configuration);
-    return list(words[0]);
+    if (configuration || is_checkpoint(argv[0]))
+        return inspect_one(argv[0], configuration);
+    return list(argv[0]);
 }
 
 /* ---- verify ---- */
@@ -269,19 +268,18 @@ static err_t verify(int argc, char **argv)
         "first\n"
         "fault is named, and the exit status is 3.";
     const flag flags[] = {{0}};
-    char      *words[argc];
     int        n, checked = 1;
     bool       helped;
 
-    TRY(flags_parse(flags, usage, about, argc, argv, words, &n, &helped));
+    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
     if (helped)
         return OK;
     if (n != 1)
         return err_set(ERR_USAGE, "wanted one DIR, not %d; usage: %s", n, usage);
-    if (is_checkpoint(words[0]))
-        TRY(checkpoint_verify(words[0], stdout));
+    if (is_checkpoint(argv[0]))
+        TRY(checkpoint_verify(argv[0], stdout));
     else
-        TRY(verify_all(words[0], &checked));
+        TRY(verify_all(argv[0], &checked));
     printf("whole: %d checkpoint%s\n", checked, checked == 1 ? "" : "s");
     return OK;
 }

@@ -99,9 +99,9 @@ static void print_help(const flag *flags, const char *usage, const char *about)
     printf("usage: %s\n\n%s\n\n", usage, about);
     for (const flag *f = flags; f->name; f++) {
         char        left[64];
-        const char *meta = f->kind == FLAG_BOOL ? ""
-                           : f->choices         ? f->choices
-                           : f->meta            ? f->meta
+        const char *meta = f->kind == FLAG_BOOL   ? ""
+                           : f->choices           ? f->choices
+                           : f->meta              ? f->meta
                            : f->kind == FLAG_TEXT ? "TEXT"
                                                   : "N";
         snprintf(left, sizeof left, "--%s %s", f->name, meta);
@@ -120,8 +120,8 @@ static err_t check_required(const flag *flags, const bool *given, const char *us
     return OK;
 }
 
-err_t flags_parse(const flag *flags, const char *usage, const char *about, int argc, char **argv,
-                  char **words, int *n, bool *helped)
+err_t flags_parse(const flag *flags, const char *usage, const char *about, int argc,
+                  char **argv, int *n, bool *helped)
 {
     bool given[64] = {false};
 
@@ -135,11 +135,11 @@ err_t flags_parse(const flag *flags, const char *usage, const char *about, int a
         }
         if (!strcmp(argv[i], "--")) {
             while (++i < argc)
-                words[(*n)++] = argv[i];
+                argv[(*n)++] = argv[i];
             break;
         }
         if (argv[i][0] != '-' || argv[i][1] == '\0') {
-            words[(*n)++] = argv[i];
+            argv[(*n)++] = argv[i];
             continue;
         }
         const char *name   = argv[i] + strspn(argv[i], "-");
@@ -161,4 +161,15 @@ err_t flags_parse(const flag *flags, const char *usage, const char *about, int a
         }
     }
     return check_required(flags, given, usage);
+}
+
+err_t flags_parse_only(const flag *flags, const char *usage, const char *about, int argc,
+                       char **argv, bool *helped)
+{
+    int n;
+
+    TRY(flags_parse(flags, usage, about, argc, argv, &n, helped));
+    if (n > 0 && !*helped)
+        return err_set(ERR_USAGE, "'%s' is not wanted here; usage: %s", argv[0], usage);
+    return OK;
 }

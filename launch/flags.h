@@ -23,7 +23,7 @@ typedef enum { FLAG_NONE, FLAG_BOOL, FLAG_INT, FLAG_REAL, FLAG_TEXT } flag_kind;
 typedef struct flag {
     const char *name;
     flag_kind   kind;
-    void       *at; /* bool, int64_t, double, const char *; holds the default */
+    void       *at;   /* bool, int64_t, double, const char *; holds the default */
     const char *meta; /* what stands for the value in --help: "DIR" */
     const char *help;
     double      min, max; /* of numbers; both 0: any */
@@ -31,11 +31,14 @@ typedef struct flag {
     const char *choices; /* of texts: "user|time" */
 } flag;
 
-/* Parse argv[1..]: flags are stored, other words are moved to words[0 .. *n-1] (lent by
- * argv; room for argc). usage: "dips prepare movielens [flags] RATINGS MOVIES". *helped
- * is set where --help was given and printed: the command then ends with OK. ERR_USAGE
- * names the word that is wrong and what was wanted. */
+/* Parse argv[1..]: flags are stored, other words are moved to argv[0 .. *n-1]. usage: "dips
+ * prepare movielens [flags] RATINGS MOVIES". *helped is set where --help was given and printed:
+ * the command then ends with OK. ERR_USAGE names the word that is wrong and what was wanted. */
 MUST_CHECK err_t flags_parse(const flag *flags, const char *usage, const char *about, int argc,
-                             char **argv, char **words, int *n, bool *helped);
+                             char **argv, int *n, bool *helped);
+
+/* The same for a command that takes flags alone: other words are an error. */
+MUST_CHECK err_t flags_parse_only(const flag *flags, const char *usage, const char *about,
+                                  int argc, char **argv, bool *helped);
 
 #endif

@@ -24,17 +24,16 @@ err_t command_options(int argc, char **argv)
         "narrows the list to the keys that contain it. An option is set in the YAML file, one\n"
         "mapping inside the other, or on the command line as KEY=VALUE.";
     const flag flags[] = {{0}};
-    char      *words[argc];
     int        n;
     bool       helped;
 
-    TRY(flags_parse(flags, usage, about, argc, argv, words, &n, &helped));
+    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
     if (helped)
         return OK;
     if (n > 1)
-        return err_set(ERR_USAGE, "one word at most, not '%s'; usage: %s", words[1], usage);
-    TRY(config_print_options(stdout, n ? words[0] : NULL));
-    if (n == 0 || strstr("model.kind", words[0]))
+        return err_set(ERR_USAGE, "one word at most, not '%s'; usage: %s", argv[1], usage);
+    TRY(config_print_options(stdout, n ? argv[0] : NULL));
+    if (n == 0 || strstr("model.kind", argv[0]))
         print_models();
     return OK;
 }

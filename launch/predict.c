@@ -1,6 +1,4 @@
 /* predict - `dips predict`: a checkpoint's probabilities for data.test, in its order. */
-#include <stdlib.h>
-
 #include "launch/apply.h"
 #include "launch/commands.h"
 #include "launch/flags.h"
@@ -19,17 +17,13 @@ err_t command_predict(int argc, char **argv)
         {"out", FLAG_TEXT, &t.out, .meta = "FILE", .required = true,
          .help = "the file to write"},
         {0}};
-    char **words = calloc((size_t)argc + 1, sizeof *words);
-    int    n;
-    bool   helped;
+    int  n;
+    bool helped;
 
-    if (!words)
-        return err_memory((size_t)argc * sizeof *words, "the command line");
-    err_t err = flags_parse(flags, usage, about, argc, argv, words, &n, &helped);
-    if (err == OK && !helped && n < 1)
-        err = err_set(ERR_USAGE, "which configuration? usage: %s", usage);
-    if (err == OK && !helped)
-        err = apply_task(&t, words[0], n - 1, words + 1);
-    free(words);
-    return err;
+    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
+    if (helped)
+        return OK;
+    if (n < 1)
+        return err_set(ERR_USAGE, "which configuration? usage: %s", usage);
+    return apply_task(&t, argv[0], n - 1, argv + 1);
 }

@@ -114,16 +114,12 @@ err_t command_server(int argc, char **argv)
                                  {"folder", FLAG_TEXT, &my.folder, .meta = "DIR", .required = true,
                                   .help = "the run folder: run.yaml is read"},
                                  {0}};
-    char            **words   = calloc((size_t)argc + 1, sizeof *words);
-    int               n;
     bool              helped;
 
-    if (!words)
-        return err_memory((size_t)argc * sizeof *words, "the command line");
-    err_t err = flags_parse(flags, usage,
-                            "One server of a run: shards of the tables, for the workers. `dips "
-                            "train` starts it; `dips train --dry-run` shows how.",
-                            argc, argv, words, &n, &helped);
-    free(words);
-    return err != OK || helped ? err : run_and_tell();
+    TRY(flags_parse_only(
+        flags, usage,
+        "One server of a run: shards of the tables, for the workers. `dips train` "
+        "starts it; `dips train --dry-run` shows how.",
+        argc, argv, &helped));
+    return helped ? OK : run_and_tell();
 }

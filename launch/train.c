@@ -99,23 +99,19 @@ err_t command_train(int argc, char **argv)
         {"listen", FLAG_TEXT, &t.listen, .meta = "HOST:PORT",
          .help = "where the coordinator waits for the others"},
         {0}};
-    char **given = calloc((size_t)argc + 1, sizeof *given);
-    int    n;
-    bool   helped;
+    int  n;
+    bool helped;
 
-    if (!given)
-        return err_memory((size_t)argc * sizeof *given, "the command line");
-    err_t err = flags_parse(flags, usage, about, argc, argv, given, &n, &helped);
-    if (err == OK && !helped && n < 1)
-        err = err_set(ERR_USAGE, "which configuration? usage: %s", usage);
-    if (err == OK && !helped && t.attach && !t.listen)
+    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
+    if (helped)
+        return OK;
+    if (n < 1)
+        return err_set(ERR_USAGE, "which configuration? usage: %s", usage);
+    if (t.attach && !t.listen)
         t.listen = "127.0.0.1:*";
-    if (err == OK && !helped) {
-        t.source = given[0];
-        err      = train(&t, n - 1, given + 1);
-    }
+    t.source  = argv[0];
+    err_t err = train(&t, n - 1, argv + 1);
     schema_free(&t.schema);
     config_free(&t.config);
-    free(given);
     return err;
 }

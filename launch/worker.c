@@ -46,20 +46,16 @@ err_t command_worker(int argc, char **argv)
                {0}};
     config *c     = NULL;
     schema *s     = NULL;
-    char  **words = calloc((size_t)argc + 1, sizeof *words);
-    int     n;
     bool    helped;
 
     my.task = "train";
-    if (!words)
-        return err_memory((size_t)argc * sizeof *words, "the command line");
-    err_t err = flags_parse(flags, usage,
-                            "One worker of a run. `dips train` starts it, under mpirun where "
-                            "there are several; `dips train --dry-run` shows how.",
-                            argc, argv, words, &n, &helped);
-    free(words);
-    if (err != OK || helped)
-        return err;
+    TRY(flags_parse_only(
+        flags, usage,
+        "One worker of a run. `dips train` starts it, under mpirun where there are "
+        "several; `dips train --dry-run` shows how.",
+        argc, argv, &helped));
+    if (helped)
+        return OK;
     launch l = {.task    = {.kind       = task_find(my.task),
                             .checkpoint = my.checkpoint,
                             .out        = my.out,
@@ -70,7 +66,7 @@ err_t command_worker(int argc, char **argv)
     ranks_place(&rank, &size);
     if (rank == 0) /* mpirun's standard error has its own words too, and goes to a log */
         dup2(STDOUT_FILENO, STDERR_FILENO);
-    err = work(&l, &c, &s);
+    err_t err = work(&l, &c, &s);
     if (err != OK && !l.schema)
         ranks_refuse(my.coordinator, WIRE_WORKER, rank, err);
     schema_free(&s);

@@ -323,8 +323,8 @@ err_t prepare_amazon(int argc, char **argv)
         {0}};
     bool helped;
 
-    TRY(prepare_flags_parse(flags,
-                            "dips prepare amazon --reviews FILE --meta FILE --out DIR [flags]",
-                            about, argc, argv, &helped));
+    TRY(flags_parse_only(flags,
+                         "dips prepare amazon --reviews FILE --meta FILE --out DIR [flags]",
+                         about, argc, argv, &helped));
     return helped ? OK : run(&my);
 }

@@ -309,7 +309,7 @@ err_t prepare_movielens(int argc, char **argv)
                           {0}};
     bool helped;
 
-    TRY(prepare_flags_parse(
+    TRY(flags_parse_only(
         flags, "dips prepare movielens --ratings FILE --movies FILE --out DIR [flags]", about,
         argc, argv, &helped));
     return helped ? OK : run(&my);

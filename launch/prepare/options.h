@@ -35,8 +35,4 @@ typedef struct prepare_options {
     {"max-bad", FLAG_INT, &(at), .max = 9e18,                                                  \
      .help = "malformed lines that may be skipped before one is an error"}
 
-/* flags_parse for a command that takes no words. */
-MUST_CHECK err_t prepare_flags_parse(const flag *flags, const char *usage, const char *about,
-                                     int argc, char **argv, bool *helped);
-
 #endif

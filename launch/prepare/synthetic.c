@@ -265,7 +265,7 @@ err_t prepare_synthetic(int argc, char **argv)
         {0}};
     bool helped;
 
-    TRY(prepare_flags_parse(flags, "dips prepare synthetic --out DIR [flags]", about, argc,
-                            argv, &helped));
+    TRY(flags_parse_only(flags, "dips prepare synthetic --out DIR [flags]", about, argc, argv,
+                         &helped));
     return helped ? OK : run(&my, w);
 }

@@ -403,9 +403,9 @@ err_t prepare_tsv(int argc, char **argv)
         {0}};
     bool helped;
 
-    TRY(prepare_flags_parse(flags,
-                            "dips prepare tsv --config RUN.yaml --in FILE --out DIR [flags]",
-                            about, argc, argv, &helped));
+    TRY(flags_parse_only(flags,
+                         "dips prepare tsv --config RUN.yaml --in FILE --out DIR [flags]",
+                         about, argc, argv, &helped));
     my.separator = with_tab(my.separator);
     if (!helped && (!my.separator[0] || !my.list[0] || !my.bag[0]))
         return err_set(ERR_USAGE, "a separator is one character at least");

@@ -130,12 +130,11 @@ err_t command_report(int argc, char **argv)
     const char *out     = "report.html";
     const flag  flags[] = {{"out", FLAG_TEXT, &out, .meta = "FILE.html", .help = "the page"},
                            {0}};
-    char       *words[argc];
     int         n;
     bool        helped;
     err_t       err = OK;
 
-    TRY(flags_parse(flags, usage, about, argc, argv, words, &n, &helped));
+    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
     if (helped)
         return OK;
     if (n == 0)
@@ -144,7 +143,7 @@ err_t command_report(int argc, char **argv)
     if (!runs)
         return err_memory((size_t)n * sizeof *runs, "the runs");
     for (int k = 0; k < n && err == OK; k++)
-        err = run_read(&runs[k], words[k]);
+        err = run_read(&runs[k], argv[k]);
     if (err == OK) {
         name_apart(runs, n);
         err = show(out, runs, n);
