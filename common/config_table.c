@@ -91,7 +91,7 @@ const option option_table[] = {
     {"tables.*.penalty.count", OPTION_ENUM, TABLE(penalty.count), WORDS(count_words),
      .init = "exact",
      .help = "n_j of minibatch_aware: exact from data.counts, or running: samples with j seen "
-             "so far"},
+             "before the step, at least 1: early steps weigh too much"},
     {"tables.*.penalty.decoupled", OPTION_BOOL, TABLE(penalty.decoupled), .init = "false",
      .help = "apply the penalty after the update rule instead of adding it to the gradient"},
     {"tables.*.admit.min_count", OPTION_UINT32, TABLE(admit_min_count), .min = 0,

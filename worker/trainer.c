@@ -4,6 +4,7 @@
  * steps before c are applied everywhere and nothing is on its way. In the stretch after it
  * PULL(t) sees the state after the first max(c, t - staleness) steps. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,9 +117,9 @@ static void make_plan(trainer *t)
     const config *c = t->job->config;
     plan         *p = &t->plan;
 
-    p->last = c->train.steps >= 0
-                  ? c->train.steps
-                  : (int64_t)(c->train.epochs * (double)p->epoch_steps + 0.999999);
+    p->last             = c->train.steps >= 0
+                              ? c->train.steps
+                              : (int64_t)(c->train.epochs * (double)p->epoch_steps + 0.999999);
     p->checkpoint_every = every_steps(&c->checkpoint.every, p->epoch_steps);
     p->evaluate_every   = t->test ? every_steps(&c->train.eval_every, p->epoch_steps) : 0;
 }
@@ -166,9 +167,9 @@ static err_t begin(trainer *t)
     t->plan.first = step < 0 ? 0 : step;
     if (step < 0) {
         uint64_t n = dataset_samples(t->train);
-        uint64_t r   = (uint64_t)comm_rank(t->job->workers),
-                 w   = (uint64_t)comm_size(t->job->workers);
-        bool     own = t->job->config->data.deal == DEAL_FILES;
+        uint64_t r = (uint64_t)comm_rank(t->job->workers),
+                 w = (uint64_t)comm_size(t->job->workers);
+        bool own   = t->job->config->data.deal == DEAL_FILES;
         TRY(learner_begin(t->learner, NULL, 0));
         return learner_fit_inputs(t->learner, t->train, own ? 0 : n * r / w,
                                   own ? n : n * (r + 1) / w);
@@ -218,22 +219,38 @@ static err_t log_step(trainer *t, int64_t step, const learner_outcome *o, double
     return metrics_log_write(t->log, "step", sizeof fields / sizeof *fields, fields);
 }
 
+/* "; the newest checkpoint is that of step 500" */
+static void describe_saved(const trainer *t, char *text, size_t size)
+{
+    if (t->saved < 0)
+        snprintf(text, size, "; there is no checkpoint yet");
+    else
+        snprintf(text, size, "; the newest checkpoint is that of step %" PRId64, t->saved);
+}
+
+static err_t too_many_bad_steps(const trainer *t, int64_t step)
+{
+    char saved[80];
+
+    describe_saved(t, saved, sizeof saved);
+    return err_set(ERR_NUMERIC,
+                   "a gradient of step %" PRId64 " is infinite or not a number; "
+                   "%" PRId64 " such step%s, train.max_bad_steps allows %" PRId64 "%s",
+                   step, t->bad_steps, t->bad_steps == 1 ? "" : "s",
+                   t->job->config->train.max_bad_steps, saved);
+}
+
 /* Account for a step that was applied or skipped: step is the clock after it. */
 static err_t account(trainer *t, int64_t step, const learner_outcome *o, double seconds)
 {
-    double loss = o->samples > 0 ? o->loss / o->samples : 0;
+    double loss = o->bad ? NAN : o->samples > 0 ? o->loss / o->samples : 0;
 
     t->seconds += seconds;
     t->samples += o->samples;
     if (o->bad) {
         t->bad_steps++;
         if (t->bad_steps > t->job->config->train.max_bad_steps)
-            return err_set(ERR_NUMERIC,
-                           "a gradient of step %" PRId64 " is infinite or not a number; "
-                           "%" PRId64 " such step%s, train.max_bad_steps allows %" PRId64
-                           "; the newest checkpoint is that of step %" PRId64,
-                           step - 1, t->bad_steps, t->bad_steps == 1 ? "" : "s",
-                           t->job->config->train.max_bad_steps, t->saved);
+            return too_many_bad_steps(t, step - 1);
         console_end_line(&t->console);
         log_once(LOG_WARN,
                  "a gradient of step %" PRId64 " is infinite or not a number: step skipped",
@@ -308,6 +325,7 @@ static err_t evaluate(trainer *t, int64_t step)
 /* A checkpoint that cannot be written is a warning, unless it is the last one. */
 static err_t save(trainer *t, int64_t step, bool last)
 {
+    char  saved[80];
     err_t err = learner_save(t->learner, t->checkpoints, step, t->bad_steps);
 
     if (err == OK) {
@@ -317,8 +335,8 @@ static err_t save(trainer *t, int64_t step, bool last)
     if (last || (err != ERR_SYSTEM && err != ERR_MEMORY))
         return err;
     console_end_line(&t->console);
-    log_once(LOG_WARN, "%s; training goes on, the newest checkpoint is that of step %" PRId64,
-             err_text(), t->saved);
+    describe_saved(t, saved, sizeof saved);
+    log_once(LOG_WARN, "%s; training goes on%s", err_text(), saved);
     return OK;
 }
 
@@ -354,17 +372,17 @@ static err_t train_steps(trainer *t)
 /* Make the rows of all ids in this worker's part of d. */
 static err_t birth_part(trainer *t, const dataset *d, id_maker *maker, arena *a)
 {
-    const job *j     = t->job;
-    uint64_t   n     = dataset_samples(d);
-    uint64_t   r     = (uint64_t)comm_rank(j->workers), w = (uint64_t)comm_size(j->workers);
+    const job *j = t->job;
+    uint64_t   n = dataset_samples(d);
+    uint64_t   r = (uint64_t)comm_rank(j->workers), w = (uint64_t)comm_size(j->workers);
     bool       own   = j->config->data.deal == DEAL_FILES;
     uint64_t   first = own ? 0 : n * r / w, end = own ? n : n * (r + 1) / w;
 
     while (first < end) {
-        uint64_t  samples[1024];
-        batch     b;
-        id_set   *sets;
-        int       count = 0;
+        uint64_t samples[1024];
+        batch    b;
+        id_set  *sets;
+        int      count = 0;
 
         arena_reset(a);
         while (count < 1024 && first < end)

@@ -138,3 +138,8 @@ nan data.train=[nan.safetensors] train.steps=12 train.max_bad_steps=1 >nan.out 2
     fail "a bad step was allowed: $(cat nan.err)"
 grep -q "step 6 " nan.err || fail "the skipped step is not named: $(cat nan.err)"
 "$dips" checkpoint verify "$(cut_at bad 12)" >/dev/null
+grep '"bad_steps":1' bad/metrics.jsonl | head -n 1 | grep -q '"loss":null' ||
+    fail "a skipped step has a loss: $(cat bad/metrics.jsonl)"
+rm -rf bad
+python3 "$source/tests/launch/spoil.py" float.safetensors nan.safetensors set price 0 nan
+refused 3 "step 0 " "there is no checkpoint yet" -- nan data.train=[nan.safetensors] train.steps=12
