@@ -6,6 +6,7 @@
 #define DIPS_TESTS_WORKER_SMALL_SHARD_H
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,13 +59,13 @@ static inline uint64_t column_bytes(const column *c)
 static inline void write_shard(const char *path, const column *columns)
 {
     safetensors_writer *w;
-    int                 tensor;
+    int                 number;
 
     assert_int_equal(safetensors_create(&w, path), OK);
     for (const column *c = columns; c->name; c++) {
-        assert_int_equal(safetensors_declare(w, c->name, c->type, c->n_dims, c->shape, &tensor),
+        assert_int_equal(safetensors_declare(w, c->name, c->type, c->n_dims, c->shape, &number),
                          OK);
-        assert_int_equal(tensor, c - columns);
+        assert_int_equal(number, c - columns);
     }
     for (int i = 0; columns[i].name; i++)
         assert_int_equal(safetensors_append(w, i, columns[i].data, column_bytes(&columns[i])),

@@ -405,13 +405,13 @@ static void labels_may_be_missing_where_none_is_needed(void **state)
 static void moments_are_those_of_the_numbers(void **state)
 {
     dataset *d = open_columns(*state, five);
-    double   sum[2], squares[2];
+    double   mean[2], squares[2];
 
-    assert_int_equal(dataset_float_moments(d, 1, 1, 4, sum, squares), OK);
-    assert_true(sum[0] == 2 + 4 + 6 && sum[1] == 3 + 5 + 7);
-    assert_true(squares[0] == 4 + 16 + 36 && squares[1] == 9 + 25 + 49);
-    assert_int_equal(dataset_float_moments(d, 0, 2, 2, sum, squares), OK);
-    assert_true(sum[0] == 0 && squares[0] == 0);
+    assert_int_equal(dataset_float_moments(d, 1, 1, 4, mean, squares), OK);
+    assert_true(mean[0] == 4 && mean[1] == 5); /* of 2, 4, 6 and 3, 5, 7 */
+    assert_true(squares[0] == 8 && squares[1] == 8);
+    assert_int_equal(dataset_float_moments(d, 0, 2, 2, mean, squares), OK);
+    assert_true(mean[0] == 0 && squares[0] == 0);
     dataset_close(&d);
 }
 
@@ -420,13 +420,13 @@ static void a_number_without_a_mean_is_named(void **state)
     room        *r     = *state;
     const column price = F32("price", 1, 2, 3, INFINITY, 5);
     column       changed[N_FIVE + 2];
-    double       sum[1], squares[1];
+    double       mean[1], squares[1];
     char         wanted[256];
 
     change(changed, price);
     dataset *d = open_columns(r, changed);
-    assert_int_equal(dataset_float_moments(d, 0, 0, 3, sum, squares), OK);
-    assert_int_equal(dataset_float_moments(d, 0, 0, 4, sum, squares), ERR_DATA);
+    assert_int_equal(dataset_float_moments(d, 0, 0, 3, mean, squares), OK);
+    assert_int_equal(dataset_float_moments(d, 0, 0, 4, mean, squares), ERR_DATA);
     snprintf(wanted, sizeof wanted,
              "%s: price of sample 3 is inf, which has no mean or deviation", r->path[0]);
     assert_string_equal(err_text(), wanted);

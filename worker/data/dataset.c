@@ -349,9 +349,10 @@ err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t f
 
 /* ---- moments ---- */
 
-/* Add the numbers of one sample. */
-static err_t add_moments(const data_shard *shard, int i, uint64_t row, size_t width,
-                         double *sum, double *squares)
+/* Add the numbers of one sample, the n-th. Welford 1962:
+ *     far = x - mean;  mean += far / n;  squares += far (x - mean) */
+static err_t add_moments(const data_shard *shard, int i, uint64_t row, size_t width, uint64_t n,
+                         double *mean, double *squares)
 {
     const safetensors_tensor *t = shard->floats[i];
 
@@ -361,23 +362,25 @@ static err_t add_moments(const data_shard *shard, int i, uint64_t row, size_t wi
             return err_set(ERR_DATA,
                            "%s: %s of sample %" PRIu64 " is %g, which has no mean or deviation",
                            safetensors_path(shard->file), t->name, row, x);
-        sum[j] += x;
-        squares[j] += x * x;
+        double far = x - mean[j];
+        mean[j] += far / (double)n;
+        squares[j] += far * (x - mean[j]);
     }
     return OK;
 }
 
-err_t dataset_float_moments(const dataset *d, int i, uint64_t begin, uint64_t end, double *sum,
+err_t dataset_float_moments(const dataset *d, int i, uint64_t begin, uint64_t end, double *mean,
                             double *squares)
 {
     size_t width = (size_t)d->schema->floats[i].width;
     int    shard = 0;
 
-    memset(sum, 0, width * sizeof *sum);
+    memset(mean, 0, width * sizeof *mean);
     memset(squares, 0, width * sizeof *squares);
     for (uint64_t sample = begin; sample < end; sample++) {
         shard = find_shard(d, sample, shard);
-        TRY(add_moments(&d->shards[shard], i, sample - d->first[shard], width, sum, squares));
+        TRY(add_moments(&d->shards[shard], i, sample - d->first[shard], width,
+                        sample - begin + 1, mean, squares));
     }
     return OK;
 }

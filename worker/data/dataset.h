@@ -32,10 +32,10 @@ int dataset_float_width(const dataset *d, int i);
 MUST_CHECK err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t first,
                                arena *a, batch *b);
 
-/* Sum and sum of squares of each column of float feature i over samples begin .. end-1, as
- * they stand in the files. sum and squares: (width), caller's. ERR_DATA names a number that
- * is not finite. */
+/* mean[j], and squares[j] = sum (x[j] - mean[j])^2, of each column of float feature i over
+ * samples begin .. end-1, as they stand in the files; 0 of no samples. mean and squares:
+ * (width), caller's. ERR_DATA names a number that is not finite. */
 MUST_CHECK err_t dataset_float_moments(const dataset *d, int i, uint64_t begin, uint64_t end,
-                                       double *sum, double *squares);
+                                       double *mean, double *squares);
 
 #endif

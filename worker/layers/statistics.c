@@ -33,7 +33,9 @@ static err_t join_workers(const statistics_config *c, double *rows, double *mean
     }
     TRY(comm_sum_double(p->workers, sent, (size_t)(1 + 2 * cols)));
     *rows = sent[0];
-    for (int d = 0; d<cols && * rows> 0; d++) {
+    if (*rows == 0)
+        return OK;
+    for (int d = 0; d < cols; d++) {
         double far = sent[1 + d] / *rows;
         mean[d]    = (double)c->moving->mean[d] + far;
         squares[d] = fmax(sent[1 + cols + d] - *rows * far * far, 0);
@@ -54,7 +56,9 @@ static err_t take_batch(const statistics_config *c, const tensor *x, double *row
     c->moving->rows = x->rows;
     if (c->sync && p->workers)
         TRY(join_workers(c, rows, mean, squares, x->cols, p));
-    for (int d = 0; d<x->cols && * rows> 0; d++) {
+    if (*rows == 0)
+        return OK;
+    for (int d = 0; d < x->cols; d++) {
         c->moving->batch_mean[d] = (real)mean[d];
         c->moving->batch_var[d]  = (real)(squares[d] / *rows);
     }
