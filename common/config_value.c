@@ -250,25 +250,28 @@ static err_t set_names(const option *o, tree_node *const *members, int n, config
     return OK;
 }
 
-static bool read_words(const option *o, const tree_node *n, int *value)
+/* value: how many words there are, then the words; each may stand there once. */
+static err_t set_words(const option *o, int *value, const tree_node *n, const char *key,
+                       bool *good)
 {
-    int count = 0;
-
+    value[0] = 0;
+    *good    = n->n > 0;
     for (int i = 0; i < n->n; i++) {
         int word;
-        if (n->at[i]->kind != TREE_SCALAR || !read_word(o, n->at[i]->text, &word))
-            return false;
-        for (int j = 1; j <= count; j++)
+        *good = n->at[i]->kind == TREE_SCALAR && read_word(o, n->at[i]->text, &word);
+        if (!*good)
+            return OK;
+        for (int j = 1; j <= value[0]; j++)
             if (value[j] == word)
-                return false;
-        value[++count] = word;
+                return tree_error(n->at[i], "%s names '%s' twice", key, o->words[word]);
+        value[++value[0]] = word;
     }
-    value[0] = count;
-    return count > 0;
+    return OK;
 }
 
 /* Lists, or what may stand for one: nothing (an empty list), and a lone pattern. */
-static err_t set_list(const option *o, void *value, const tree_node *n, bool *good)
+static err_t set_list(const option *o, void *value, const tree_node *n, const char *key,
+                      bool *good)
 {
     bool empty = tree_is_null(n);
 
@@ -280,10 +283,8 @@ static err_t set_list(const option *o, void *value, const tree_node *n, bool *go
     if (o->kind == OPTION_INTS)
         return set_ints(o, n, value, good);
     if (o->kind == OPTION_ENUMS)
-        *good = read_words(o, n, value);
-    else
-        return set_names(o, n->at, n->n, value, good);
-    return OK;
+        return set_words(o, value, n, key, good);
+    return set_names(o, n->at, n->n, value, good);
 }
 
 /* ---- any value ---- */
@@ -332,7 +333,7 @@ err_t option_set(const option *o, void *base, const tree_node *n, const char *ke
 
     option_release(o, base);
     if (is_list(o))
-        TRY(set_list(o, value, n, &good));
+        TRY(set_list(o, value, n, key, &good));
     else
         good = set_scalar(o, value, n);
     if (good)

@@ -256,9 +256,14 @@ static void a_value_of_the_wrong_type_or_range_is_named(void **state)
     refuse("model: {mlp: {units: [80, 0]}}\n",
            "run.yaml:1:22: model.mlp.units is a list, wanted a list of whole numbers in 1 .. "
            "16384");
-    refuse("model: {attention: {parts: [q, q]}}\n",
+    refuse("model: {attention: {parts: [q, z]}}\n",
            "run.yaml:1:28: model.attention.parts is a list, wanted a list out of q, k, q-k, "
            "q*k");
+    refuse("model: {attention: {parts: []}}\n",
+           "run.yaml:1:28: model.attention.parts is a list, wanted a list out of q, k, q-k, "
+           "q*k");
+    refuse("model: {attention: {parts: [q, k, q]}}\n",
+           "run.yaml:1:35: model.attention.parts names 'q' twice");
     refuse("model: {kind: 'a b'}\n", "run.yaml:1:15: model.kind is 'a b', wanted a name (at "
                                      "most 63 letters, digits, _ and -)");
     refuse("checkpoint: {every: 5 days}\n", "run.yaml:1:21: checkpoint.every is '5 days', "
