@@ -7,21 +7,21 @@
 
 /* w -= lr g */
 static void sgd(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                const real *restrict g, int     n)
+                const real *restrict g, size_t  n)
 {
     (void)c, (void)state;
-    for (int i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         w[i] -= lr * g[i];
 }
 
 /* m = mu m + g;  w -= lr m
  * torch.optim.SGD with momentum mu, no dampening; its first step, m = g, is ours with m = 0. */
 static void momentum(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                     const real *restrict g, int     n)
+                     const real *restrict g, size_t  n)
 {
     real mu = (real)c->momentum;
 
-    for (int i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         state[i] = mu * state[i] + g[i];
         w[i] -= lr * state[i];
     }
@@ -30,11 +30,11 @@ static void momentum(const optimizer_config *c, real lr, real *restrict w, real 
 /* s += g^2;  w -= lr g / (sqrt(s) + eps)
  * Duchi et al. 2011, as torch.optim.Adagrad has it (lr_decay 0). */
 static void adagrad(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                    const real *restrict g, int     n)
+                    const real *restrict g, size_t  n)
 {
     real eps = (real)c->eps;
 
-    for (int i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         state[i] += g[i] * g[i];
         w[i] -= lr * g[i] / (sqrt_real(state[i]) + eps);
     }
@@ -43,15 +43,15 @@ static void adagrad(const optimizer_config *c, real lr, real *restrict w, real *
 /* s += mean(g^2);  w -= lr / (sqrt(s) + eps) g      s is one number per row
  * FBGEMM's rowwise Adagrad (EXACT_ROWWISE_ADAGRAD), s = 0 at first. */
 static void rowwise_adagrad(const optimizer_config *c, real lr, real *restrict w,
-                            real *restrict state, const real *restrict g, int n)
+                            real *restrict state, const real *restrict g, size_t n)
 {
     real squares = 0;
 
-    for (int i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         squares += g[i] * g[i];
     *state += squares / (real)n;
     real rate = lr / (sqrt_real(*state) + (real)c->eps);
-    for (int i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         w[i] -= rate * g[i];
 }
 
@@ -61,7 +61,7 @@ static void rowwise_adagrad(const optimizer_config *c, real lr, real *restrict w
  * row is corrected by what its moments have really seen. A float t stands still at 2^24,
  * long after both corrections have become 1. */
 static void adam(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                 const real *restrict g, int     n)
+                 const real *restrict g, size_t  n)
 {
     real *restrict m = state;
     real *restrict v = state + n;
@@ -71,7 +71,7 @@ static void adam(const optimizer_config *c, real lr, real *restrict w, real *res
     *t += 1;
     real rate = (real)((double)lr / (1 - pow(c->beta1, (double)*t)));
     real root = (real)(1 / sqrt(1 - pow(c->beta2, (double)*t)));
-    for (int i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         m[i] = b1 * m[i] + (1 - b1) * g[i];
         v[i] = b2 * v[i] + (1 - b2) * g[i] * g[i];
         w[i] -= rate * m[i] / (sqrt_real(v[i]) * root + eps);
@@ -87,13 +87,13 @@ static void adam(const optimizer_config *c, real lr, real *restrict w, real *res
  * whose weight it is: z = -w (beta / alpha + l2) - sgn(w) l1. The first update then moves
  * the initial weight instead of replacing it, and a gradient of 0 leaves it as it is. */
 static void ftrl(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                 const real *restrict g, int     n)
+                 const real *restrict g, size_t  n)
 {
     real *restrict z   = state;
     real *restrict sum = state + n; /* the paper's n */
     real beta = (real)c->ftrl_beta, l1 = (real)c->l1, l2 = (real)c->l2;
 
-    for (int i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (g[i] == 0)
             continue; /* z, n and so w stay */
         if (sum[i] == 0)
@@ -112,7 +112,7 @@ static const struct rule {
     int        n_parts;
     optim_part parts[PARTS_MAX];
     void (*update)(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
-                   const real *restrict g, int     n);
+                   const real *restrict g, size_t  n);
 } rules[] = {
     [OPTIMIZER_SGD]             = {0, {{0}}, sgd},
     [OPTIMIZER_MOMENTUM]        = {1, {{"momentum", true}}, momentum},
@@ -128,24 +128,24 @@ const optim_part *optim_parts(optimizer_kind kind, int *n)
     return rules[kind].parts;
 }
 
-int optim_state_size(optimizer_kind kind, int n)
+size_t optim_state_size(optimizer_kind kind, size_t n)
 {
     const struct rule *rule = &rules[kind];
-    int                size = 0;
+    size_t             size = 0;
 
     for (int i = 0; i < rule->n_parts; i++)
         size += rule->parts[i].wide ? n : 1;
     return size;
 }
 
-void optim_init_state(const optimizer_config *c, real *state, const real *w, int n)
+void optim_init_state(const optimizer_config *c, real *state, const real *w, size_t n)
 {
     (void)w;
-    memset(state, 0, (size_t)optim_state_size(c->kind, n) * sizeof *state);
+    memset(state, 0, optim_state_size(c->kind, n) * sizeof *state);
 }
 
 void optim_update(const optimizer_config *c, double lr, real *w, real *state, const real *g,
-                  int n)
+                  size_t n)
 {
     rules[c->kind].update(c, (real)lr, w, state, g, n);
 }

@@ -7,6 +7,8 @@
 #ifndef DIPS_COMMON_OPTIM_H
 #define DIPS_COMMON_OPTIM_H
 
+#include <stddef.h>
+
 #include "common/config.h"
 #include "common/real.h"
 
@@ -20,14 +22,14 @@ typedef struct optim_part {
 const optim_part *optim_parts(optimizer_kind kind, int *n);
 
 /* Reals of state for n weights. */
-int optim_state_size(optimizer_kind kind, int n);
+size_t optim_state_size(optimizer_kind kind, size_t n);
 
 /* The state before the first update: all zero for every rule here, whatever w is (FTRL,
  * whose w is a function of z, takes its first z from w at the first update). */
-void optim_init_state(const optimizer_config *c, real *state, const real *w, int n);
+void optim_init_state(const optimizer_config *c, real *state, const real *w, size_t n);
 
 /* One update of w[n] and state by the gradient g[n] at learning rate lr. */
 void optim_update(const optimizer_config *c, double lr, real *w, real *state, const real *g,
-                  int n);
+                  size_t n);
 
 #endif

@@ -39,13 +39,14 @@ static err_t find_counts(table *t, const safetensors *file)
 err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetensors *counts_file,
                  uint32_t first, uint32_t end)
 {
-    const table_config *c = s->config;
+    const table_config *c   = s->config;
+    size_t              dim = (size_t)c->dim;
 
     *t = (table){
         .config = c, .salt = s->salt, .seed = seed, .first_bucket = first, .end_bucket = end};
     TRY(find_counts(t, counts_file));
     return row_store_new(&t->rows, t->salt,
-                         c->dim + optim_state_size(c->optimizer.kind, c->dim));
+                         (int)(dim + optim_state_size(c->optimizer.kind, dim)));
 }
 
 void table_clear(table *t)
@@ -133,11 +134,13 @@ void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows,
 /* Rows for ids[0 .. n-1], none of which has one: n is small. */
 static err_t bear_piece(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
 {
+    size_t dim = (size_t)t->config->dim;
+
     TRY(row_store_insert(t->rows, ids, n, rows));
     for (size_t i = 0; i < n; i++) {
         row *r = row_store_at(t->rows, rows[i]);
         table_birth_value(t, ids[i], r->x);
-        optim_init_state(&t->config->optimizer, r->x + t->config->dim, r->x, t->config->dim);
+        optim_init_state(&t->config->optimizer, r->x + dim, r->x, dim);
         r->count = t->exact ? exact_count(t, ids[i]) : 0;
     }
     return OK;

@@ -135,7 +135,7 @@ static void update_row(const table *t, const member *m, const update_step *step)
     if (penalty != 0 && !c->penalty.decoupled)
         for (int d = 0; d < c->dim; d++)
             g[d] += (real)penalty * r->x[d];
-    optim_update(&c->optimizer, step->lr, r->x, r->x + c->dim, g, c->dim);
+    optim_update(&c->optimizer, step->lr, r->x, r->x + c->dim, g, (size_t)c->dim);
     if (penalty != 0 && c->penalty.decoupled)
         for (int d = 0; d < c->dim; d++)
             r->x[d] -= (real)(step->lr * penalty) * r->x[d];

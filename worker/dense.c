@@ -181,7 +181,7 @@ static void fill(param *p, uint64_t seed)
 
 static size_t state_size(const dense *d, const param *p)
 {
-    return p->trained ? (size_t)optim_state_size(d->config->dense.kind, (int)p->count) : 0;
+    return p->trained ? optim_state_size(d->config->dense.kind, p->count) : 0;
 }
 
 static err_t lay_out_states(dense *d)
@@ -201,7 +201,7 @@ static err_t lay_out_states(dense *d)
             continue;
         d->state[i] = next;
         next += state_size(d, p);
-        optim_init_state(&d->config->dense, d->state[i], p->w, (int)p->count);
+        optim_init_state(&d->config->dense, d->state[i], p->w, p->count);
     }
     return OK;
 }
@@ -354,7 +354,7 @@ void dense_update(dense *d, int64_t step)
             continue;
         for (size_t k = 0; p->decays && c->dense_l2 > 0 && k < p->count; k++)
             p->g[k] += (real)c->dense_l2 * p->w[k];
-        optim_update(&c->dense, lr, p->w, d->state[i], p->g, (int)p->count);
+        optim_update(&c->dense, lr, p->w, d->state[i], p->g, p->count);
     }
     for (size_t i = 0; i < d->moments.n; i++)
         move(&d->moments.at[i]->at);

@@ -160,6 +160,7 @@ static void the_parts_of_a_state_add_up(void **unused)
             size += parts[i].wide ? 7 : 1;
         assert_int_equal(optim_state_size((optimizer_kind)kind, 7), size);
     }
+    assert_true(optim_state_size(OPTIMIZER_ADAM, (size_t)1 << 31) == ((size_t)1 << 32) + 1);
 }
 
 int main(void)

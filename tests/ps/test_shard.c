@@ -180,7 +180,7 @@ static void expect_same_rows(const world *a, const world *b)
     for (int t = 0; t < TABLES; t++) {
         size_t reals =
             (size_t)dims[t] +
-            (size_t)optim_state_size(a->schema->tables[t].config->optimizer.kind, dims[t]);
+            optim_state_size(a->schema->tables[t].config->optimizer.kind, (size_t)dims[t]);
         assert_true(rows_held_by_all(a, t) > 50);
         assert_int_equal(rows_held_by_all(a, t), rows_held_by_all(b, t));
         for (uint64_t id = 0; id < 6 * IDS + 4; id++) {

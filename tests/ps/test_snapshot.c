@@ -56,7 +56,7 @@ static void expect_same_rows(const world *a, const world *b)
 {
     for (int t = 0; t < TABLES; t++) {
         const table_config *c = a->schema->tables[t].config;
-        size_t reals          = (size_t)(c->dim + optim_state_size(c->optimizer.kind, c->dim));
+        size_t reals = (size_t)c->dim + optim_state_size(c->optimizer.kind, (size_t)c->dim);
         assert_int_equal(rows_held_by_all(a, t), rows_held_by_all(b, t));
         for (uint64_t i = 0; i < IDS; i++) {
             const row *x = row_of(a, t, id_at(i)), *y = row_of(b, t, id_at(i));
