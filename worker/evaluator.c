@@ -7,25 +7,17 @@
 
 err_t evaluator_open(dataset **out, const job *j, const config_names *files, bool need_label)
 {
-    config_names all, mine = {0};
-    int          worker  = comm_rank(j->workers);
-    int          workers = j->config->data.deal == DEAL_FILES ? comm_size(j->workers) : 1;
+    config_names all;
+    bool         own     = j->config->data.deal == DEAL_FILES;
+    int64_t      worker  = own ? comm_rank(j->workers) : 0;
+    int64_t      workers = own ? comm_size(j->workers) : 1;
 
     TRY(config_expand_files(&all, files));
-    if (workers == 1) {
-        err_t err = dataset_open(out, j->schema, &all, need_label);
-        config_names_clear(&all);
-        return err;
-    }
-    mine.at = calloc((size_t)all.n + 1, sizeof *mine.at);
-    if (!mine.at) {
-        config_names_clear(&all);
-        return err_memory((size_t)all.n * sizeof *mine.at, "a list of files");
-    }
-    for (int i = worker; i < all.n; i += workers)
-        mine.at[mine.n++] = all.at[i];
-    err_t err = dataset_open(out, j->schema, &mine, need_label);
-    free(mine.at); /* its strings are all's */
+    int first = (int)((all.n * worker + workers - 1) / workers); /* worker 0 is never without */
+    int end   = (int)((all.n * (worker + 1) + workers - 1) / workers);
+
+    const config_names mine = {.at = all.at + first, .n = end - first};
+    err_t              err  = dataset_open(out, j->schema, &mine, need_label);
     config_names_clear(&all);
     return err;
 }

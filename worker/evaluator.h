@@ -8,8 +8,8 @@
 
 #include "worker/learner.h"
 
-/* Open this worker's share of the files: all of them, or under `data.deal: files` every
- * W-th. */
+/* Open this worker's share of the files: all of them, or under `data.deal: files` the r-th of
+ * W parts, contiguous so that what is gathered by rank is in the order of the data. */
 MUST_CHECK err_t evaluator_open(dataset **out, const job *j, const config_names *files,
                                 bool need_label);
 

@@ -81,6 +81,13 @@ for workers in 1 3; do
         --out p$workers.safetensors cluster.workers=$workers >out 2>err
     check "predict by $workers: status 0" is $? 0
 done
+"$dips" prepare synthetic --out many --samples 500 --shard-samples 110 --users 300 --goods 300 \
+    --test-samples 1 >out 2>&1
+for workers in 1 3; do # five files, the last one shorter
+    "$dips" predict alone/run.yaml --checkpoint alone --out f$workers.safetensors \
+        data.test=many/train-*.safetensors data.deal=files cluster.workers=$workers >out 2>err
+    check "predict by $workers, each its own files: status 0" is $? 0
+done
 check "predictions do not depend on who makes them" python3 - <<'END'
 import json, struct
 def read(path):
@@ -90,9 +97,10 @@ def read(path):
     assert t["dtype"] in ("F32", "F64") and t["shape"] == [500], t
     a, b = t["data_offsets"]
     return struct.unpack("<500" + ("f" if t["dtype"] == "F32" else "d"), raw[8 + n + a:8 + n + b])
-one, three = read("p1.safetensors"), read("p3.safetensors")
-assert all(0 < p < 1 for p in one)
-assert max(abs(a - b) for a, b in zip(one, three)) < 1e-5
+for kind in "p", "f":
+    one, three = read(kind + "1.safetensors"), read(kind + "3.safetensors")
+    assert all(0 < p < 1 for p in one)
+    assert max(abs(a - b) for a, b in zip(one, three)) < 1e-5, kind
 END
 check "eval and predict leave no temporary folder" is "$(ls -A "$TMPDIR")" ""
 finish

@@ -9,7 +9,7 @@
  *
  * `data.deal: rows`: every worker has the same order over all files and takes its part.
  * `data.deal: files`: every worker has an order over its own samples (rank r opens the
- * files r, r+W, ...) and takes part 0 of 1. Its batch is ceil(batch / W), which begins at
+ * r-th part of the files) and takes part 0 of 1. Its batch is ceil(batch / W), which begins at
  * place r * ceil(batch / W) of the global one; an epoch has as many steps as the worker
  * with the most, and a worker that has run out takes part with nothing until it ends
  * (pipeline.h's epoch_steps and place). */
