@@ -115,7 +115,7 @@ static bool rows_finite(const learner *l, const id_set *sets, real *const *gradi
     const schema *s = l->job->schema;
 
     for (int t = 0; t < s->n_tables; t++) {
-        size_t n = (size_t)sets[t].n * (size_t)s->tables[t].config->dim;
+        size_t n   = (size_t)sets[t].n * (size_t)s->tables[t].config->dim;
         real   sum = 0;
         for (size_t i = 0; i < n; i++)
             sum += gradients[t][i] - gradients[t][i];
@@ -189,7 +189,9 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
         .samples = s.samples,
         .loss    = s.loss,
         .bad     = s.bad > 0,
-        .stop    = s.terminated ? ERR_TERMINATE : s.interrupted ? ERR_INTERRUPT : OK,
+        .stop    = s.terminated    ? ERR_TERMINATE
+                   : s.interrupted ? ERR_INTERRUPT
+                                   : OK,
     };
     return OK;
 }
@@ -258,13 +260,13 @@ static err_t write_checkpoint(learner *l, const char *folder, int64_t step, int6
     int        shards = j->shards->peers;
     char       path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
     manifest   m = {
-        .step        = step,
-        .bad_steps   = bad_steps,
-        .seed        = j->config->train.seed,
-        .shards      = shards,
-        .schema_hash = j->schema->hash,
-        .real        = REAL_NAME,
-        .n_files     = shards + 1,
+          .step        = step,
+          .bad_steps   = bad_steps,
+          .seed        = j->config->train.seed,
+          .shards      = shards,
+          .schema_hash = j->schema->hash,
+          .real        = REAL_NAME,
+          .n_files     = shards + 1,
     };
 
     m.files = calloc((size_t)m.n_files, sizeof *m.files);
@@ -294,10 +296,10 @@ err_t learner_save(learner *l, const char *dir, int64_t step, int64_t bad_steps)
     if (comm_rank(l->job->workers) == 0) {
         manifest_folder(folder, dir, step);
         err = write_checkpoint(l, folder, step, bad_steps);
-        if (err == OK)
-            err = manifest_keep(dir, l->job->config->checkpoint.keep);
         if (err != OK)
             err = err_add(err, "checkpoint of step %" PRId64, step);
+        else if (manifest_keep(dir, l->job->config->checkpoint.keep) != OK)
+            log_once(LOG_WARN, "an old checkpoint stays: %s", err_text());
     }
     return share_error(l, err);
 }

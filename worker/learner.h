@@ -55,7 +55,8 @@ MUST_CHECK err_t learner_predict(learner *l, int64_t version, const batch *b,
                                  const id_set *sets, arena *a, double *probabilities);
 
 /* Collective. Write the checkpoint of the cut at step into dir, and keep the newest. What
- * cannot be written is an ERR_SYSTEM on every worker, and training may go on. */
+ * cannot be written is an ERR_SYSTEM on every worker, and training may go on; an older one
+ * that cannot be removed is a warning. */
 MUST_CHECK err_t learner_save(learner *l, const char *dir, int64_t step, int64_t bad_steps);
 
 /* Collective. ERR_NUMERIC names the workers whose dense weights differ from worker 0's. */

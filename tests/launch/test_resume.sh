@@ -32,6 +32,13 @@ train halted train.steps=40 "${pipelined[@]}"
 resume halted train.steps=60 "${pipelined[@]}" cluster.servers=2
 same "$(cut_at halted 60)" "$(cut_at ahead 60)"
 
+say "an old checkpoint that cannot be removed stays, with a warning"
+train kept train.steps=5 checkpoint.keep=1
+mkdir "$(cut_at kept 5)/of-somebody-else"
+resume kept train.steps=10 checkpoint.keep=1
+grep -q "warning: an old checkpoint stays: .*of-somebody-else" kept.err || fail "no warning: $(cat kept.err)"
+[ -f "$(cut_at kept 10)/manifest.json" ] || fail "the checkpoint of step 10 is not there"
+
 say "stopped by a signal"
 train long train.steps=3000
 rm -rf signalled
