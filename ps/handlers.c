@@ -141,7 +141,9 @@ static err_t load_cut(shard *s, const char *folder, uint64_t step)
     TRY(manifest_read(&m, folder));
     int     shards = m.shards;
     int64_t cut    = m.step;
+    err_t   err    = manifest_agrees(&m, folder, s->options.schema);
     manifest_clear(&m);
+    TRY(err);
     if (cut != (int64_t)step)
         return err_set(ERR_CONFIG, "%s is the cut at step %" PRId64 ", not %" PRIu64, folder,
                        cut, step);

@@ -306,25 +306,53 @@ static void a_missing_file_is_named(void **unused)
     world_free(w);
 }
 
+/* BEGIN at step from folder: the shard says why it cannot. */
+static void expect_no_begin(world *w, const char *folder, uint64_t step, const char *words)
+{
+    wire_header h = {WIRE_BEGIN, 1, 0, step};
+    wire_begin  b = {.workers    = 1,
+                     .real_bytes = sizeof(real),
+                     .path       = folder,
+                     .path_bytes = (uint32_t)strlen(folder)};
+    net_message m;
+    wire_text   t;
+
+    w->generation = 1;
+    must(wire_encode_begin(&m, &h, &b));
+    post(w, 0, 0, m);
+    deliver_all(w);
+    expect_answer(w, 0, 0, WIRE_FAILED, step, &m);
+    must(wire_decode_text(&t, &m));
+    if (!memmem(t.text, t.bytes, words, strlen(words)))
+        fail_msg("'%.*s' does not say '%s'", (int)t.bytes, t.text, words);
+    net_message_clear(&m);
+}
+
 static void a_cut_of_another_step_is_refused(void **unused)
 {
     (void)unused;
-    world      *a = trained(1, 2), *b = world_new(yaml, 1, NULL);
-    wire_header h     = {WIRE_BEGIN, 1, 0, 3};
-    const char *path  = inside("cut");
-    wire_begin  begin = {.workers    = 1,
-                         .real_bytes = sizeof(real),
-                         .path       = path,
-                         .path_bytes = (uint32_t)strlen(path)};
-    net_message m;
+    world *a = trained(1, 2), *b = world_new(yaml, 1, NULL);
 
-    world_save(a, path, 2);
-    must(wire_encode_begin(&m, &h, &begin));
-    post(b, 0, 0, m);
-    b->generation = 1;
-    deliver_all(b);
-    expect_answer(b, 0, 0, WIRE_FAILED, 3, &m);
-    net_message_clear(&m);
+    world_save(a, inside("cut"), 2);
+    expect_no_begin(b, inside("cut"), 3, "is the cut at step 2, not 3");
+    world_free(a);
+    world_free(b);
+}
+
+/* The server was started with another configuration than the workers. */
+static void a_cut_of_other_tables_is_refused(void **unused)
+{
+    (void)unused;
+    static const char other[] = "tables:\n"
+                                "  goods: {dim: 3, optimizer: adam}\n"
+                                "  user: {dim: 5, optimizer: adagrad}\n"
+                                "  shop: {dim: 2, optimizer: ftrl}\n"
+                                "features: {goods: {table: goods}, user: {table: user}}\n";
+    world            *a = trained(1, 2), *b = world_new(other, 1, NULL);
+
+    world_save(a, inside("cut"), 2);
+    expect_no_begin(b, inside("cut"), 2,
+                    "table user has the optimizer rowwise_adagrad in the checkpoint");
     world_free(a);
     world_free(b);
 }
@@ -341,6 +369,7 @@ int main(void)
         cmocka_unit_test(a_shard_does_not_read_anothers_buckets_from_the_wrong_file),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(a_cut_of_another_step_is_refused),
+        cmocka_unit_test(a_cut_of_other_tables_is_refused),
     };
     return cmocka_run_group_tests(tests, room_open, room_close);
 }
