@@ -204,6 +204,9 @@ void config_free(config **c);
 /* Write the whole configuration as YAML that config_load reads back to the same. */
 MUST_CHECK err_t config_print(const config *c, FILE *to);
 
+/* The same as text; returned, free it. *size: its bytes. */
+MUST_CHECK err_t config_text(char **text, size_t *size, const config *c);
+
 /* The same as words of the command line, a line each: model.mlp.units=[200, 80]. */
 MUST_CHECK err_t config_print_words(const config *c, FILE *to);
 

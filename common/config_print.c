@@ -114,6 +114,18 @@ err_t config_print(const config *c, FILE *to)
     return OK;
 }
 
+err_t config_text(char **text, size_t *size, const config *c)
+{
+    FILE *memory = open_memstream(text, size);
+
+    if (!memory)
+        return err_memory(1, "the configuration as text");
+    err_t err = config_print(c, memory);
+    if (fclose(memory) != 0 && err == OK)
+        err = err_memory(*size, "the configuration as text");
+    return err;
+}
+
 err_t config_print_words(const config *c, FILE *to)
 {
     print_section(&(section){"", "", c, c, 0, true}, to);

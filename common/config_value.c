@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/decimal.h"
+
 /* ---- what is wanted ---- */
 
 static int append(char *text, int n, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -367,21 +369,11 @@ void option_release(const option *o, void *base)
 
 /* ---- as text ---- */
 
-/* The fewest digits that read back to x. */
 static void print_real(double x, FILE *to)
 {
-    char text[40];
+    char text[DECIMAL_MAX];
 
-    if (isnan(x)) {
-        fputs("auto", to);
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, x);
-        if (strtod(text, NULL) == x)
-            break;
-    }
-    fputs(text, to);
+    fputs(isnan(x) ? "auto" : decimal(text, x), to);
 }
 
 /* Plain where that cannot be misread, else in double quotes; what is not ASCII as \u. */

@@ -145,8 +145,7 @@ static json_t *to_json(const manifest *m, const schema *s)
 
 err_t manifest_write(const char *folder, const manifest *m, const schema *s)
 {
-    char     path[CONFIG_PATH_MAX + sizeof MANIFEST_NAME];
-    new_file f;
+    char path[CONFIG_PATH_MAX + sizeof MANIFEST_NAME];
 
     snprintf(path, sizeof path, "%s/" MANIFEST_NAME, folder);
     TRY(check_files(m, path));
@@ -157,14 +156,7 @@ err_t manifest_write(const char *folder, const manifest *m, const schema *s)
     json_decref(all);
     if (!text)
         return err_set(ERR_FORMAT, "%s: a name or the configuration is not UTF-8", path);
-    err_t err = new_file_create(&f, path);
-    if (err == OK) {
-        err = new_file_write(&f, 0, text, strlen(text));
-        if (err == OK)
-            err = new_file_finish(&f);
-        else
-            new_file_abandon(&f);
-    }
+    err_t err = new_file_put(path, text, strlen(text));
     free(text);
     return err;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/decimal.h"
 #include "common/metrics.h"
 #include "common/new_file.h"
 
@@ -35,27 +36,16 @@ static void print_text(FILE *to, const char *text)
     json_decref(utf8);
 }
 
-/* The shortest decimal that reads back to x. */
-static void print_real(FILE *to, double x)
-{
-    char text[40];
-
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, x);
-        if (strtod(text, NULL) == x)
-            break;
-    }
-    fputs(isfinite(x) ? text : "null", to);
-}
-
 static void print_fields(FILE *to, int n, const metrics_field *fields, const char *before)
 {
+    char number[DECIMAL_MAX];
+
     for (int i = 0; i < n; i++) {
         fputs(before, to);
         print_text(to, fields[i].key);
         fputc(':', to);
         if (fields[i].kind == FIELD_REAL)
-            print_real(to, fields[i].real);
+            fputs(isfinite(fields[i].real) ? decimal(number, fields[i].real) : "null", to);
         else if (fields[i].kind == FIELD_INT)
             fprintf(to, "%lld", (long long)fields[i].integer);
         else if (fields[i].text)

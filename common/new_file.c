@@ -108,3 +108,15 @@ void new_file_abandon(new_file *f)
         unlink(f->temporary);
     clear(f);
 }
+
+err_t new_file_put(const char *path, const void *data, size_t bytes)
+{
+    new_file f;
+
+    TRY(new_file_create(&f, path));
+    err_t err = new_file_write(&f, 0, data, bytes);
+    if (err == OK)
+        return new_file_finish(&f);
+    new_file_abandon(&f);
+    return err;
+}

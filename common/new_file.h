@@ -27,6 +27,9 @@ MUST_CHECK err_t new_file_write(const new_file *f, uint64_t offset, const void *
  * in any case. */
 MUST_CHECK err_t new_file_finish(new_file *f);
 
+/* The same in one go: a file that is the bytes of data. */
+MUST_CHECK err_t new_file_put(const char *path, const void *data, size_t bytes);
+
 /* Remove what was written. A cleared f (all zero) is left as it is. */
 void new_file_abandon(new_file *f);
 

@@ -158,27 +158,14 @@ static void unlock(run_folder *f)
 
 static err_t write_configuration(const char *path, const config *c)
 {
-    char     file[CONFIG_PATH_MAX];
-    char    *text = NULL;
-    size_t   size = 0;
-    new_file f;
+    char   file[CONFIG_PATH_MAX];
+    char  *text = NULL;
+    size_t size = 0;
 
     TRY(run_folder_path(file, path, "run.yaml"));
-    FILE *memory = open_memstream(&text, &size);
-    if (!memory)
-        return err_memory(1, "the configuration as text");
-    err_t err = config_print(c, memory);
-    if (fclose(memory) != 0 && err == OK)
-        err = err_memory(size, "the configuration as text");
+    err_t err = config_text(&text, &size, c);
     if (err == OK)
-        err = new_file_create(&f, file);
-    if (err == OK) {
-        err = new_file_write(&f, 0, text, size);
-        if (err == OK)
-            err = new_file_finish(&f);
-        else
-            new_file_abandon(&f);
-    }
+        err = new_file_put(file, text, size);
     free(text);
     return err;
 }

@@ -240,25 +240,13 @@ err_t learner_begin(learner *l, const char *folder, int64_t step)
     return dense_load(l->dense, path);
 }
 
-/* The configuration as text; free it. */
-static err_t print_configuration(char **text, const config *c)
-{
-    size_t size;
-    FILE  *f = open_memstream(text, &size);
-
-    if (!f)
-        return err_memory(0, "the text of the configuration");
-    err_t err = config_print(c, f);
-    fclose(f);
-    return err;
-}
-
 /* Worker 0's part of a checkpoint. */
 static err_t write_checkpoint(learner *l, const char *folder, int64_t step, int64_t bad_steps)
 {
     const job *j      = l->job;
     int        shards = j->shards->peers;
     char       path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
+    size_t     text_bytes;
     manifest   m = {
           .step        = step,
           .bad_steps   = bad_steps,
@@ -272,7 +260,7 @@ static err_t write_checkpoint(learner *l, const char *folder, int64_t step, int6
     m.files = calloc((size_t)m.n_files, sizeof *m.files);
     if (!m.files)
         return err_memory((size_t)m.n_files * sizeof *m.files, "a manifest");
-    err_t err = print_configuration(&m.configuration, j->config);
+    err_t err = config_text(&m.configuration, &text_bytes, j->config);
     if (err == OK)
         err = manifest_begin(folder);
     if (err == OK)
