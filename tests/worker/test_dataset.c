@@ -172,7 +172,7 @@ static void a_batch_holds_what_the_file_holds(void **state)
 
     assert_int_equal(dataset_samples(d), 5);
     assert_true(dataset_grouped(d));
-    assert_int_equal(dataset_float_width(d, 1), 2);
+    assert_int_equal(b.floats[1].width, 2);
     assert_null(b.time);
     assert_five(&b);
     dataset_close(&d);

@@ -106,11 +106,6 @@ bool dataset_grouped(const dataset *d)
     return d->grouped;
 }
 
-int dataset_float_width(const dataset *d, int i)
-{
-    return d->schema->floats[i].width;
-}
-
 /* ---- where samples stand ---- */
 
 /* The shard that holds a sample; hint is tried first. */

@@ -24,9 +24,6 @@ void             dataset_close(dataset **d);
 uint64_t dataset_samples(const dataset *d);
 bool     dataset_grouped(const dataset *d); /* has `group`, or else `user` */
 
-/* Width of float feature i, the schema's. */
-int dataset_float_width(const dataset *d, int i);
-
 /* Make b of the n samples with these numbers, in this order; max_len and keep of the
  * sequences are applied. Everything in b but `distinct` is filled. first is b->first. */
 MUST_CHECK err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t first,
