@@ -9,6 +9,7 @@
 #include "common/optim.h"
 #include "common/rng.h"
 #include "common/vec.h"
+#include "worker/kernels/finite.h"
 
 #define ALIGN        64
 #define STEP_NUMBERS 5 /* of a dense_step */
@@ -358,15 +359,6 @@ void dense_update(dense *d, int64_t step)
     }
     for (size_t i = 0; i < d->moments.n; i++)
         move(&d->moments.at[i]->at);
-}
-
-static bool all_finite(const real *x, size_t n)
-{
-    int bad = 0;
-
-    for (size_t i = 0; i < n; i++)
-        bad |= !isfinite(x[i]);
-    return !bad;
 }
 
 bool dense_finite(const dense *d)

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/manifest.h"
+#include "worker/kernels/finite.h"
 #include "worker/models/model.h"
 
 struct learner {
@@ -109,17 +110,14 @@ static err_t take_rows(const learner *l, const id_set *sets, arena *a, bool zero
     return OK;
 }
 
-/* True unless a gradient of a row is infinite or NaN: only then is x - x not zero. */
+/* True unless a gradient of a row is infinite or NaN. */
 static bool rows_finite(const learner *l, const id_set *sets, real *const *gradients)
 {
     const schema *s = l->job->schema;
 
     for (int t = 0; t < s->n_tables; t++) {
-        size_t n   = (size_t)sets[t].n * (size_t)s->tables[t].config->dim;
-        real   sum = 0;
-        for (size_t i = 0; i < n; i++)
-            sum += gradients[t][i] - gradients[t][i];
-        if (sum != 0)
+        size_t n = (size_t)sets[t].n * (size_t)s->tables[t].config->dim;
+        if (!all_finite(gradients[t], n))
             return false;
     }
     return true;

@@ -8,6 +8,7 @@
 #include "worker/kernels/activation.h"
 #include "worker/kernels/column.h"
 #include "worker/kernels/dice.h"
+#include "worker/kernels/finite.h"
 #include "worker/kernels/gather.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/loss.h"
@@ -42,6 +43,28 @@ static void exp_saturates_and_keeps_nan(void **state)
     assert_true(sigmoid((real)1e30) == 1);
     assert_true(sigmoid((real)-1e30) >= 0 && sigmoid((real)-1e30) < (real)1e-37);
     assert_true(isnan(sigmoid((real)NAN)));
+}
+
+/* ---- finite ---- */
+
+static void one_infinity_or_nan_anywhere_is_seen(void **state)
+{
+    const real bad[] = {(real)INFINITY, (real)-INFINITY, (real)NAN};
+    real       x[67], largest = sizeof(real) == 4 ? (real)3.4e38 : (real)1.7e308;
+
+    (void)state;
+    for (int i = 0; i < 67; i++)
+        x[i] = i % 3 ? largest : -largest;
+    for (size_t n = 0; n <= 67; n++)
+        assert_true(all_finite(x, n));
+    for (int i = 0; i < 67; i++)
+        for (int k = 0; k < 3; k++) {
+            real kept = x[i];
+            x[i]      = bad[k];
+            assert_false(all_finite(x, 67));
+            assert_true(all_finite(x, (size_t)i));
+            x[i] = kept;
+        }
 }
 
 /* ---- products ---- */
@@ -268,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exp_is_that_of_the_library),
         cmocka_unit_test(exp_saturates_and_keeps_nan),
+        cmocka_unit_test(one_infinity_or_nan_anywhere_is_seen),
         cmocka_unit_test(products_of_all_small_shapes_are_right),
         cmocka_unit_test(moments_do_not_cancel_far_from_zero),
         cmocka_unit_test(sums_of_columns_add),
