@@ -6,7 +6,7 @@
 
 #define RENEW_NS (NS_PER_S / 4)
 #define PLAIN_NS (10 * NS_PER_S)
-#define BAR      20
+#define BAR      24 /* "  [", 20 marks, "]" */
 
 void console_init(console *c, FILE *to, const clock_source *clock, bool terminal, int columns,
                   int64_t first_step, int64_t last_step, int64_t epoch_steps)
@@ -36,38 +36,54 @@ void console_duration(char *text, double seconds)
         snprintf(text, 32, "%d s", (int)s);
 }
 
-static void write_bar(char bar[BAR + 1], double share)
+/* "  [###.....]" of width columns in all; nothing where that is too narrow to tell much. */
+static void write_bar(char bar[BAR + 1], int width, double share)
 {
-    int full = (int)(share * BAR + 0.5);
+    int marks = width < BAR ? width - 4 : BAR - 4;
+    int full  = (int)(share * marks + 0.5);
 
-    memset(bar, '.', BAR);
-    memset(bar, '#', (size_t)(full < BAR ? full : BAR));
-    bar[BAR] = '\0';
+    *bar = '\0';
+    if (marks < 4)
+        return;
+    memcpy(bar, "  [", 3);
+    memset(bar + 3, '.', (size_t)marks);
+    memset(bar + 3, '#', (size_t)(full < marks ? full : marks));
+    memcpy(bar + 3 + marks, "]", 2);
+}
+
+/* The line, of most columns if it can be: the bar shrinks, then the epoch is left out. */
+static void write_line(char *text, size_t size, const console *c, int most, int64_t steps_done,
+                       double loss, double samples_per_s)
+{
+    char   head[96], epoch[32], middle[96], bar[BAR + 1], tail[64], left[32];
+    double run     = (double)(c->printed - c->started) * 1e-9;
+    double trained = (double)(steps_done - c->first_step);
+    double share   = (double)steps_done / (double)(c->last_step > 0 ? c->last_step : 1);
+
+    console_duration(left,
+                     trained > 0 ? run / trained * (double)(c->last_step - steps_done) : 0);
+    snprintf(head, sizeof head, "step %" PRId64 "/%" PRId64, steps_done, c->last_step);
+    snprintf(epoch, sizeof epoch, "  epoch %.2f", (double)steps_done / (double)c->epoch_steps);
+    snprintf(middle, sizeof middle, "  loss %.4f  %.0f samples/s", loss, samples_per_s);
+    snprintf(tail, sizeof tail, " %3.0f %%  %s left", share * 100, left);
+    int room = most - (int)(strlen(head) + strlen(epoch) + strlen(middle) + strlen(tail));
+    write_bar(bar, room, share);
+    snprintf(text, size, "%s%s%s%s%s", head, room < 0 ? "" : epoch, middle, bar, tail);
 }
 
 void console_step(console *c, int64_t steps_done, double loss, double samples_per_s)
 {
-    char    text[256], left[32], bar[BAR + 1];
+    char    text[320];
     int64_t now  = clock_now(c->clock);
     bool    last = steps_done >= c->last_step;
 
     if (!c->to || (!last && now - c->printed < (c->terminal ? RENEW_NS : PLAIN_NS)))
         return;
-    c->printed     = now;
-    double run     = (double)(now - c->started) * 1e-9;
-    double trained = (double)(steps_done - c->first_step);
-    double share   = (double)steps_done / (double)(c->last_step > 0 ? c->last_step : 1);
-    write_bar(bar, share);
-    console_duration(left,
-                     trained > 0 ? run / trained * (double)(c->last_step - steps_done) : 0);
-    snprintf(text, sizeof text,
-             "step %" PRId64 "/%" PRId64
-             "  epoch %.2f  loss %.4f  %.0f samples/s  [%s] %3.0f %%  "
-             "%s left",
-             steps_done, c->last_step, (double)steps_done / (double)c->epoch_steps, loss,
-             samples_per_s, bar, share * 100, left);
+    c->printed = now;
+    int most   = c->terminal ? c->columns - 1 : (int)sizeof text;
+    write_line(text, sizeof text, c, most, steps_done, loss, samples_per_s);
     if (c->terminal) {
-        fprintf(c->to, "\r%-*.*s", c->columns - 1, c->columns - 1, text);
+        fprintf(c->to, "\r%-*.*s", most, most, text);
         c->line_open = true;
         if (last)
             console_end_line(c);

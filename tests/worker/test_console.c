@@ -76,12 +76,45 @@ static void a_terminal_line_renews_itself_within_its_width(void **state)
     free(text);
 }
 
+/* The line of a terminal of so many columns, 400 of 1600 steps in 240 s. */
+static void expect_line(int columns, const char *wanted)
+{
+    char   *text;
+    size_t  size;
+    FILE   *f = open_memstream(&text, &size);
+    console c;
+
+    the_time = 0;
+    console_init(&c, f, &test_clock, true, columns, 0, 1600, 200);
+    the_time = 240 * NS_PER_S;
+    console_step(&c, 400, 0.5, 200000);
+    fclose(f);
+    assert_int_equal(size, columns);
+    size_t n = strlen(wanted);
+    assert_memory_equal(text + 1, wanted, n);
+    assert_int_equal(strspn(text + 1 + n, " "), (size_t)columns - 1 - n);
+    free(text);
+}
+
+static void what_is_left_shows_on_a_narrow_terminal_too(void **state)
+{
+    (void)state;
+    expect_line(120, "step 400/1600  epoch 2.00  loss 0.5000  200000 samples/s  "
+                     "[#####...............]  25 %  12 min 00 s left");
+    expect_line(90, "step 400/1600  epoch 2.00  loss 0.5000  200000 samples/s  "
+                    "[#....]  25 %  12 min 00 s left");
+    expect_line(85, "step 400/1600  epoch 2.00  loss 0.5000  200000 samples/s  25 %  "
+                    "12 min 00 s left");
+    expect_line(80, "step 400/1600  loss 0.5000  200000 samples/s  25 %  12 min 00 s left");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(durations_read_as_people_say_them),
         cmocka_unit_test(a_plain_line_tells_progress_and_time_left),
         cmocka_unit_test(a_terminal_line_renews_itself_within_its_width),
+        cmocka_unit_test(what_is_left_shows_on_a_narrow_terminal_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
