@@ -6,11 +6,11 @@
 #include "common/vec.h"
 #include "launch/prepare/amazon_rows.h"
 #include "launch/prepare/id_map.h"
-#include "launch/prepare/lines.h"
 #include "launch/prepare/names.h"
 #include "launch/prepare/output.h"
 #include "launch/prepare/prepare.h"
 #include "launch/prepare/progress.h"
+#include "launch/prepare/raw_lines.h"
 #include "launch/prepare/sorter.h"
 
 typedef struct amazon_options {
@@ -261,10 +261,10 @@ static err_t convert(amazon *a)
 {
     progress shown;
 
-    TRY(lines_each(a->my->reviews, &a->bad, take_review, a));
+    TRY(raw_lines_each(a->my->reviews, &a->bad, take_review, a));
     if (a->n_reviews == 0)
         return err_set(ERR_DATA, "%s has no reviews", a->my->reviews);
-    TRY(lines_each(a->my->meta, &a->bad, take_meta, a));
+    TRY(raw_lines_each(a->my->meta, &a->bad, take_meta, a));
     TRY(complete_goods(a));
     progress_begin(&shown, "writing");
     err_t err = write_users(a, &shown);
@@ -304,7 +304,7 @@ static err_t run(const amazon_options *my)
     if (err == OK)
         err = output_finish(&a.out);
     output_abandon(&a.out);
-    lines_report_skipped(err, &a.bad);
+    raw_lines_report_skipped(err, &a.bad);
     return err;
 }
 

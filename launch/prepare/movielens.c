@@ -4,12 +4,12 @@
 #include "common/rng.h"
 #include "common/vec.h"
 #include "launch/prepare/id_map.h"
-#include "launch/prepare/lines.h"
 #include "launch/prepare/movielens_rows.h"
 #include "launch/prepare/names.h"
 #include "launch/prepare/output.h"
 #include "launch/prepare/prepare.h"
 #include "launch/prepare/progress.h"
+#include "launch/prepare/raw_lines.h"
 #include "launch/prepare/sorter.h"
 
 #define TRAIN_PART 0.8 /* of --split time */
@@ -234,8 +234,8 @@ static err_t convert(movielens *m)
 {
     progress shown;
 
-    TRY(lines_each(m->my->movies, &m->bad, take_movie, m));
-    TRY(lines_each(m->my->ratings, &m->bad, take_rating, m));
+    TRY(raw_lines_each(m->my->movies, &m->bad, take_movie, m));
+    TRY(raw_lines_each(m->my->ratings, &m->bad, take_rating, m));
     if (m->ratings == 0)
         return err_set(ERR_DATA, "%s has no ratings", m->my->ratings);
     if (m->times)
@@ -278,7 +278,7 @@ static err_t run(const movielens_options *my)
     if (err == OK)
         err = output_finish(&m.out);
     output_abandon(&m.out);
-    lines_report_skipped(err, &m.bad);
+    raw_lines_report_skipped(err, &m.bad);
     return err;
 }
 

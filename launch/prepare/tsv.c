@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "common/rng.h"
-#include "launch/prepare/lines.h"
 #include "launch/prepare/names.h"
 #include "launch/prepare/output.h"
 #include "launch/prepare/prepare.h"
+#include "launch/prepare/raw_lines.h"
 #include "launch/prepare/tsv_rows.h"
 
 typedef struct tsv_options {
@@ -267,7 +267,7 @@ static err_t read_file(tsv *t, const char *path, const char *split)
         return OK;
     t->path  = path;
     t->split = split;
-    TRY(lines_each(path, &t->bad, take_line, t));
+    TRY(raw_lines_each(path, &t->bad, take_line, t));
     return t->out ? OK : err_set(ERR_DATA, "%s is empty, wanted a header", path);
 }
 
@@ -334,7 +334,7 @@ static err_t run_with(const tsv_options *my, const schema *s)
         err = output_finish(&t.out);
     release(&t); /* names spill into the output's folder: before that goes */
     output_abandon(&t.out);
-    lines_report_skipped(err, &t.bad);
+    raw_lines_report_skipped(err, &t.bad);
     return err;
 }
 

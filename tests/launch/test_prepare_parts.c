@@ -11,7 +11,7 @@
 #include "launch/prepare/counts.h"
 #include "launch/prepare/delimited.h"
 #include "launch/prepare/id_map.h"
-#include "launch/prepare/lines.h"
+#include "launch/prepare/raw_lines.h"
 #include "launch/prepare/names.h"
 #include "launch/prepare/sorter.h"
 #include "launch/prepare/zipf.h"
@@ -219,15 +219,15 @@ static void lines_are_split_at_separators_outside_of_quotes(void **state)
 /* All lines of a file of the room, each in <>; "bad" where reading fails. */
 static void check_lines(const char *name, const char *want)
 {
-    lines *l   = NULL;
-    char   got[400] = "";
-    char  *line;
-    size_t n;
+    raw_lines *l        = NULL;
+    char       got[400] = "";
+    char      *line;
+    size_t     n;
 
-    err_t err = lines_open(&l, in_room(name));
-    while (err == OK && (err = lines_next(l, &line, &n)) == OK && line)
+    err_t err = raw_lines_open(&l, in_room(name));
+    while (err == OK && (err = raw_lines_next(l, &line, &n)) == OK && line)
         sprintf(got + strlen(got), "<%.*s>", (int)n, line);
-    lines_close(&l);
+    raw_lines_close(&l);
     assert_string_equal(err == OK ? got : "bad", want);
 }
 
@@ -263,36 +263,36 @@ static void a_gzip_file_that_was_cut_off_is_damaged(void **state)
 
 static void a_line_may_be_long_but_not_endless(void **state)
 {
-    lines *l;
-    char  *line, *text = malloc(LINE_MOST + 10);
-    size_t n;
+    raw_lines *l;
+    char      *line, *text = malloc(LINE_MOST + 10);
+    size_t     n;
 
     (void)state;
     assert_non_null(text);
     memset(text, 'x', LINE_MOST + 10);
     write_bytes("long", text, 1000000);
-    WELL(lines_open(&l, in_room("long")));
-    WELL(lines_next(l, &line, &n));
+    WELL(raw_lines_open(&l, in_room("long")));
+    WELL(raw_lines_next(l, &line, &n));
     assert_int_equal(n, 1000000);
-    lines_close(&l);
+    raw_lines_close(&l);
     write_bytes("endless", text, LINE_MOST + 10);
-    WELL(lines_open(&l, in_room("endless")));
-    assert_int_equal(lines_next(l, &line, &n), ERR_DATA);
+    WELL(raw_lines_open(&l, in_room("endless")));
+    assert_int_equal(raw_lines_next(l, &line, &n), ERR_DATA);
     assert_non_null(strstr(err_text(), "endless:1: line of more than"));
-    lines_close(&l);
+    raw_lines_close(&l);
     free(text);
 }
 
 static void a_file_that_is_not_there_is_named(void **state)
 {
-    lines *l;
+    raw_lines *l;
 
     (void)state;
-    assert_int_equal(lines_open(&l, in_room("nothing")), ERR_DATA);
+    assert_int_equal(raw_lines_open(&l, in_room("nothing")), ERR_DATA);
     assert_non_null(strstr(err_text(), "nothing: No such file"));
-    lines_close(&l);
-    assert_int_equal(lines_open(&l, room), ERR_DATA);
-    lines_close(&l);
+    raw_lines_close(&l);
+    assert_int_equal(raw_lines_open(&l, room), ERR_DATA);
+    raw_lines_close(&l);
 }
 
 /* ---- counts ---- */

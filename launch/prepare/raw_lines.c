@@ -1,4 +1,4 @@
-#include "launch/prepare/lines.h"
+#include "launch/prepare/raw_lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #define BUFFER_FIRST (256u << 10)
 #define BAD_SHOWN    10 /* skipped lines that are told one by one */
 
-struct lines {
+struct raw_lines {
     const char *path;
     gzFile      file;
     uint64_t    bytes; /* of the file; 0: unknown */
@@ -31,10 +31,10 @@ static gzFile open_file(const char *path)
     return fd < 0 ? NULL : gzdopen(fd, "rb");
 }
 
-err_t lines_open(lines **out, const char *path)
+err_t raw_lines_open(raw_lines **out, const char *path)
 {
     struct stat st;
-    lines      *l = *out = calloc(1, sizeof *l);
+    raw_lines  *l = *out = calloc(1, sizeof *l);
 
     if (!l || !(l->buffer = malloc(BUFFER_FIRST)))
         return err_memory(BUFFER_FIRST, "reading lines");
@@ -55,7 +55,7 @@ err_t lines_open(lines **out, const char *path)
     return OK;
 }
 
-void lines_close(lines **l)
+void raw_lines_close(raw_lines **l)
 {
     if (!*l)
         return;
@@ -67,7 +67,7 @@ void lines_close(lines **l)
 }
 
 /* Make room behind the unread bytes and read more of them. */
-static err_t read_more(lines *l)
+static err_t read_more(raw_lines *l)
 {
     memmove(l->buffer, l->buffer + l->begin, l->end - l->begin);
     l->end -= l->begin;
@@ -96,7 +96,7 @@ static err_t read_more(lines *l)
     return OK;
 }
 
-err_t lines_next(lines *l, char **line, size_t *n)
+err_t raw_lines_next(raw_lines *l, char **line, size_t *n)
 {
     size_t searched = 0;
     char  *end;
@@ -120,18 +120,18 @@ err_t lines_next(lines *l, char **line, size_t *n)
     return OK;
 }
 
-uint64_t lines_number(const lines *l)
+uint64_t raw_lines_number(const raw_lines *l)
 {
     return l->number;
 }
 
-double lines_part(const lines *l)
+double raw_lines_part(const raw_lines *l)
 {
     z_off_t at = gzoffset(l->file);
     return l->bytes > 0 && at >= 0 ? (double)at / (double)l->bytes : -1;
 }
 
-err_t lines_judge(const lines *l, bad_lines *bad, err_t err, bool *skip)
+err_t raw_lines_judge(const raw_lines *l, bad_lines *bad, err_t err, bool *skip)
 {
     *skip = err != OK;
     if (err != ERR_DATA)
@@ -145,7 +145,7 @@ err_t lines_judge(const lines *l, bad_lines *bad, err_t err, bool *skip)
     return OK;
 }
 
-static err_t each(lines *l, bad_lines *bad, progress *shown,
+static err_t each(raw_lines *l, bad_lines *bad, progress *shown,
                   err_t (*parse)(void *self, char *line, size_t n, uint64_t number), void *self)
 {
     char  *line;
@@ -153,33 +153,34 @@ static err_t each(lines *l, bad_lines *bad, progress *shown,
     bool   skip;
 
     for (;;) {
-        TRY(lines_next(l, &line, &n));
+        TRY(raw_lines_next(l, &line, &n));
         if (!line)
             return OK;
-        TRY(lines_judge(l, bad, parse(self, line, n, l->number), &skip));
-        if (shown->calls % 1024 == 0) /* lines_part asks the system */
-            TRY(progress_tell(shown, l->number, "lines", lines_part(l)));
+        TRY(raw_lines_judge(l, bad, parse(self, line, n, l->number), &skip));
+        if (shown->calls % 1024 == 0) /* raw_lines_part asks the system */
+            TRY(progress_tell(shown, l->number, "lines", raw_lines_part(l)));
         else
             shown->calls++;
     }
 }
 
-err_t lines_each(const char *path, bad_lines *bad,
-                 err_t (*parse)(void *self, char *line, size_t n, uint64_t number), void *self)
+err_t raw_lines_each(const char *path, bad_lines *bad,
+                     err_t (*parse)(void *self, char *line, size_t n, uint64_t number),
+                     void *self)
 {
-    lines   *l = NULL;
-    progress shown;
+    raw_lines *l = NULL;
+    progress   shown;
 
     progress_begin(&shown, path);
-    err_t err = lines_open(&l, path);
+    err_t err = raw_lines_open(&l, path);
     if (err == OK)
         err = each(l, bad, &shown, parse, self);
     progress_end(&shown);
-    lines_close(&l);
+    raw_lines_close(&l);
     return err;
 }
 
-void lines_report_skipped(err_t err, const bad_lines *bad)
+void raw_lines_report_skipped(err_t err, const bad_lines *bad)
 {
     if (err == OK && bad->n > 0)
         log_once(LOG_WARN, "%lld bad lines were skipped", (long long)bad->n);
