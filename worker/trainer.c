@@ -412,7 +412,9 @@ static err_t write_first_state(trainer *t)
     arena_clear(&a);
     TRY(err);
     TRY(comm_barrier(t->job->workers));
-    return save(t, 0, true);
+    TRY(save(t, 0, true));
+    log_once(LOG_INFO, "the initial state is the checkpoint of step 0 in %s", t->checkpoints);
+    return OK;
 }
 
 /* ---- the end ---- */

@@ -23,7 +23,7 @@ typedef struct prepare_options {
     {"overwrite", FLAG_BOOL, &(o).overwrite,                                                   \
      .help = "replace the shards that an earlier run left in DIR"},                            \
     {"shard-samples", FLAG_INT, &(o).shard_samples, .min = 1, .max = 1e12,                     \
-     .help = "samples of one shard file at most"},                                             \
+     .help = "samples of one shard file at most; fewer where --memory is short"},              \
     {"memory", FLAG_INT, &(o).memory, .meta = "BYTES", .min = 4096, .max = 1e15,               \
      .help = "memory to use about; what needs more is spilled into DIR"}
 

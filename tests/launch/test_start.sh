@@ -23,6 +23,8 @@ kill -KILL $holder
 wait $holder 2>/dev/null
 "$dips" train run.yaml --run held train.steps=0 >out 2>err
 check "a lock that its holder left behind holds nobody up" is $? 0
+"$dips" train run.yaml --run initial train.steps=0 >out 2>err
+check "the initial state is announced" says err "checkpoint of step 0 in initial/checkpoints"
 refused "--fresh" 2 "held has a run in it" "$dips" train run.yaml --run held --fresh
 refused "no configuration" 2 "which configuration?" "$dips" train
 refused "an index that the run does not have" 2 "--index 2: the run has 0 servers" \
