@@ -60,7 +60,8 @@ typedef struct config_names {
     char **at;
 } config_names;
 
-#define CONFIG_STALENESS_MAX 64 /* of train.staleness */
+#define CONFIG_STALENESS_MAX 64   /* of train.staleness */
+#define CONFIG_WORKERS_MAX   4096 /* of cluster.workers: a shard has tickets for each */
 
 /* "500 steps", "2 epochs", or 0: never. */
 typedef struct config_every {

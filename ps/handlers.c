@@ -121,9 +121,9 @@ static err_t answer_at(shard *s, incoming *in, uint64_t version, carry_out_funct
 
 static err_t check_begin(const incoming *in, const wire_begin *b)
 {
-    if (b->workers < 1 || b->workers > WORKERS_MOST)
+    if (b->workers < 1 || b->workers > CONFIG_WORKERS_MAX)
         return err_set(ERR_CONFIG, "a run of %u workers; a shard serves 1 to %d", b->workers,
-                       WORKERS_MOST);
+                       CONFIG_WORKERS_MAX);
     if (b->real_bytes != sizeof(real))
         return err_set(ERR_CONFIG, "the workers' numbers have %u bytes, the server's %zu",
                        b->real_bytes, sizeof(real));

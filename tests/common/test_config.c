@@ -256,6 +256,9 @@ static void a_value_of_the_wrong_type_or_range_is_named(void **state)
     refuse("model: {mlp: {units: [80, 0]}}\n",
            "run.yaml:1:22: model.mlp.units is a list, wanted a list of whole numbers in 1 .. "
            "16384");
+    refuse("cluster: {workers: 4097}\n", /* more than a shard has tickets for */
+           "run.yaml:1:20: cluster.workers is '4097', wanted a whole number in 1 .. 4096 "
+           "processes");
     refuse("model: {attention: {parts: [q, z]}}\n",
            "run.yaml:1:28: model.attention.parts is a list, wanted a list out of q, k, q-k, "
            "q*k");
