@@ -139,6 +139,23 @@ static err_t find_newest(trainer *t, int64_t *step)
     return err_give(&found.report);
 }
 
+/* A step is a place in the data: with another batch it is another place. */
+static void warn_of_another_batch(const trainer *t, const manifest *m, const char *folder)
+{
+    config *then = NULL;
+    int     now  = t->job->config->train.batch;
+
+    if (config_parse(&then, folder, m->configuration, strlen(m->configuration), 0, NULL) != OK)
+        return; /* of another version: no reason to refuse the numbers */
+    if (then->train.batch != now)
+        log_once(
+            LOG_WARN,
+            "%s was made with train.batch %d, this run has %d: it goes on at another place "
+            "of the data",
+            folder, then->train.batch, now);
+    config_free(&then);
+}
+
 static err_t check_manifest(trainer *t, const char *folder)
 {
     manifest m;
@@ -152,6 +169,8 @@ static err_t check_manifest(trainer *t, const char *folder)
         err = err_set(ERR_CONFIG,
                       "%s was made with train.seed %" PRIu64 ", this run has %" PRIu64, folder,
                       m.seed, t->job->config->train.seed);
+    if (err == OK)
+        warn_of_another_batch(t, &m, folder);
     manifest_clear(&m);
     return err;
 }

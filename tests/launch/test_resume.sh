@@ -39,6 +39,13 @@ resume kept train.steps=10 checkpoint.keep=1
 grep -q "warning: an old checkpoint stays: .*of-somebody-else" kept.err || fail "no warning: $(cat kept.err)"
 [ -f "$(cut_at kept 10)/manifest.json" ] || fail "the checkpoint of step 10 is not there"
 
+say "another batch goes on at another place of the data, with a warning"
+resume kept train.steps=11
+! grep -q train.batch kept.err || fail "the same batch is warned of: $(cat kept.err)"
+resume kept train.steps=12 train.batch=8
+grep -q "warning: .*was made with train.batch .*, this run has 8" kept.err ||
+    fail "no warning: $(cat kept.err)"
+
 say "stopped by a signal"
 train long train.steps=3000
 rm -rf signalled
