@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/manifest.h"
 #include "common/new_file.h"
+#include "worker/learner.h"
 
 err_t run_folder_path(char out[CONFIG_PATH_MAX], const char *path, const char *name)
 {
@@ -170,7 +171,7 @@ static err_t write_configuration(const char *path, const config *c)
     return err;
 }
 
-/* The run that is there can go on with this configuration. */
+/* The configuration makes a model, and the run that is there can go on with it. */
 static err_t check_resumable(const char *path, bool fresh, const config *c, const schema *s)
 {
     char     file[CONFIG_PATH_MAX], dir[CONFIG_PATH_MAX], folder[CONFIG_PATH_MAX];
@@ -185,12 +186,12 @@ static err_t check_resumable(const char *path, bool fresh, const config *c, cons
     if (fresh && (step >= 0 || access(file, F_OK) == 0))
         return err_set(ERR_USAGE, "%s has a run in it; without --fresh it would go on", path);
     if (step < 0)
-        return OK;
+        return learner_check(c, s, NULL);
     manifest_folder(folder, dir, step);
     TRY(manifest_read(&m, folder));
     err_t err = manifest_agrees(&m, folder, s);
     manifest_clear(&m);
-    return err;
+    return err == OK ? learner_check(c, s, folder) : err;
 }
 
 static err_t fill(run_folder *f, bool fresh, const config *c, const schema *s)

@@ -38,6 +38,36 @@ static err_t dial(learner *l, int in_flight)
     return ps_client_new(&l->client, &options);
 }
 
+/* The model of c, its dense weights filled; both are made also on failure, or NULL. */
+static err_t build(dense **d, graph **g, const config *c, const schema *s)
+{
+    TRY(dense_new(d, c));
+    TRY(graph_new(g, c, s, *d));
+    TRY(model_build(*g, c));
+    return dense_seal(*d, c->train.seed);
+}
+
+static err_t load_dense(dense *d, const char *folder)
+{
+    char path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
+
+    snprintf(path, sizeof path, "%s/dense.safetensors", folder);
+    return dense_load(d, path);
+}
+
+err_t learner_check(const config *c, const schema *s, const char *folder)
+{
+    dense *d   = NULL;
+    graph *g   = NULL;
+    err_t  err = build(&d, &g, c, s);
+
+    if (err == OK && folder)
+        err = load_dense(d, folder);
+    graph_free(&g);
+    dense_free(&d);
+    return err;
+}
+
 err_t learner_new(learner **out, const job *j, int in_flight)
 {
     learner *l = calloc(1, sizeof *l);
@@ -45,13 +75,7 @@ err_t learner_new(learner **out, const job *j, int in_flight)
     if (!l)
         return err_memory(sizeof *l, "the model");
     l->job    = j;
-    err_t err = dense_new(&l->dense, j->config);
-    if (err == OK)
-        err = graph_new(&l->graph, j->config, j->schema, l->dense);
-    if (err == OK)
-        err = model_build(l->graph, j->config);
-    if (err == OK)
-        err = dense_seal(l->dense, j->config->train.seed);
+    err_t err = build(&l->dense, &l->graph, j->config, j->schema);
     if (err == OK)
         err = dial(l, in_flight);
     if (err != OK)
@@ -227,15 +251,11 @@ static err_t share_error(learner *l, err_t err)
 err_t learner_begin(learner *l, const char *folder, int64_t step)
 {
     err_t err = OK;
-    char  path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
 
     if (comm_rank(l->job->workers) == 0)
         err = ps_begin(l->client, folder, step);
     TRY(share_error(l, err));
-    if (!folder)
-        return OK;
-    snprintf(path, sizeof path, "%s/dense.safetensors", folder);
-    return dense_load(l->dense, path);
+    return folder ? load_dense(l->dense, folder) : OK;
 }
 
 /* Worker 0's part of a checkpoint. */

@@ -17,6 +17,10 @@ typedef struct learner_times {
     double rows, forward, backward, push, reduce, update;
 } learner_times;
 
+/* Whether c makes a model, and whether it goes on from the dense weights of the checkpoint
+ * in folder (NULL: none); to be asked before anything is started. Not collective. */
+MUST_CHECK err_t learner_check(const config *c, const schema *s, const char *folder);
+
 /* Build the model of j->config. in_flight: steps pulled and not pushed at most. The job
  * must outlive it; learner_free. */
 MUST_CHECK err_t learner_new(learner **out, const job *j, int in_flight);

@@ -94,7 +94,11 @@ train short train.steps=4 data.train=[short.safetensors]
 
 say "a checkpoint of another schema, or a broken one"
 train other train.steps=4
+cp other/run.yaml kept.yaml
 refused 3 goods 6 7 -- "$dips" train run.yaml --run other train.steps=8 tables.goods.dim=7
+refused 3 mlp.0.weight -- "$dips" train run.yaml --run other train.steps=8 model.mlp.units=[9]
+refused 2 "model din" history -- "$dips" train run.yaml --run other model.history=""
+cmp kept.yaml other/run.yaml || fail "a refused configuration took the place of the run's"
 checkpoint=$(cut_at other 4)
 refused 3 goods 6 7 -- "$dips" eval run.yaml --checkpoint "$checkpoint" data.test=["$good"] tables.goods.dim=7
 "$dips" eval run.yaml --checkpoint "$checkpoint" data.test=["$good"] data.train=[] --json >eval.json ||
