@@ -75,15 +75,15 @@ EOF
         fail 5 "apt-get could not install:$missing"
 }
 
-# build FOLDER [cmake options]: configures once, then builds what changed.
+# build FOLDER TARGETS [cmake options]: configures once, then builds what changed of the targets.
 build() {
-    folder=$1
-    shift
+    folder=$1 targets=$2
+    shift 2
     if [ ! -f "$folder/CMakeCache.txt" ]; then
         cmake -S "$root" -B "$folder" "$@" >"$folder.log" 2>&1 ||
             { cat "$folder.log" >&2; fail 5 "configuring $folder failed"; }
     fi
-    cmake --build "$folder" -j "$(nproc)" >"$folder.log" 2>&1 ||
+    cmake --build "$folder" -j "$(nproc)" --target $targets >"$folder.log" 2>&1 ||
         { tail -n 40 "$folder.log" >&2; fail 5 "building $folder failed (all of it: $folder.log)"; }
     rm -f "$folder.log"
 }

@@ -8,7 +8,7 @@ cd "$root"
 . launch/install.sh
 
 install_packages "$packages_to_build"
-build build -DDIPS_TESTS=OFF
+build build dips -DDIPS_TESTS=OFF
 dips=$root/build/dips
 
 if [ ! -f data/quickstart/world.json ]; then

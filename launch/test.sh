@@ -17,15 +17,16 @@ run_tests() { # run_tests FOLDER [ctest options]
     ctest --test-dir "$1" --output-on-failure --no-tests=error "${@:2}"
 }
 
-build build-test
+build build-test all
 if [ $# -gt 0 ]; then
     run_tests build-test "$@"
     exit
 fi
 run_tests build-test -LE long
-build build-double -DDIPS_REAL=double -DDIPS_BENCH=OFF
-run_tests build-double -LE long
-build build-sanitized -DDIPS_SANITIZE=address,undefined -DDIPS_BENCH=OFF
+build build-double all -DDIPS_REAL=double -DDIPS_BENCH=OFF
+run_tests build-double -LE long -E 'launch_test_(deaths|signals|start|report)'
+build build-sanitized all -DDIPS_SANITIZE=address,undefined -DDIPS_BENCH=OFF
 run_tests build-sanitized -LE long
-build build-threads -DDIPS_SANITIZE=thread -DDIPS_BENCH=OFF
-run_tests build-threads -LE long -R 'test_(net|server|pipeline|cluster_in_process)$'
+build build-threads "common_test_net ps_test_server worker_test_pipeline launch_test_cluster_in_process" \
+    -DDIPS_SANITIZE=thread -DDIPS_BENCH=OFF
+run_tests build-threads -R '^(common_test_net|ps_test_server|worker_test_pipeline|launch_test_cluster_in_process)$'
