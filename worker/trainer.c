@@ -269,11 +269,11 @@ static err_t account(trainer *t, int64_t step, const learner_outcome *o, double 
     if (o->bad) {
         t->bad_steps++;
         if (t->bad_steps > t->job->config->train.max_bad_steps)
-            return too_many_bad_steps(t, step - 1);
+            return too_many_bad_steps(t, step);
         console_end_line(&t->console);
         log_once(LOG_WARN,
                  "a gradient of step %" PRId64 " is infinite or not a number: step skipped",
-                 step - 1);
+                 step);
     } else {
         t->epoch_loss += o->loss;
         t->epoch_samples += o->samples;

@@ -137,17 +137,17 @@ case $("$dips" --version) in
 esac
 for value in $values; do
     python3 "$source/tests/launch/spoil.py" float.safetensors nan.safetensors set price 200 $value
-    refused 3 "step 6 " "step 5" train.max_bad_steps -- nan data.train=[nan.safetensors] train.steps=12
+    refused 3 "step 7 " "step 5" train.max_bad_steps -- nan data.train=[nan.safetensors] train.steps=12
     "$dips" checkpoint verify "$(cut_at bad 5)" >/dev/null || fail "the last good checkpoint is not there"
 done
-refused 3 "step 6 " "step 5" -- nan data.train=[nan.safetensors] train.steps=12 cluster.servers=1 cluster.workers=2
+refused 3 "step 7 " "step 5" -- nan data.train=[nan.safetensors] train.steps=12 cluster.servers=1 cluster.workers=2
 rm -rf bad
 nan data.train=[nan.safetensors] train.steps=12 train.max_bad_steps=1 >nan.out 2>nan.err ||
     fail "a bad step was allowed: $(cat nan.err)"
-grep -q "step 6 " nan.err || fail "the skipped step is not named: $(cat nan.err)"
+grep -q "step 7 " nan.err || fail "the skipped step is not named: $(cat nan.err)"
 "$dips" checkpoint verify "$(cut_at bad 12)" >/dev/null
 grep '"bad_steps":1' bad/metrics.jsonl | head -n 1 | grep -q '"loss":null' ||
     fail "a skipped step has a loss: $(cat bad/metrics.jsonl)"
 rm -rf bad
 python3 "$source/tests/launch/spoil.py" float.safetensors nan.safetensors set price 0 nan
-refused 3 "step 0 " "there is no checkpoint yet" -- nan data.train=[nan.safetensors] train.steps=12
+refused 3 "step 1 " "there is no checkpoint yet" -- nan data.train=[nan.safetensors] train.steps=12
