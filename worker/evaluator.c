@@ -22,6 +22,16 @@ err_t evaluator_open(dataset **out, const job *j, const config_names *files, boo
     return err;
 }
 
+void evaluator_part(const job *j, const dataset *d, uint64_t *first, uint64_t *end)
+{
+    bool     own     = j->config->data.deal == DEAL_FILES;
+    uint64_t worker  = own ? 0 : (uint64_t)comm_rank(j->workers);
+    uint64_t workers = own ? 1 : (uint64_t)comm_size(j->workers);
+
+    *first = dataset_samples(d) * worker / workers;
+    *end   = dataset_samples(d) * (worker + 1) / workers;
+}
+
 typedef struct scratch {
     id_maker *maker;
     arena     arena;
@@ -92,12 +102,10 @@ static err_t predict_part(learner *l, const job *j, const dataset *d, int64_t ve
 err_t evaluator_predict(learner *l, const job *j, const dataset *d, int64_t version,
                         prediction **all, size_t *n)
 {
-    uint64_t rank = (uint64_t)comm_rank(j->workers), size = (uint64_t)comm_size(j->workers);
-    uint64_t samples = dataset_samples(d);
-    bool     own     = j->config->data.deal == DEAL_FILES;
-    uint64_t first   = own ? 0 : samples * rank / size;
-    uint64_t end     = own ? samples : samples * (rank + 1) / size;
-    size_t   bytes   = (size_t)(end - first) * sizeof(prediction);
+    uint64_t first, end;
+
+    evaluator_part(j, d, &first, &end);
+    size_t bytes = (size_t)(end - first) * sizeof(prediction);
 
     prediction *part = malloc(bytes ? bytes : 1);
     if (!part)

@@ -13,6 +13,10 @@
 MUST_CHECK err_t evaluator_open(dataset **out, const job *j, const config_names *files,
                                 bool need_label);
 
+/* This worker's part of the samples of d, *first .. *end-1: all of its own files' where files
+ * are dealt, a contiguous share of the rows otherwise. */
+void evaluator_part(const job *j, const dataset *d, uint64_t *first, uint64_t *end);
+
 /* Collective. Predict d as of version. On worker 0 *all holds *n predictions, in the order
  * of the data where rows are dealt; free it. Elsewhere NULL and 0. */
 MUST_CHECK err_t evaluator_predict(learner *l, const job *j, const dataset *d, int64_t version,

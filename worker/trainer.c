@@ -84,11 +84,28 @@ static bool falls_on(int64_t step, int64_t every)
 
 /* ---- start ---- */
 
+/* How this worker takes its steps: all of an order over its own files, with its share of the
+ * batch; or its part of the one order over all rows. */
+typedef struct share {
+    int      worker, workers; /* of the order's steps */
+    int      batch;           /* of the order */
+    uint64_t place;           /* of the order's steps within the global batch */
+} share;
+
+static share share_of(const job *j)
+{
+    int all  = j->config->train.batch;
+    int rank = comm_rank(j->workers), size = comm_size(j->workers);
+    int part = (all + size - 1) / size;
+
+    if (j->config->data.deal == DEAL_ROWS)
+        return (share){.worker = rank, .workers = size, .batch = all};
+    return (share){.workers = 1, .batch = part, .place = (uint64_t)rank * (uint64_t)part};
+}
+
 static err_t open_data(trainer *t)
 {
-    const config *c       = t->job->config;
-    int           workers = comm_size(t->job->workers);
-    bool          own     = c->data.deal == DEAL_FILES;
+    const config *c = t->job->config;
 
     TRY(evaluator_open(&t->train, t->job, &c->data.train, true));
     if (c->data.test.n > 0)
@@ -96,7 +113,7 @@ static err_t open_data(trainer *t)
 
     const order_options options = {
         .samples = dataset_samples(t->train),
-        .batch   = own ? (c->train.batch + workers - 1) / workers : c->train.batch,
+        .batch   = share_of(t->job).batch,
         .shuffle = c->data.shuffle,
         .block   = c->data.block,
         .window  = c->data.window,
@@ -185,13 +202,10 @@ static err_t begin(trainer *t)
     t->saved      = step;
     t->plan.first = step < 0 ? 0 : step;
     if (step < 0) {
-        uint64_t n = dataset_samples(t->train);
-        uint64_t r = (uint64_t)comm_rank(t->job->workers),
-                 w = (uint64_t)comm_size(t->job->workers);
-        bool own   = t->job->config->data.deal == DEAL_FILES;
+        uint64_t first, end;
+        evaluator_part(t->job, t->train, &first, &end);
         TRY(learner_begin(t->learner, NULL, 0));
-        return learner_fit_inputs(t->learner, t->train, own ? 0 : n * r / w,
-                                  own ? n : n * (r + 1) / w);
+        return learner_fit_inputs(t->learner, t->train, first, end);
     }
     manifest_folder(folder, t->checkpoints, step);
     TRY(check_manifest(t, folder));
@@ -202,22 +216,19 @@ static err_t begin(trainer *t)
 static err_t open_pipeline(trainer *t)
 {
     const config          *c       = t->job->config;
-    bool                   own     = c->data.deal == DEAL_FILES;
-    int                    rank    = comm_rank(t->job->workers);
-    int                    workers = comm_size(t->job->workers);
+    share                  mine    = share_of(t->job);
     const pipeline_options options = {
         .data        = t->train,
         .schema      = t->job->schema,
         .order       = t->order,
-        .worker      = own ? 0 : rank,
-        .workers     = own ? 1 : workers,
+        .worker      = mine.worker,
+        .workers     = mine.workers,
         .epoch_steps = t->plan.epoch_steps,
-        .place =
-            own ? (uint64_t)rank * (uint64_t)((c->train.batch + workers - 1) / workers) : 0,
-        .shards = t->job->shards->peers,
-        .first  = t->plan.first,
-        .end    = t->plan.last,
-        .depth  = c->train.staleness + 3,
+        .place       = mine.place,
+        .shards      = t->job->shards->peers,
+        .first       = t->plan.first,
+        .end         = t->plan.last,
+        .depth       = c->train.staleness + 3,
     };
     return pipeline_new(&t->pipeline, &options);
 }
@@ -392,11 +403,9 @@ static err_t train_steps(trainer *t)
 static err_t birth_part(trainer *t, const dataset *d, id_maker *maker, arena *a)
 {
     const job *j = t->job;
-    uint64_t   n = dataset_samples(d);
-    uint64_t   r = (uint64_t)comm_rank(j->workers), w = (uint64_t)comm_size(j->workers);
-    bool       own   = j->config->data.deal == DEAL_FILES;
-    uint64_t   first = own ? 0 : n * r / w, end = own ? n : n * (r + 1) / w;
+    uint64_t   first, end;
 
+    evaluator_part(j, d, &first, &end);
     while (first < end) {
         uint64_t samples[1024];
         batch    b;
