@@ -218,8 +218,7 @@ MUST_CHECK err_t config_print_options(FILE *to, const char *containing);
 /* factor(t) of the learning-rate schedule at step t. */
 double config_lr_factor(const config *c, int64_t step);
 
-/* The text of an enumerator, as the YAML file spells it ("dice", "q*k"). */
-const char *config_activation_name(activation_kind kind);
+/* The text of an enumerator, as the YAML file spells it ("rowwise_adagrad"). */
 const char *config_optimizer_name(optimizer_kind kind);
 
 /* Expand files and patterns (glob) in order; a pattern that matches nothing is an

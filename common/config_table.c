@@ -297,11 +297,6 @@ static_assert(offsetof(attention_config, parts) ==
                   offsetof(attention_config, n_parts) + sizeof(int),
               "OPTION_ENUMS stores a number and what it counts");
 
-const char *config_activation_name(activation_kind kind)
-{
-    return activation_words[kind];
-}
-
 const char *config_optimizer_name(optimizer_kind kind)
 {
     return rule_words[kind];

@@ -120,11 +120,6 @@ err_t raw_lines_next(raw_lines *l, char **line, size_t *n)
     return OK;
 }
 
-uint64_t raw_lines_number(const raw_lines *l)
-{
-    return l->number;
-}
-
 double raw_lines_part(const raw_lines *l)
 {
     z_off_t at = gzoffset(l->file);

@@ -30,8 +30,7 @@ void             raw_lines_close(raw_lines **l);
  * or a damaged gzip file. */
 MUST_CHECK err_t raw_lines_next(raw_lines *l, char **line, size_t *n);
 
-uint64_t raw_lines_number(const raw_lines *l); /* of the line at hand, from 1 on */
-double   raw_lines_part(const raw_lines *l);   /* of the file's bytes read; -1: unknown */
+double raw_lines_part(const raw_lines *l); /* of the file's bytes read; -1: unknown */
 
 /* Call parse(self, line, n, number) for every line of path, with a progress line that
  * counts them; its verdicts go through raw_lines_judge. */
