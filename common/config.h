@@ -17,8 +17,10 @@
 
 #define CONFIG_NAME_MAX 64 /* bytes of a table's or feature's name with its end */
 #define CONFIG_PATH_MAX 1024
+#define CONFIG_DIM_MAX  4096 /* of a table */
 
 typedef enum { IDS_INTEGER, IDS_STRING } ids_kind;
+typedef enum { PRECISION_FP32, PRECISION_BF16 } precision_kind;
 typedef enum { INIT_NORMAL, INIT_UNIFORM, INIT_ZERO } init_kind;
 typedef enum {
     OPTIMIZER_SGD,
@@ -92,6 +94,7 @@ typedef struct table_config {
     char             name[CONFIG_NAME_MAX];
     int              dim;
     ids_kind         ids;
+    precision_kind   precision; /* of the weights held; a rule's state is always reals */
     init_kind        init;
     double           init_scale; /* normal: standard deviation; uniform: half width */
     optimizer_config optimizer;

@@ -10,6 +10,7 @@
 #define LIST(name, ...) static const char *const name[] = {__VA_ARGS__}
 
 LIST(ids_words,        [IDS_INTEGER] = "integer", [IDS_STRING] = "string");
+LIST(precision_words,  [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16");
 LIST(init_words,       [INIT_NORMAL] = "normal", [INIT_UNIFORM] = "uniform",
                        [INIT_ZERO] = "zero");
 LIST(rule_words,       [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_MOMENTUM] = "momentum",
@@ -55,10 +56,12 @@ LIST(mode_words,       [MODE_SYNC] = "sync", [MODE_PIPELINED] = "pipelined");
 
 const option option_table[] = {
     /* ---- tables ---- */
-    {"tables.*.dim", OPTION_INT, TABLE(dim), .min = 1, .max = 4096,
+    {"tables.*.dim", OPTION_INT, TABLE(dim), .min = 1, .max = CONFIG_DIM_MAX,
      .help = "numbers in a row: the length of an embedding"},
     {"tables.*.ids", OPTION_ENUM, TABLE(ids), WORDS(ids_words), .init = "integer",
      .help = "what raw data holds; strings are hashed (XXH3) by dips prepare"},
+    {"tables.*.precision", OPTION_ENUM, TABLE(precision), WORDS(precision_words), .init = "fp32",
+     .help = "weights that the servers hold: fp32, or bf16 with stochastic rounding"},
     {"tables.*.init.kind", OPTION_ENUM, TABLE(init), WORDS(init_words), .init = "normal",
      .help = "distribution of a row's first value, which depends on (seed, table, id) alone"},
     {"tables.*.init.scale", OPTION_REAL, TABLE(init_scale), .min = 0, .max = 100,

@@ -10,8 +10,9 @@
 static uint64_t hash_table(const table_config *t)
 {
     char text[256];
-    int  n = snprintf(text, sizeof text, "%s %d %s", t->name, t->dim,
-                      config_optimizer_name(t->optimizer.kind));
+    int  n = snprintf(text, sizeof text, "%s %d %s%s", t->name, t->dim,
+                      config_optimizer_name(t->optimizer.kind),
+                      t->precision == PRECISION_BF16 ? " bf16" : "");
 
     return hash_bytes(text, (size_t)n);
 }

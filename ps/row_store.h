@@ -22,7 +22,7 @@
 /* An id that needs no padding in front of floats. */
 typedef uint64_t row_id __attribute__((aligned(_Alignof(real))));
 
-/* A row. The payload is dim weights, then the optimizer's state. */
+/* A row. What the payload is, ps/table.h says: weights, then the state of the rule. */
 typedef struct row {
     row_id   id;
     uint32_t count;   /* samples with this id: exact, or seen so far */

@@ -24,27 +24,35 @@ static void file_path(char path[PATH_BYTES], const char *folder, int shard, int 
 
 /* ---- the payload of a row, as tensors ---- */
 
-/* Reals offset .. offset + width - 1 of each row's payload are one tensor. */
+/* Of each row's payload the reals from offset on are one tensor's: width elements of type. */
 typedef struct field {
-    char name[CONFIG_NAME_MAX + 32];
-    int  offset, width;
-    bool wide; /* [r, width]; else [r] */
+    char   name[CONFIG_NAME_MAX + 32];
+    dtype  type;
+    int    offset, width;
+    bool   wide;  /* [r, width]; else [r] */
+    size_t bytes; /* of the elements of a row */
 } field;
 
 static int list_fields(const table *t, field fields[PARTS_MOST])
 {
     const table_config *c = t->config;
-    int                 n_parts, n = 0, offset = c->dim;
+    int                 n_parts, n = 0, offset = t->state_at;
     const optim_part   *parts = optim_parts(c->optimizer.kind, &n_parts);
 
-    fields[n] = (field){.width = c->dim, .wide = true};
+    fields[n] = (field){.type  = c->precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_REAL,
+                        .width = c->dim,
+                        .wide  = true};
     snprintf(fields[n++].name, sizeof fields->name, "%s.weight", c->name);
     for (int i = 0; i < n_parts; i++) {
-        fields[n] = (field){
-            .offset = offset, .width = parts[i].wide ? c->dim : 1, .wide = parts[i].wide};
+        fields[n] = (field){.type   = DTYPE_REAL,
+                            .offset = offset,
+                            .width  = parts[i].wide ? c->dim : 1,
+                            .wide   = parts[i].wide};
         snprintf(fields[n].name, sizeof fields->name, "%s.@%s", c->name, parts[i].name);
         offset += fields[n++].width;
     }
+    for (int i = 0; i < n; i++)
+        fields[i].bytes = (size_t)fields[i].width * dtype_size(fields[i].type);
     return n;
 }
 
@@ -91,8 +99,8 @@ static err_t declare_table(table_writer *x, safetensors_writer *w, const table *
     TRY(declare(w, t, "buckets", DTYPE_U64, HASH_BUCKETS + 1, &x->buckets));
     for (int i = 0; i < x->n_fields; i++) {
         uint64_t shape[2] = {rows, (uint64_t)x->fields[i].width};
-        TRY(safetensors_declare(w, x->fields[i].name, DTYPE_REAL, x->fields[i].wide ? 2 : 1,
-                                shape, &x->values[i]));
+        TRY(safetensors_declare(w, x->fields[i].name, x->fields[i].type,
+                                x->fields[i].wide ? 2 : 1, shape, &x->values[i]));
     }
     TRY(declare(w, t, "count", DTYPE_U32, rows, &x->count));
     return declare(w, t, "touched", DTYPE_U32, rows, &x->touched);
@@ -127,16 +135,14 @@ static err_t write_numbers(table_writer *x, safetensors_writer *w, packing *p, s
 
 static err_t write_field(table_writer *x, safetensors_writer *w, packing *p, size_t n, int i)
 {
-    const field *f     = &x->fields[i];
-    size_t       width = (size_t)f->width;
-    real        *values;
+    const field *f = &x->fields[i];
+    char        *values;
 
-    TRY(column_of(p, n * width * sizeof *values, &values));
+    TRY(column_of(p, n * f->bytes, &values));
     for (size_t r = 0; r < n; r++)
-        memcpy(values + r * width,
-               row_store_at(x->table->rows, p->rows[r].number)->x + f->offset,
-               width * sizeof *values);
-    return safetensors_append(w, x->values[i], values, n * width * sizeof *values);
+        memcpy(values + r * f->bytes,
+               row_store_at(x->table->rows, p->rows[r].number)->x + f->offset, f->bytes);
+    return safetensors_append(w, x->values[i], values, n * f->bytes);
 }
 
 static err_t write_table(table_writer *x, safetensors_writer *w, packing *p)
@@ -243,7 +249,7 @@ static err_t find_tensors(table_reader *x)
     x->n_fields = list_fields(x->table, x->fields);
     for (int i = 0; i < x->n_fields; i++) {
         uint64_t shape[2] = {rows, (uint64_t)x->fields[i].width};
-        TRY(find(&x->values[i], x->file, x->fields[i].name, DTYPE_REAL,
+        TRY(find(&x->values[i], x->file, x->fields[i].name, x->fields[i].type,
                  x->fields[i].wide ? 2 : 1, shape));
     }
     return OK;
@@ -274,7 +280,7 @@ static void read_row(const table_reader *x, uint64_t from, row *r)
     r->count   = (uint32_t)safetensors_get_u64(x->count, from);
     r->touched = (uint32_t)safetensors_get_u64(x->touched, from);
     for (int i = 0; i < x->n_fields; i++) {
-        size_t bytes = (size_t)x->fields[i].width * sizeof(real);
+        size_t bytes = x->fields[i].bytes;
         memcpy(r->x + x->fields[i].offset, (const char *)x->values[i]->data + from * bytes,
                bytes);
     }

@@ -3,7 +3,7 @@
  *   shard-KKKK-of-NNNN.safetensors holds, for each table T with r rows here, by bucket and
  *   within a bucket by id:
  *     T.ids      U64 [r]
- *     T.weight   F32 [r, dim]
+ *     T.weight   F32 [r, dim]           BF16 where the table is (precision: bf16)
  *     T.@PART    F32 [r] or [r, dim]    each part of the optimizer's state (common/optim.h)
  *     T.count    U32 [r]
  *     T.touched  U32 [r]

@@ -41,12 +41,14 @@ err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetenso
 {
     const table_config *c   = s->config;
     size_t              dim = (size_t)c->dim;
+    size_t weight           = c->precision == PRECISION_BF16 ? sizeof(uint16_t) : sizeof(real);
 
     *t = (table){
         .config = c, .salt = s->salt, .seed = seed, .first_bucket = first, .end_bucket = end};
+    t->state_at = (int)((dim * weight + sizeof(real) - 1) / sizeof(real));
     TRY(find_counts(t, counts_file));
     return row_store_new(&t->rows, t->salt,
-                         (int)(dim + optim_state_size(c->optimizer.kind, dim)));
+                         t->state_at + (int)optim_state_size(c->optimizer.kind, dim));
 }
 
 void table_clear(table *t)
@@ -63,6 +65,74 @@ bool table_owns(const table *t, const uint64_t *ids, size_t n)
         all &= bucket >= t->first_bucket && bucket < t->end_bucket;
     }
     return all;
+}
+
+/* ---- weights ---- */
+
+static real real_of_bf16(uint16_t half)
+{
+    uint32_t bits = (uint32_t)half << 16;
+    float    x;
+
+    memcpy(&x, &bits, sizeof x);
+    return (real)x;
+}
+
+/* x rounded up with the probability of its lower half, 16 random bits deciding. An infinity
+ * or NaN keeps its upper half. */
+static uint16_t bf16_of_real(real x, uint32_t chance)
+{
+    float    value = (float)x;
+    uint32_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & UINT32_C(0x7f800000)) != UINT32_C(0x7f800000))
+        bits += chance;
+    return (uint16_t)(bits >> 16);
+}
+
+/* The random bits that round a row's weights at a step. */
+typedef struct rounding {
+    rng      stream;
+    uint64_t bits;
+} rounding;
+
+static rounding rounding_of(const table *t, uint64_t id, uint64_t step)
+{
+    return (rounding){.stream = rng_named(t->seed, RNG_ROUND, t->salt + step, id)};
+}
+
+/* 16 bits for column d; columns are asked for in order. */
+static uint32_t rounding_draw(rounding *r, int d)
+{
+    r->bits = d % 4 == 0 ? rng_next(&r->stream) : r->bits >> 16;
+    return (uint32_t)(r->bits & 0xffff);
+}
+
+void table_read_weights(const table *t, const row *r, real *w)
+{
+    int             dim  = t->config->dim;
+    const uint16_t *half = (const void *)r->x;
+
+    if (t->config->precision == PRECISION_FP32)
+        memcpy(w, r->x, (size_t)dim * sizeof *w);
+    else
+        for (int d = 0; d < dim; d++)
+            w[d] = real_of_bf16(half[d]);
+}
+
+void table_write_weights(const table *t, row *r, const real *w, uint64_t step)
+{
+    int       dim  = t->config->dim;
+    uint16_t *half = (void *)r->x;
+
+    if (t->config->precision == PRECISION_FP32) {
+        memcpy(r->x, w, (size_t)dim * sizeof *w);
+        return;
+    }
+    rounding chance = rounding_of(t, r->id, step);
+    for (int d = 0; d < dim; d++)
+        half[d] = bf16_of_real(w[d], rounding_draw(&chance, d));
 }
 
 void table_birth_value(const table *t, uint64_t id, real *w)
@@ -89,6 +159,11 @@ void table_birth_value(const table *t, uint64_t id, real *w)
         }
         break;
     }
+    if (t->config->precision == PRECISION_BF16) { /* what the row will hold */
+        rounding chance = rounding_of(t, id, 0);
+        for (int d = 0; d < dim; d++)
+            w[d] = real_of_bf16(bf16_of_real(w[d], rounding_draw(&chance, d)));
+    }
 }
 
 static uint32_t exact_count(const table *t, uint64_t id)
@@ -108,7 +183,7 @@ static uint32_t gather_one(const table *t, uint64_t id, uint32_t number, real *w
     size_t bytes = (size_t)t->config->dim * sizeof *w;
 
     if (number != ROW_NONE) {
-        memcpy(w, row_store_at(t->rows, number)->x, bytes);
+        table_read_weights(t, row_store_at(t->rows, number), w);
         return number;
     }
     if (admitted(t, id)) {
@@ -135,12 +210,14 @@ void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows,
 static err_t bear_piece(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
 {
     size_t dim = (size_t)t->config->dim;
+    real   w[CONFIG_DIM_MAX];
 
     TRY(row_store_insert(t->rows, ids, n, rows));
     for (size_t i = 0; i < n; i++) {
         row *r = row_store_at(t->rows, rows[i]);
-        table_birth_value(t, ids[i], r->x);
-        optim_init_state(&t->config->optimizer, r->x + dim, r->x, dim);
+        table_birth_value(t, ids[i], w);
+        table_write_weights(t, r, w, 0);
+        optim_init_state(&t->config->optimizer, r->x + t->state_at, w, dim);
         r->count = t->exact ? exact_count(t, ids[i]) : 0;
     }
     return OK;

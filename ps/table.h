@@ -3,7 +3,16 @@
  * A row's first value depends on (seed, table, id) alone: a pull of an id without a row is
  * answered with that value and changes nothing; the row itself is born when the first step
  * with the id is applied. An id that occurs in fewer samples than admit.min_count never
- * gets a row of its own: it is answered with zeros and its gradients are dropped. */
+ * gets a row of its own: it is answered with zeros and its gradients are dropped.
+ *
+ * The payload of a row, in reals:
+ *
+ *   0 .. state_at-1   dim weights: reals (precision: fp32), or bf16, two or more to a real
+ *   state_at ..       the state of the update rule, as common/optim.h lays it out
+ *
+ * bf16 is the upper half of a float. A weight is rounded to it up or down by chance, so that
+ * it is right in the mean and small steps are not lost; the chance is the stream (seed,
+ * RNG_ROUND, salt of the table + step, id), a draw for every four columns. */
 #ifndef DIPS_PS_TABLE_H
 #define DIPS_PS_TABLE_H
 
@@ -22,6 +31,7 @@ typedef struct table {
     uint32_t            first_bucket, end_bucket; /* the shard's */
     row_store          *rows;
     id_counts           counts;
+    int                 state_at; /* reals of a payload in front of the rule's state */
     bool                exact; /* rows hold exact counts; else what was seen so far */
 } table;
 
@@ -37,6 +47,13 @@ bool table_owns(const table *t, const uint64_t *ids, size_t n);
 
 /* The first value of id's row. w (dim) */
 void table_birth_value(const table *t, uint64_t id, real *w);
+
+/* The weights of r, as reals. w (dim) */
+void table_read_weights(const table *t, const row *r, real *w);
+
+/* r's weights = w (dim), rounded by the chance of step where the table is bf16. step: the
+ * steps applied when this is, that one included; 0: a birth. */
+void table_write_weights(const table *t, row *r, const real *w, uint64_t step);
 
 /* The weights of ids as they are now: values (n, dim). rows[i] = the number of the row of
  * ids[i]; ROW_NONE: it has none yet and got its birth value; ROW_REFUSED: zeros. */

@@ -130,15 +130,22 @@ static void update_row(const table *t, const member *m, const update_step *step)
     row                *r       = row_store_at(t->rows, m->number);
     real               *g       = m->g;
     double              penalty = penalty_of(&c->penalty, r);
+    real                wide[CONFIG_DIM_MAX], *w = r->x;
 
+    if (c->precision != PRECISION_FP32) {
+        table_read_weights(t, r, wide);
+        w = wide;
+    }
     average(g, c->dim, step);
     if (penalty != 0 && !c->penalty.decoupled)
         for (int d = 0; d < c->dim; d++)
-            g[d] += (real)penalty * r->x[d];
-    optim_update(&c->optimizer, step->lr, r->x, r->x + c->dim, g, (size_t)c->dim);
+            g[d] += (real)penalty * w[d];
+    optim_update(&c->optimizer, step->lr, w, r->x + t->state_at, g, (size_t)c->dim);
     if (penalty != 0 && c->penalty.decoupled)
         for (int d = 0; d < c->dim; d++)
-            r->x[d] -= (real)(step->lr * penalty) * r->x[d];
+            w[d] -= (real)(step->lr * penalty) * w[d];
+    if (w == wide)
+        table_write_weights(t, r, w, (uint64_t)step->step + 1);
     if (!t->exact)
         r->count = add_counts(r->count, m->count);
     r->touched = (uint32_t)(step->step + 1);
