@@ -1,6 +1,5 @@
 #include "ps/row_store.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -374,6 +373,26 @@ void row_store_remove(row_store *s, uint32_t number)
             s->spare = number;
             return;
         }
+}
+
+uint32_t row_store_bucket_count(const row_store *s, uint32_t bucket)
+{
+    return s->buckets[bucket].n_rows;
+}
+
+bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor, uint32_t *row)
+{
+    const bucket *b = &s->buckets[number];
+
+    while (*cursor < b->n_groups * GROUP_SLOTS) {
+        const group *g    = &b->groups[*cursor / GROUP_SLOTS];
+        uint32_t     slot = (*cursor)++ % GROUP_SLOTS;
+        if (g->fingerprint[slot]) {
+            *row = g->row[slot];
+            return true;
+        }
+    }
+    return false;
 }
 
 static int by_id(const void *a, const void *b)

@@ -10,6 +10,7 @@
 #ifndef DIPS_PS_ROW_STORE_H
 #define DIPS_PS_ROW_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -68,6 +69,13 @@ uint64_t row_store_bytes(const row_store *s);
  * free). */
 MUST_CHECK err_t row_store_bucket(const row_store *s, uint32_t bucket, row_reference **rows,
                                   size_t *capacity, size_t *n);
+
+/* Rows held in bucket. */
+uint32_t row_store_bucket_count(const row_store *s, uint32_t bucket);
+
+/* Walk the rows of bucket, in no order that means anything: *cursor is 0 at first; false
+ * when there are no more. The row walked to may be removed before the next one. */
+bool row_store_next(const row_store *s, uint32_t bucket, uint32_t *cursor, uint32_t *number);
 
 /* Remove all rows. */
 void row_store_clear(row_store *s);
