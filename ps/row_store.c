@@ -375,12 +375,13 @@ void row_store_remove(row_store *s, uint32_t number)
         }
 }
 
-uint32_t row_store_bucket_count(const row_store *s, uint32_t bucket)
+uint32_t row_store_bucket_count(const row_store *s, uint32_t number)
 {
-    return s->buckets[bucket].n_rows;
+    return s->buckets[number].n_rows;
 }
 
-bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor, uint32_t *row)
+bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor,
+                    uint32_t *found)
 {
     const bucket *b = &s->buckets[number];
 
@@ -388,7 +389,7 @@ bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor, uint3
         const group *g    = &b->groups[*cursor / GROUP_SLOTS];
         uint32_t     slot = (*cursor)++ % GROUP_SLOTS;
         if (g->fingerprint[slot]) {
-            *row = g->row[slot];
+            *found = g->row[slot];
             return true;
         }
     }
