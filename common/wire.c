@@ -29,6 +29,7 @@ typedef struct tables_part { /* PULL, READ, BIRTH (request 0), ROWS */
 typedef struct push_part {
     uint64_t pulled_until;
     double   samples;
+    int64_t  time;
     uint32_t finite, tables;
 } push_part;
 
@@ -53,10 +54,10 @@ typedef struct text_part {
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "wire.h is little-endian");
 static_assert(sizeof(header_part) == WIRE_HEADER_BYTES, "as drawn");
 static_assert(sizeof(begin_part) == 16 && sizeof(done_part) == 16, "as drawn");
-static_assert(sizeof(tables_part) == 16 && sizeof(push_part) == 24, "as drawn");
+static_assert(sizeof(tables_part) == 16 && sizeof(push_part) == 32, "as drawn");
 static_assert(sizeof(table_part) == 8 && sizeof(welcome_part) == 8, "as drawn");
 static_assert(sizeof(hello_part) == 16 && sizeof(text_part) == 16, "as drawn");
-static_assert(sizeof(wire_saved) == 24 && sizeof(wire_stated) == 24, "as drawn");
+static_assert(sizeof(wire_saved) == 24 && sizeof(wire_stated) == 48, "as drawn");
 
 #define MAGIC       UINT32_C(0x73706964) /* "dips" */
 #define HASHED_HEAD 40
@@ -463,7 +464,7 @@ err_t wire_decode_rows(wire_rows *rows, const net_message *m)
 
 err_t wire_prepare_push(net_message *m, const wire_header *h, wire_push *p)
 {
-    push_part fixed = {p->pulled_until, p->samples, p->finite, (uint32_t)p->tables};
+    push_part fixed = {p->pulled_until, p->samples, p->time, p->finite, (uint32_t)p->tables};
     writer    w;
 
     assert(p->tables >= 0 && p->tables <= WIRE_MAX_TABLES);
@@ -486,6 +487,7 @@ err_t wire_decode_push(wire_push *p, const net_message *m)
         return err_set(ERR_MESSAGE, "%s: finite: %u; wanted 0 or 1", r.kind, fixed.finite);
     p->pulled_until = fixed.pulled_until;
     p->samples      = fixed.samples;
+    p->time         = fixed.time;
     p->finite       = fixed.finite;
     p->tables       = (int)fixed.tables;
     return take_values(&r, p->tables, p->table);
@@ -543,7 +545,7 @@ err_t wire_decode_done(wire_done *d, const net_message *m)
     return expect_end(&r);
 }
 
-/* ---- SAVED, STATED: three numbers, as they stand in their structs ---- */
+/* ---- SAVED, STATED: numbers, as they stand in their structs ---- */
 
 static err_t encode_numbers(net_message *m, const wire_header *h, const void *numbers,
                             size_t bytes)

@@ -37,8 +37,9 @@
  * PUSH    worker -> shard     gradients for header.step, in the order of its PULL
  *   0  u64  pulled_until: the worker has sent its PULLs of all steps below
  *   8  f64  samples of the worker's part (the sum of their weights): finite, not negative
- *  16  u32  finite: 1, or 0 if any gradient of the worker's part is not
- *  20  u32  tables T              24  T x { u32 n;  u32 dim }
+ *  16  i64  the latest time of these samples in seconds; WIRE_NO_TIME: they have none
+ *  24  u32  finite: 1, or 0 if any gradient of the worker's part is not
+ *  28  u32  tables T              32  T x { u32 n;  u32 dim }
  *   .  T x { real gradient[n][dim], padded to 8 }       sums over samples
  *
  * SAVED   shard -> worker     SAVE was carried out: the file is on the disk
@@ -46,6 +47,8 @@
  * STATS   worker -> shard     (empty body) header.step is the asker's number
  * STATED  shard -> worker
  *   0  u64  rows   8  u64  bytes of memory for them   16  u64  messages dropped
+ *                             and since the shard's BEGIN:
+ *  24  u64  gradients refused   32  u64  ids admitted   40  u64  rows evicted
  *
  * HELLO   process -> coordinator   I am here
  *   0  u16  role (wire_role)       8  u32  pid
@@ -71,13 +74,14 @@
 #include "common/net.h"
 #include "common/real.h"
 
-#define WIRE_VERSION       1
+#define WIRE_VERSION       2
 #define WIRE_HEADER_BYTES  48
 #define WIRE_MAX_TABLES    256
 #define WIRE_MAX_DIM       65536
 #define WIRE_MAX_TEXT      4096 /* bytes of a path, a host or a sentence */
 #define WIRE_MAX_ENDPOINTS 4096
 #define WIRE_MAX_BODY      (UINT64_C(1) << 32)
+#define WIRE_NO_TIME       INT64_MIN
 
 #define WIRE_KINDS(X)                                                                          \
     X(BEGIN) X(DONE) X(PULL) X(READ) X(BIRTH) X(ROWS) X(PUSH) X(SAVED) X(STATS) X(STATED)      \
@@ -132,6 +136,7 @@ typedef struct wire_rows { /* ROWS */
 typedef struct wire_push { /* PUSH */
     uint64_t    pulled_until;
     double      samples;
+    int64_t     time;
     bool        finite;
     int         tables;
     wire_values table[WIRE_MAX_TABLES];
@@ -177,6 +182,7 @@ MUST_CHECK err_t wire_decode_saved(wire_saved *s, const net_message *m);
 
 typedef struct wire_stated {
     uint64_t rows, bytes, dropped;
+    uint64_t refused, admitted, evicted;
 } wire_stated;
 MUST_CHECK err_t wire_decode_stated(wire_stated *s, const net_message *m);
 

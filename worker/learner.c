@@ -147,6 +147,17 @@ static bool rows_finite(const learner *l, const id_set *sets, real *const *gradi
     return true;
 }
 
+/* The latest time of the batch's samples. */
+static int64_t latest_time(const batch *b)
+{
+    int64_t latest = WIRE_NO_TIME;
+
+    for (int i = 0; b->time && i < b->B; i++)
+        if (b->time[i] > latest)
+            latest = b->time[i];
+    return latest;
+}
+
 err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets)
 {
     int64_t since = clock_now(l->job->clock);
@@ -191,7 +202,8 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
     lap(l, &since, &l->times.backward);
 
     bool finite = isfinite(loss) && dense_finite(l->dense) && rows_finite(l, sets, gradients);
-    TRY(ps_push(l->client, step, pulled_until, b->weight_sum, finite, sets, gradients));
+    ps_part part   = {.samples = b->weight_sum, .time = latest_time(b), .finite = finite};
+    TRY(ps_push(l->client, step, pulled_until, &part, sets, gradients));
     lap(l, &since, &l->times.push);
 
     dense_step s = {

@@ -158,8 +158,7 @@ static err_t encode_ids(net_message *m, const wire_header *h, const ps_client *c
 
 typedef struct gradients_made {
     int64_t       pulled_until;
-    double        samples;
-    bool          finite;
+    ps_part       part;
     const id_set *sets;
     real *const  *gradients;
 } gradients_made;
@@ -172,8 +171,9 @@ static err_t encode_push(net_message *m, const wire_header *h, const ps_client *
     wire_push             p;
 
     p.pulled_until = (uint64_t)made->pulled_until;
-    p.samples      = made->samples;
-    p.finite       = made->finite;
+    p.samples      = made->part.samples;
+    p.time         = made->part.time;
+    p.finite       = made->part.finite;
     p.tables       = s->n_tables;
     for (int t = 0; t < p.tables; t++) {
         const int *begin = &made->sets[t].shard_begin[shard];
@@ -447,10 +447,10 @@ err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real *const *rows)
     return copy_all_rows(c, x, sets, rows);
 }
 
-err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, double samples, bool finite,
+err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, const ps_part *part,
               const id_set *sets, real *const *gradients)
 {
-    gradients_made made = {pulled_until, samples, finite, sets, gradients};
+    gradients_made made = {pulled_until, *part, sets, gradients};
 
     exchange_close(c, pull_of(c, step));
     return send_all(c, WIRE_PUSH, (uint64_t)step, encode_push, &made);
@@ -517,6 +517,9 @@ err_t ps_client_stats(ps_client *c, ps_stats *stats)
         stats->rows += stated.rows;
         stats->bytes += stated.bytes;
         stats->dropped += stated.dropped;
+        stats->refused += stated.refused;
+        stats->admitted += stated.admitted;
+        stats->evicted += stated.evicted;
     }
     exchange_close(c, &c->call);
     return err;

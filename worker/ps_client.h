@@ -13,6 +13,7 @@
 #include "common/manifest.h"
 #include "common/net.h"
 #include "common/schema.h"
+#include "common/wire.h"
 #include "worker/data/id_set.h"
 
 typedef struct ps_client ps_client;
@@ -42,10 +43,17 @@ MUST_CHECK err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_s
 /* Wait for the rows of a pull. rows[t]: (sets[t].n, dim of t), caller's. */
 MUST_CHECK err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real *const *rows);
 
+/* A worker's part of a step, besides its gradients. */
+typedef struct ps_part {
+    double  samples; /* the sum of their weights */
+    int64_t time;    /* the latest of them, seconds; WIRE_NO_TIME: they have none */
+    bool    finite;  /* all gradients are */
+} ps_part;
+
 /* Send gradients[t] (sets[t].n, dim of t), sums over the part's samples, for a step whose
  * rows came. pulled_until: all steps below are pulled. Does not wait. */
-MUST_CHECK err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, double samples,
-                         bool finite, const id_set *sets, real *const *gradients);
+MUST_CHECK err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, const ps_part *part,
+                         const id_set *sets, real *const *gradients);
 
 /* The rows as of version without a ticket: for evaluation. Waits. */
 MUST_CHECK err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real *const *rows);
@@ -58,7 +66,8 @@ MUST_CHECK err_t ps_birth(ps_client *c, int64_t version, const id_set *sets);
 MUST_CHECK err_t ps_save(ps_client *c, int64_t step, const char *folder, manifest_file *files);
 
 typedef struct ps_stats {
-    uint64_t rows, bytes, dropped; /* over all shards */
+    uint64_t rows, bytes, dropped; /* over all shards; common/wire.h says what they are */
+    uint64_t refused, admitted, evicted;
 } ps_stats;
 MUST_CHECK err_t ps_client_stats(ps_client *c, ps_stats *stats);
 

@@ -157,7 +157,7 @@ static err_t time_client(bench *b, int n, times *pull, times *push)
         for (int i = 0; i < set.n; i++)
             b->pushes[set.ids[i]]++;
         since = clock_now(clock_monotonic());
-        TRY(ps_push(b->client, b->step, b->step + 1, 1, true, &set, &rows));
+        TRY(ps_push(b->client, b->step, b->step + 1, &(ps_part){1, 0, true}, &set, &rows));
         TRY(ps_client_stats(b->client, &stats));
         times_add(push, since, set.n);
         b->step++;

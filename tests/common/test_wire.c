@@ -121,7 +121,7 @@ static void the_header_is_as_drawn(void **state)
     (void)state;
     assert_int_equal(m.size, 48 + 16);
     assert_memory_equal(m.data, "dips", 4);
-    assert_int_equal(get_u16(&m, 4), 1);
+    assert_int_equal(get_u16(&m, 4), WIRE_VERSION);
     assert_int_equal(get_u16(&m, 6), WIRE_DONE);
     assert_int_equal(get_u32(&m, 8), 3);
     assert_int_equal(get_u32(&m, 12), 5);
@@ -181,12 +181,13 @@ static void rows_and_a_push_are_as_drawn(void **state)
     assert_int_equal(get_u64(&push, BODY + 0), 14);
     memcpy(&samples, push.data + BODY + 8, sizeof samples);
     assert_true(samples == 31.5);
-    assert_int_equal(get_u32(&push, BODY + 16), 1);
-    assert_int_equal(get_u32(&push, BODY + 20), 2);
-    assert_int_equal(get_u32(&push, BODY + 24), 3);
-    assert_int_equal(get_u32(&push, BODY + 28), 1);
-    assert_true(get_real(&push, BODY + 40 + 2 * sizeof(real)) == 0.5);
-    assert_int_equal(push.size, BODY + 40 + three);
+    assert_int_equal((int64_t)get_u64(&push, BODY + 16), -5000000000);
+    assert_int_equal(get_u32(&push, BODY + 24), 1);
+    assert_int_equal(get_u32(&push, BODY + 28), 2);
+    assert_int_equal(get_u32(&push, BODY + 32), 3);
+    assert_int_equal(get_u32(&push, BODY + 36), 1);
+    assert_true(get_real(&push, BODY + 48 + 2 * sizeof(real)) == 0.5);
+    assert_int_equal(push.size, BODY + 48 + three);
     net_message_clear(&rows);
     net_message_clear(&push);
 }
@@ -320,8 +321,8 @@ static void sizes_are_checked_against_the_bytes_that_are_there(void **state)
     assert_refused(WIRE_ROWS, 16, UINT32_MAX, "values of");
     assert_refused(WIRE_ROWS, 20, UINT32_MAX, "dim 4294967295; wanted 1 .. 65536");
     assert_refused(WIRE_ROWS, 28, 0, "table 1 has dim 0");
-    assert_refused(WIRE_PUSH, 24, 1 << 30, "values of");
-    assert_refused(WIRE_PUSH, 20, 257, "257 tables");
+    assert_refused(WIRE_PUSH, 32, 1 << 30, "values of");
+    assert_refused(WIRE_PUSH, 28, 257, "257 tables");
     assert_refused(WIRE_BEGIN, 8, UINT32_MAX, "path of 4294967295 bytes, at most 4096");
     assert_refused(WIRE_BEGIN, 8, 14, "path of 14 bytes, 13 are left");
     assert_refused(WIRE_FAILED, 8, 4097, "text of 4097 bytes, at most");
@@ -348,7 +349,7 @@ static void what_can_not_be_said_is_refused(void **state)
     assert_refused(WIRE_PUSH, 12, 0xfff00000, "samples");       /* -inf */
     assert_refused(WIRE_PUSH, 12, 0x7ff80000, "samples");       /* NaN */
     assert_refused(WIRE_PUSH, 12, 0xc03f8000, "-31.5 samples"); /* negative */
-    assert_refused(WIRE_PUSH, 16, 2, "finite: 2");
+    assert_refused(WIRE_PUSH, 24, 2, "finite: 2");
     assert_refused(WIRE_HELLO, 0, 3 | 5 << 16, "unknown role 3");
     assert_refused(WIRE_HELLO, 16 + 252, 1, "bytes behind the end of endpoint 0");
     assert_refused(WIRE_WELCOME, 4, 1, "must be 0");
@@ -370,17 +371,20 @@ static void another_version_and_unknown_kinds_are_named(void **state)
 {
     net_message m = sample(WIRE_BEAT), bad;
     wire_header h;
+    char        wanted[80];
 
     (void)state;
-    bad = changed(&m, 4, 2 | WIRE_BEAT << 16);
+    bad = changed(&m, 4, (WIRE_VERSION + 1) | WIRE_BEAT << 16);
     assert_int_equal(wire_open(&h, &bad), ERR_MESSAGE);
-    assert_string_equal(err_text(), "a message of version 2; this program speaks 1");
+    snprintf(wanted, sizeof wanted, "a message of version %d; this program speaks %d",
+             WIRE_VERSION + 1, WIRE_VERSION);
+    assert_string_equal(err_text(), wanted);
     net_message_clear(&bad);
-    bad = changed(&m, 4, 1 | WIRE_KIND_COUNT << 16);
+    bad = changed(&m, 4, WIRE_VERSION | WIRE_KIND_COUNT << 16);
     assert_int_equal(wire_open(&h, &bad), ERR_MESSAGE);
     assert_non_null(strstr(err_text(), "unknown kind"));
     net_message_clear(&bad);
-    bad = changed(&m, 4, 1);
+    bad = changed(&m, 4, WIRE_VERSION);
     assert_int_equal(wire_open(&h, &bad), ERR_MESSAGE);
     assert_string_equal(err_text(), "a message of unknown kind 0");
     net_message_clear(&bad);

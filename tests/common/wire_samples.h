@@ -40,6 +40,7 @@ static inline err_t sample_push(net_message *m, const wire_header *h)
 {
     wire_push p = {.pulled_until = 14,
                    .samples      = 31.5,
+                   .time         = -5000000000,
                    .finite       = true,
                    .tables       = 2,
                    .table        = {{.n = 3, .dim = 1}, {.n = 0, .dim = 18}}};
@@ -77,7 +78,7 @@ static inline err_t wire_sample(net_message *m, const wire_header *h)
     case WIRE_SAVED:
         return wire_encode_saved(m, h, &(wire_saved){1, 2, 3});
     case WIRE_STATED:
-        return wire_encode_stated(m, h, &(wire_stated){4, 5, 6});
+        return wire_encode_stated(m, h, &(wire_stated){4, 5, 6, 7, 8, 9});
     case WIRE_HELLO:
         return wire_encode_hello(
             m, h, &(wire_hello){WIRE_SERVER, 1, 4242, "node7", 5, 2, sample_endpoints});

@@ -165,7 +165,8 @@ static err_t push(worker *w, int64_t step, int64_t pulled_until, const id_set *s
             for (int k = 0; k < PART_IDS; k++)
                 for (int d = 0; sets[t].ids[i] == ids[k] && d < DIM; d++)
                     rows[t][i * DIM + d] = gradient[k] * (real)(d + 1);
-    return ps_push(w->client, step, pulled_until, PART_SAMPLES, true, sets, rows);
+    return ps_push(w->client, step, pulled_until, &(ps_part){PART_SAMPLES, 0, true}, sets,
+                   rows);
 }
 
 static err_t train(worker *w)

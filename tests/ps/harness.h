@@ -51,6 +51,7 @@ typedef struct world {
     int      n_shards, workers;
     uint32_t generation;
     uint64_t question; /* of the last READ */
+    int64_t  time;     /* of the samples of each PUSH; WIRE_NO_TIME: none */
     shard   *shards[SHARDS_MOST];
     struct world_shard {
         struct world *world;
@@ -117,6 +118,7 @@ static inline world *world_new(const char *yaml, int n_shards, const char *count
     must(config_parse(&w->config, "run.yaml", yaml, strlen(yaml), 0, NULL));
     must(schema_new(&w->schema, w->config));
     w->n_shards = n_shards;
+    w->time     = WIRE_NO_TIME;
     for (int i = 0; i < n_shards; i++) {
         w->selves[i]          = (struct world_shard){w, i};
         shard_options options = {.config = w->config,
@@ -341,7 +343,10 @@ static inline void push(world *w, int worker, uint64_t step, uint64_t pulled_unt
     for (int i = 0; i < w->n_shards; i++) {
         part_of_needs p;
         net_message   m;
-        wire_push out = {.pulled_until = pulled_until, .samples = samples, .finite = finite};
+        wire_push     out = {.pulled_until = pulled_until,
+                             .samples      = samples,
+                             .time         = w->time,
+                             .finite       = finite};
         split(&p, w, i, needs);
         out.tables = p.request.tables;
         for (int t = 0; t < out.tables; t++)

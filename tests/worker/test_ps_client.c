@@ -113,7 +113,9 @@ static void answer(fake *f, int shard, const net_message *m)
     } else if (h.kind == WIRE_STATS) {
         back.kind = WIRE_STATED;
         assert_int_equal(
-            wire_encode_stated(&a, &back, &(wire_stated){10 + (uint64_t)shard, 1000, 1}), OK);
+            wire_encode_stated(&a, &back,
+                               &(wire_stated){10 + (uint64_t)shard, 1000, 1, 20, 30, 40}),
+            OK);
     } else {
         assert_int_equal(h.kind, WIRE_PUSH);
         return;
@@ -321,7 +323,8 @@ static void answers_that_come_twice_or_late_are_dropped(void **state)
         assert_int_equal(ps_pull(client, step, step, sets), OK);
         assert_int_equal(ps_rows(client, step, sets, rows), OK);
         assert_rows_of((uint64_t)step);
-        assert_int_equal(ps_push(client, step, step + 1, 8, true, sets, rows), OK);
+        assert_int_equal(ps_push(client, step, step + 1, &(ps_part){8, 0, true}, sets, rows),
+                         OK);
         assert_int_equal(ps_read(client, step, sets, rows), OK);
         assert_rows_of((uint64_t)step);
         assert_int_equal(ps_birth(client, step, sets), OK);
@@ -496,7 +499,7 @@ static void a_push_carries_each_shards_gradients_and_the_part(void **state)
     draw_ids(3, 80, 9);
     assert_int_equal(ps_pull(client, 5, 3, sets), OK);
     assert_int_equal(ps_rows(client, 5, sets, rows), OK);
-    assert_int_equal(ps_push(client, 5, 7, 12.5, false, sets, rows), OK);
+    assert_int_equal(ps_push(client, 5, 7, &(ps_part){12.5, 1234, false}, sets, rows), OK);
     assert_int_equal(run.sent, 6);
     for (int k = 0; k < 3; k++) {
         assert_int_equal(run.got_by[3 + k], k);
@@ -506,6 +509,7 @@ static void a_push_carries_each_shards_gradients_and_the_part(void **state)
         assert_int_equal(wire_decode_push(&p, &run.got[3 + k]), OK);
         assert_int_equal(p.pulled_until, 7);
         assert_true(p.samples == 12.5);
+        assert_int_equal(p.time, 1234);
         assert_false(p.finite);
         assert_int_equal(p.tables, TABLES);
         for (int t = 0; t < TABLES; t++) {
@@ -591,6 +595,9 @@ static void statistics_are_summed_over_the_shards(void **state)
     assert_int_equal(stats.rows, 33);
     assert_int_equal(stats.bytes, 3000);
     assert_int_equal(stats.dropped, 3);
+    assert_int_equal(stats.refused, 60);
+    assert_int_equal(stats.admitted, 90);
+    assert_int_equal(stats.evicted, 120);
     stop();
 }
 
