@@ -1,60 +1,277 @@
 /* bench_wire - keys/s of pull and push from a worker through the wire to a shard and back.
  *
- *     bench_wire [ROWS [SECONDS]]
+ *     bench_wire [ROWS [SECONDS [KIND...]]]        KIND: tcp ipc inproc
  *
- * One shard with ROWS rows of 16 (SGD), random distinct ids, over each kind of endpoint;
- * SECONDS for each figure. A pull is timed until its rows are in place, a push until the
- * shard says that it has applied it. Beside it a bare echo of the same bytes: the asker
- * writes as many bytes as the request has, the other side as many as the answer has, and
- * nobody looks at them. At the end all rows are compared with what the pushes must give. */
+ * One shard with ROWS rows of 16 (SGD), all born before anything is timed, in a process of
+ * its own (inproc: in a thread); random distinct ids, 1,000 to 100,000 a request, one and
+ * four requests in flight; SECONDS for each figure.
+ *
+ *   pull   from the request until its rows are in place
+ *   push   from the first gradients of a window until the shard says that all are applied
+ *   step   a pull and a push, as a worker that trains with staleness 0 (3: four in flight)
+ *
+ * Beside each a bare echo of the same bytes with as many in flight (bare_echo.h), which
+ * takes turns with it, many times: rates are medians over the turns. At the end rows are
+ * compared with what the pushes must give. */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "bare_echo.h"
 #include "common/rng.h"
 #include "common/wire.h"
 #include "ps/server.h"
 #include "worker/ps_client.h"
 
-enum { DIM = 16, MOST_IDS = 50000, MOST_TIMES = 1 << 20, WAIT_MS = 20000 };
+enum {
+    DIM         = 16,
+    MOST_IDS    = 100000,
+    MOST_FLIGHT = 4,
+    GROUP       = 8, /* steps that are pulled, and then pushed, with several in flight */
+    TURNS       = 9,
+    MOST_TIMES  = 1 << 16,
+    WAIT_MS     = 20000,
+    CHECKED     = 1000000, /* rows compared at the end, at most */
+};
 
 static const char yaml[] = "tables:\n"
                            "  t: {dim: 16, init: {kind: zero}, optimizer: sgd, lr: 0.5}\n"
                            "features: {f: {table: t}}\n";
+
+/* A shard and an echo behind sockets, in a process or in threads of this one. */
+typedef struct far_side {
+    const config *config;
+    const schema *schema;
+    net          *net;
+    server       *server;
+    net_listener *echo;
+    pthread_t     thread;
+    atomic_bool   stop;
+    err_report    report;
+    pid_t         pid;     /* 0: threads */
+    int           pipe[2]; /* its endpoints come up, its end goes down */
+    int           hold[2];
+    char          endpoints[2][NET_ENDPOINT_MAX];
+} far_side;
 
 typedef struct bench {
     uint64_t   rows;
     double     seconds;
     config    *config;
     schema    *schema;
-    net       *server_net, *worker_net; /* the same one for inproc */
-    server    *server;
-    net_link  *link;
+    far_side   far;
+    net       *net;
+    net_link  *link, *echo;
     ps_client *client;
     id_maker  *maker;
-    arena      memory;
     rng        chance;
     int64_t    step;
     uint32_t  *pushes; /* (rows) of each id */
+    arena      memory[GROUP];
+    id_set     sets[GROUP];
+    real      *values[GROUP];
 } bench;
 
-/* Seconds of each request, and the keys of all of them. */
-typedef struct times {
-    int    n;
-    double keys, total, at[MOST_TIMES];
-} times;
+/* ---- the far side ---- */
 
-static void times_add(times *t, int64_t since, int keys)
+static void *run_echo(void *argument)
 {
-    double seconds = clock_seconds(clock_monotonic(), since);
+    far_side *f = argument;
 
-    t->total += seconds;
-    t->keys += keys;
-    if (t->n < MOST_TIMES)
-        t->at[t->n++] = seconds;
+    err_keep(&f->report, echo_serve(f->echo, &f->stop));
+    return NULL;
+}
+
+static err_t far_start(far_side *f, const char *shard_at, const char *echo_at)
+{
+    server_options options = {.config      = f->config,
+                              .schema      = f->schema,
+                              .shards_here = 1,
+                              .shards      = 1,
+                              .endpoint    = shard_at};
+
+    TRY(net_new(&f->net));
+    TRY(server_start(&f->server, f->net, &options));
+    TRY(net_listen(&f->echo, f->net, echo_at));
+    snprintf(f->endpoints[0], NET_ENDPOINT_MAX, "%s", server_endpoint(f->server, 0));
+    snprintf(f->endpoints[1], NET_ENDPOINT_MAX, "%s", net_listener_endpoint(f->echo));
+    atomic_store(&f->stop, false);
+    return pthread_create(&f->thread, NULL, run_echo, f) ? err_set(ERR_SYSTEM, "no thread")
+                                                         : OK;
+}
+
+static err_t far_stop(far_side *f)
+{
+    atomic_store(&f->stop, true);
+    pthread_join(f->thread, NULL);
+    net_listener_close(&f->echo);
+    TRY(server_stop(&f->server));
+    net_free(&f->net);
+    return err_give(&f->report);
+}
+
+/* The far side as a process: until its pipe is closed. */
+static int far_process(far_side *f, const char *shard_at, const char *echo_at)
+{
+    char none;
+
+    close(f->pipe[0]);
+    close(f->hold[1]);
+    if (far_start(f, shard_at, echo_at) != OK ||
+        write(f->pipe[1], f->endpoints, sizeof f->endpoints) != sizeof f->endpoints ||
+        read(f->hold[0], &none, 1) != 0 || far_stop(f) != OK) {
+        fprintf(stderr, "bench_wire: the server: %s\n", err_text());
+        return 1;
+    }
+    return 0;
+}
+
+static err_t far_fork(far_side *f, const char *shard_at, const char *echo_at)
+{
+    if (pipe(f->pipe) != 0 || pipe(f->hold) != 0)
+        return err_set(ERR_SYSTEM, "no pipe");
+    fflush(stdout);
+    f->pid = fork();
+    if (f->pid == 0)
+        _exit(far_process(f, shard_at, echo_at));
+    close(f->pipe[1]);
+    close(f->hold[0]);
+    if (f->pid < 0 ||
+        read(f->pipe[0], f->endpoints, sizeof f->endpoints) != sizeof f->endpoints)
+        return err_set(ERR_SYSTEM, "no server process");
+    return OK;
+}
+
+static err_t far_join(far_side *f)
+{
+    int status = 0;
+
+    if (!f->pid)
+        return far_stop(f);
+    close(f->hold[1]);
+    close(f->pipe[0]);
+    if (waitpid(f->pid, &status, 0) != f->pid || status != 0)
+        return err_set(ERR_DEATH, "the server process ended badly");
+    f->pid = 0;
+    return OK;
+}
+
+/* ---- the near side ---- */
+
+static err_t open_bench(bench *b, const char *kind)
+{
+    char        at[2][64];
+    const char *there[2] = {b->far.endpoints[0], b->far.endpoints[1]};
+    bool        inproc   = !strcmp(kind, "inproc");
+
+    for (int i = 0; i < 2; i++)
+        snprintf(at[i], sizeof at[i],
+                 !strcmp(kind, "tcp") ? "tcp://127.0.0.1:*" : "%s://%sdips-bench-%d-%d", kind,
+                 inproc ? "" : "@", (int)getpid(), i);
+    b->step = 0;
+    memset(b->pushes, 0, b->rows * sizeof *b->pushes);
+    b->far = (far_side){.config = b->config, .schema = b->schema};
+    TRY((inproc ? far_start : far_fork)(&b->far, at[0], at[1]));
+    b->net = b->far.net;
+    if (!inproc)
+        TRY(net_new(&b->net));
+    TRY(net_dial(&b->link, b->net, 1, &there[0]));
+    TRY(net_dial(&b->echo, b->net, 1, &there[1]));
+    ps_client_options options = {.transport = net_link_transport(b->link),
+                                 .clock     = clock_monotonic(),
+                                 .schema    = b->schema,
+                                 .workers   = 1,
+                                 .in_flight = GROUP + MOST_FLIGHT,
+                                 .timeout_s = WAIT_MS / 1000};
+    TRY(ps_client_new(&b->client, &options));
+    return ps_begin(b->client, NULL, 0);
+}
+
+static err_t close_bench(bench *b)
+{
+    ps_client_free(&b->client);
+    net_link_close(&b->link);
+    net_link_close(&b->echo);
+    if (b->far.pid)
+        net_free(&b->net);
+    return far_join(&b->far);
+}
+
+/* sets[i] = ids first .. first + n - 1, or n random ones (distinct, but for a few). */
+static err_t make_set(bench *b, int i, uint64_t first, int n, bool random)
+{
+    arena          *a = &b->memory[i];
+    uint64_t       *ids;
+    const uint64_t *lists[1];
+    const size_t    many[1] = {(size_t)n};
+
+    arena_reset(a);
+    TRY(arena_take(a, (size_t)n * sizeof *ids, &ids));
+    for (int k = 0; k < n; k++)
+        ids[k] = random ? rng_below(&b->chance, b->rows) : first + (uint64_t)k;
+    lists[0] = ids;
+    TRY(id_maker_make_bare(b->maker, lists, many, a, &b->sets[i]));
+    return arena_take(a, (size_t)n * DIM * sizeof(real), &b->values[i]);
+}
+
+/* The table is as big as it will be before anything is timed. */
+static err_t bear_all(bench *b)
+{
+    for (uint64_t first = 0; first < b->rows; first += MOST_IDS) {
+        uint64_t left = b->rows - first;
+        TRY(make_set(b, 0, first, left < MOST_IDS ? (int)left : MOST_IDS, false));
+        TRY(ps_birth(b->client, 0, &b->sets[0]));
+    }
+    return OK;
+}
+
+/* Rows are -lr * pushes, exactly. *wrong: how many numbers are not. */
+static err_t check_rows(bench *b, uint64_t *compared, uint64_t *wrong)
+{
+    uint64_t pieces = (b->rows + MOST_IDS - 1) / MOST_IDS;
+    uint64_t stride = pieces * MOST_IDS > CHECKED ? pieces * MOST_IDS / CHECKED : 1;
+
+    *compared = *wrong = 0;
+    for (uint64_t piece = 0; piece < pieces; piece += stride) {
+        uint64_t first = piece * MOST_IDS, left = b->rows - first;
+        id_set  *set = &b->sets[0];
+        TRY(make_set(b, 0, first, left < MOST_IDS ? (int)left : MOST_IDS, false));
+        TRY(ps_read(b->client, b->step, set, b->values));
+        for (int i = 0; i < set->n * DIM; i++)
+            *wrong += b->values[0][i] != (real)-0.5 * (real)b->pushes[set->ids[i / DIM]];
+        *compared += (uint64_t)set->n * DIM;
+    }
+    return OK;
+}
+
+/* ---- figures ---- */
+
+/* One figure: keys/s of each turn, and seconds of each request. */
+typedef struct figure {
+    int    turns, n;
+    double rate[TURNS], at[MOST_TIMES];
+    double keys, total; /* of this turn */
+} figure;
+
+static void figure_time(figure *f, int64_t since)
+{
+    if (f->n < MOST_TIMES)
+        f->at[f->n++] = clock_seconds(clock_monotonic(), since);
+}
+
+static void figure_add(figure *f, int64_t since, double keys)
+{
+    f->total += clock_seconds(clock_monotonic(), since);
+    f->keys += keys;
+}
+
+static void figure_turn(figure *f)
+{
+    f->rate[f->turns++] = f->keys / f->total;
+    f->keys = f->total = 0;
 }
 
 static int ascending(const void *a, const void *b)
@@ -64,260 +281,236 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double percentile_ms(times *t, double share)
+static double percentile(double *at, int n, double share)
 {
-    qsort(t->at, (size_t)t->n, sizeof *t->at, ascending);
-    return t->at[(int)(share * (t->n - 1))] * 1e3;
+    qsort(at, (size_t)n, sizeof *at, ascending);
+    return n ? at[(int)(share * (n - 1))] : 0;
 }
 
-/* ---- the shard and its client ---- */
+/* What is measured: this many ids a request, this many requests in flight. */
+typedef struct setting {
+    int n, flight;
+} setting;
 
-static err_t open_bench(bench *b, const char *endpoint)
+static int group_of(setting s)
 {
-    bool           inproc = !strncmp(endpoint, "inproc:", 7);
-    server_options so     = {.config      = b->config,
-                             .schema      = b->schema,
-                             .shards_here = 1,
-                             .shards      = 1,
-                             .endpoint    = endpoint};
-
-    b->step = 0;
-    memset(b->pushes, 0, b->rows * sizeof *b->pushes);
-    TRY(net_new(&b->server_net));
-    b->worker_net = b->server_net;
-    if (!inproc)
-        TRY(net_new(&b->worker_net));
-    TRY(server_start(&b->server, b->server_net, &so));
-    const char *there = server_endpoint(b->server, 0);
-    TRY(net_dial(&b->link, b->worker_net, 1, &there));
-    ps_client_options co = {.transport = net_link_transport(b->link),
-                            .clock     = clock_monotonic(),
-                            .schema    = b->schema,
-                            .workers   = 1,
-                            .in_flight = 1,
-                            .timeout_s = WAIT_MS / 1000};
-    TRY(ps_client_new(&b->client, &co));
-    return ps_begin(b->client, NULL, 0);
+    return s.flight == 1 ? 1 : GROUP;
 }
 
-static err_t close_bench(bench *b)
+static int64_t now(void)
 {
-    ps_client_free(&b->client);
-    net_link_close(&b->link);
-    err_t err = server_stop(&b->server);
-    if (b->worker_net != b->server_net)
-        net_free(&b->worker_net);
-    net_free(&b->server_net);
-    return err;
+    return clock_now(clock_monotonic());
 }
 
-/* ids first .. first + n - 1, or n random ones (n distinct, but for a few). */
-static err_t make_set(bench *b, uint64_t first, int n, bool random, id_set *set, real **rows)
-{
-    uint64_t       *ids;
-    const uint64_t *lists[1];
-    const size_t    many[1] = {(size_t)n};
+/* ---- the client at work ---- */
 
-    arena_reset(&b->memory);
-    TRY(arena_take(&b->memory, (size_t)n * sizeof *ids, &ids));
-    for (int i = 0; i < n; i++)
-        ids[i] = random ? rng_below(&b->chance, b->rows) : first + (uint64_t)i;
-    lists[0] = ids;
-    TRY(id_maker_make_bare(b->maker, lists, many, &b->memory, set));
-    return arena_take(&b->memory, (size_t)n * DIM * sizeof **rows, rows);
-}
-
-/* The table is as big as it will be before anything is timed. */
-static err_t bear_all(bench *b)
+/* Pull the steps b->step .. with `flight` at a time; all see the rows as they are now. */
+static err_t pull_group(bench *b, setting s, figure *pull)
 {
-    for (uint64_t first = 0; first < b->rows; first += MOST_IDS) {
-        uint64_t left = b->rows - first;
-        id_set   set;
-        real    *rows;
-        TRY(make_set(b, first, left < MOST_IDS ? (int)left : MOST_IDS, false, &set, &rows));
-        TRY(ps_birth(b->client, 0, &set));
+    int     group = group_of(s), asked = 0;
+    double  keys  = 0;
+    int64_t begin = now(), since[GROUP];
+
+    for (int i = 0; i < group; i++) {
+        for (; asked < group && asked < i + s.flight; asked++) {
+            since[asked] = now();
+            TRY(ps_pull(b->client, b->step + asked, b->step, &b->sets[asked]));
+        }
+        TRY(ps_rows(b->client, b->step + i, &b->sets[i], &b->values[i]));
+        figure_time(pull, since[i]);
+        keys += b->sets[i].n;
     }
+    figure_add(pull, begin, keys);
     return OK;
 }
 
-/* Pull and push n ids, gradients all 1, for b->seconds of each. */
-static err_t time_client(bench *b, int n, times *pull, times *push)
+static err_t push_one(bench *b, int i, int64_t pulled_until)
 {
-    while (pull->total < b->seconds || push->total < b->seconds) {
-        id_set   set;
-        real    *rows;
-        ps_stats stats;
-        TRY(make_set(b, 0, n, true, &set, &rows));
-        int64_t since = clock_now(clock_monotonic());
-        TRY(ps_pull(b->client, b->step, b->step, &set));
-        TRY(ps_rows(b->client, b->step, &set, &rows));
-        times_add(pull, since, set.n);
-        for (int i = 0; i < set.n * DIM; i++)
-            rows[i] = 1;
-        for (int i = 0; i < set.n; i++)
-            b->pushes[set.ids[i]]++;
-        since = clock_now(clock_monotonic());
-        TRY(ps_push(b->client, b->step, b->step + 1, &(ps_part){1, 0, true}, &set, &rows));
-        TRY(ps_client_stats(b->client, &stats));
-        times_add(push, since, set.n);
-        b->step++;
+    const ps_part part = {.samples = 1, .time = WIRE_NO_TIME, .finite = true};
+
+    return ps_push(b->client, b->step, pulled_until, &part, &b->sets[i], &b->values[i]);
+}
+
+/* Push the steps of a group, and wait until they are applied. */
+static err_t push_group(bench *b, setting s, figure *push)
+{
+    int      group = group_of(s);
+    double   keys  = 0;
+    int64_t  begin = now(), until = b->step + group;
+    ps_stats stats;
+
+    for (int i = 0; i < group; i++, b->step++) {
+        TRY(push_one(b, i, until));
+        keys += b->sets[i].n;
     }
+    TRY(ps_client_stats(b->client, &stats));
+    figure_time(push, begin);
+    figure_add(push, begin, keys);
     return OK;
 }
 
-/* Rows are -lr * pushes, exactly. *wrong: how many are not. */
-static err_t check_rows(bench *b, uint64_t *wrong)
+/* New ids and gradients, all 1, for a group. */
+static err_t draw_group(bench *b, setting s)
 {
-    *wrong = 0;
-    for (uint64_t first = 0; first < b->rows; first += MOST_IDS) {
-        uint64_t left = b->rows - first;
-        id_set   set;
-        real    *rows;
-        TRY(make_set(b, first, left < MOST_IDS ? (int)left : MOST_IDS, false, &set, &rows));
-        TRY(ps_read(b->client, b->step, &set, &rows));
-        for (int i = 0; i < set.n; i++)
-            for (int d = 0; d < DIM; d++)
-                *wrong += rows[i * DIM + d] != (real)-0.5 * (real)b->pushes[set.ids[i]];
+    for (int i = 0; i < group_of(s); i++)
+        TRY(make_set(b, i, 0, s.n, true));
+    return OK;
+}
+
+static void fill_group(bench *b, setting s)
+{
+    for (int i = 0; i < group_of(s); i++) {
+        for (int k = 0; k < b->sets[i].n * DIM; k++)
+            b->values[i][k] = 1;
+        for (int k = 0; k < b->sets[i].n; k++)
+            b->pushes[b->sets[i].ids[k]]++;
     }
-    return OK;
 }
 
-/* ---- the bare echo ---- */
-
-typedef struct echo {
-    net          *nets[2];
-    net_listener *listener;
-    net_link     *link;
-    pthread_t     thread;
-    atomic_bool   stop;
-    err_report    report;
-} echo;
-
-static err_t new_bytes(net_message *m, size_t size)
+static err_t turn_client(bench *b, setting s, figure *pull, figure *push)
 {
-    TRY(net_message_new(m, size));
-    memset(m->data, 1, size);
-    return OK;
-}
-
-/* Answer each message by as many bytes as its first eight say. */
-static err_t serve_echo(echo *e)
-{
-    while (!atomic_load(&e->stop)) {
-        uint64_t    peer, size;
-        net_message m = {0};
-        TRY(net_listener_receive(e->listener, &peer, &m, 100));
-        if (!m.data)
-            continue;
-        memcpy(&size, m.data, sizeof size);
-        net_message_clear(&m);
-        TRY(new_bytes(&m, size));
-        TRY(net_listener_send(e->listener, peer, &m, WAIT_MS));
+    while (pull->total < b->seconds / TURNS || push->total < b->seconds / TURNS) {
+        TRY(draw_group(b, s));
+        TRY(pull_group(b, s, pull));
+        fill_group(b, s);
+        TRY(push_group(b, s, push));
     }
+    figure_turn(pull);
+    figure_turn(push);
     return OK;
 }
 
-static void *run_echo(void *argument)
+/* Train a group of steps with staleness flight - 1; the rows that come are the gradients:
+ * zeros are pushed as well as numbers are. */
+static err_t step_group(bench *b, setting s, figure *step)
 {
-    echo *e = argument;
+    int      group = group_of(s), asked = 0;
+    double   keys  = 0;
+    int64_t  begin = now(), first = b->step, since[GROUP];
+    ps_stats stats;
 
-    err_keep(&e->report, serve_echo(e));
-    return NULL;
-}
-
-/* Ask for `down` bytes with `up` bytes; both stand for n keys. */
-static err_t time_echo(const echo *e, int n, size_t up, uint64_t down, double seconds, times *t)
-{
-    const transport *link = net_link_transport(e->link);
-
-    while (t->total < seconds) {
-        net_message m     = {0};
-        int64_t     since = clock_now(clock_monotonic());
-        int         from;
-        TRY(new_bytes(&m, up));
-        memcpy(m.data, &down, sizeof down);
-        TRY(link->send(link->self, 0, &m, WAIT_MS));
-        TRY(link->receive(link->self, &from, &m, WAIT_MS));
-        if (m.size != down)
-            return err_set(ERR_TIMEOUT, "no echo");
-        net_message_clear(&m);
-        times_add(t, since, n);
+    for (int i = 0; i < group; i++, b->step++) {
+        for (; asked < group && asked < i + s.flight; asked++) {
+            int64_t version = first + asked - (s.flight - 1);
+            since[asked]    = now();
+            TRY(ps_pull(b->client, first + asked, version > first ? version : first,
+                        &b->sets[asked]));
+        }
+        TRY(ps_rows(b->client, b->step, &b->sets[i], &b->values[i]));
+        memset(b->values[i], 0, (size_t)b->sets[i].n * DIM * sizeof(real));
+        TRY(push_one(b, i, first + asked));
+        figure_time(step, since[i]);
+        keys += b->sets[i].n;
     }
+    TRY(ps_client_stats(b->client, &stats));
+    figure_add(step, begin, keys);
     return OK;
 }
 
-static err_t open_echo(echo *e, const char *endpoint)
+static err_t turn_steps(bench *b, setting s, figure *step)
 {
-    TRY(net_new(&e->nets[0]));
-    e->nets[1] = e->nets[0];
-    if (strncmp(endpoint, "inproc:", 7) != 0)
-        TRY(net_new(&e->nets[1]));
-    TRY(net_listen(&e->listener, e->nets[0], endpoint));
-    const char *there = net_listener_endpoint(e->listener);
-    TRY(net_dial(&e->link, e->nets[1], 1, &there));
-    if (pthread_create(&e->thread, NULL, run_echo, e) != 0)
-        return err_set(ERR_SYSTEM, "no thread");
+    while (step->total < b->seconds / TURNS) {
+        TRY(draw_group(b, s));
+        TRY(step_group(b, s, step));
+    }
+    figure_turn(step);
     return OK;
 }
 
-static err_t close_echo(echo *e)
+/* ---- the echo at work ---- */
+
+typedef struct sizes {
+    size_t ask, rows, push, small;
+} sizes;
+
+static sizes sizes_of(int n)
 {
-    atomic_store(&e->stop, true);
-    pthread_join(e->thread, NULL);
-    net_link_close(&e->link);
-    net_listener_close(&e->listener);
-    if (e->nets[1] != e->nets[0])
-        net_free(&e->nets[1]);
-    net_free(&e->nets[0]);
-    return err_give(&e->report);
+    const size_t head = WIRE_HEADER_BYTES + 24, keys = (size_t)n;
+
+    return (sizes){.ask   = head + keys * (sizeof(uint64_t) + sizeof(uint32_t)),
+                   .rows  = head + keys * DIM * sizeof(real),
+                   .push  = head + keys * DIM * sizeof(real),
+                   .small = head};
+}
+
+/* As pull_group (pull), push_group (push) or step_group (both). */
+static err_t echo_group(const bench *b, setting s, bool pull, bool push, figure *f)
+{
+    const transport *t     = net_link_transport(b->echo);
+    sizes            size  = sizes_of(s.n);
+    int              group = group_of(s), asked = 0;
+    int64_t          begin = now();
+
+    for (int i = 0; i < group; i++) {
+        for (; pull && asked < group && asked < i + s.flight; asked++)
+            TRY(echo_ask(t, size.ask, size.rows));
+        if (pull)
+            TRY(echo_hear(t, size.rows));
+        if (push)
+            TRY(echo_ask(t, size.push, 0));
+    }
+    if (push) {
+        TRY(echo_ask(t, size.small, size.small));
+        TRY(echo_hear(t, size.small));
+    }
+    figure_add(f, begin, (double)group * s.n);
+    return OK;
+}
+
+static err_t turn_echo(const bench *b, setting s, bool pull, bool push, figure *f)
+{
+    while (f->total < b->seconds / TURNS)
+        TRY(echo_group(b, s, pull, push, f));
+    figure_turn(f);
+    return OK;
 }
 
 /* ---- the table ---- */
 
-static void print_line(const char *kind, const char *what, int n, times *t, times *bare)
+static void print_line(const char *kind, const char *what, setting s, figure *ours,
+                       figure *bare)
 {
-    double ours = t->keys / t->total, theirs = bare->keys / bare->total;
+    double rate = percentile(ours->rate, ours->turns, 0.5);
+    double echo = percentile(bare->rate, bare->turns, 0.5);
 
-    printf("%-7s %6d  %-4s  %6.2f M keys/s  p50 %7.3f ms  p99 %7.3f ms   echo %6.2f M keys/s  "
-           "share %3.0f %%\n",
-           kind, n, what, ours * 1e-6, percentile_ms(t, 0.5), percentile_ms(t, 0.99),
-           theirs * 1e-6, 100 * ours / theirs);
+    printf("%-6s %6d x %d  %-4s  %6.2f M keys/s  p50 %7.3f ms  p99 %7.3f ms   echo %6.2f M "
+           "keys/s  share %3.0f %%\n",
+           kind, s.n, s.flight, what, rate * 1e-6, percentile(ours->at, ours->n, 0.5) * 1e3,
+           percentile(ours->at, ours->n, 0.99) * 1e3, echo * 1e-6, 100 * rate / echo);
     fflush(stdout);
 }
 
-/* Client and echo take turns request size by request size, so that both see the same
- * machine. */
-static err_t bench_size(bench *b, echo *e, const char *kind, int n)
+static err_t bench_setting(bench *b, const char *kind, setting s)
 {
-    static times pull, push, bare_pull, bare_push;
-    const size_t head = WIRE_HEADER_BYTES + 24;
-    const size_t keys = (size_t)n * (sizeof(uint64_t) + sizeof(uint32_t));
-    const size_t body = (size_t)n * DIM * sizeof(real);
+    static const char *const what[] = {"pull", "push", "step"};
+    static figure            ours[3], bare[3];
 
-    pull = push = bare_pull = bare_push = (times){0};
-    TRY(time_client(b, n, &pull, &push));
-    TRY(time_echo(e, n, head + keys, head + body, b->seconds, &bare_pull));
-    TRY(time_echo(e, n, head + body, head, b->seconds, &bare_push));
-    print_line(kind, "pull", n, &pull, &bare_pull);
-    print_line(kind, "push", n, &push, &bare_push);
+    memset(ours, 0, sizeof ours);
+    memset(bare, 0, sizeof bare);
+    for (int turn = 0; turn < TURNS; turn++) {
+        TRY(turn_client(b, s, &ours[0], &ours[1]));
+        TRY(turn_steps(b, s, &ours[2]));
+        for (int i = 0; i < 3; i++)
+            TRY(turn_echo(b, s, i != 1, i != 0, &bare[i]));
+    }
+    for (int i = 0; i < 3; i++)
+        print_line(kind, what[i], s, &ours[i], &bare[i]);
     return OK;
 }
 
-static err_t bench_kind(bench *b, const char *kind, const char *endpoint, const char *echo_at)
+static err_t bench_kind(bench *b, const char *kind)
 {
-    static const int sizes[] = {1000, 10000, MOST_IDS};
-    echo             e       = {0};
-    uint64_t         wrong   = 0;
+    static const int many[] = {1000, 10000, 50000, MOST_IDS};
+    uint64_t         compared, wrong;
 
-    TRY(open_bench(b, endpoint));
-    TRY(open_echo(&e, echo_at));
+    TRY(open_bench(b, kind));
     TRY(bear_all(b));
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        TRY(bench_size(b, &e, kind, sizes[i]));
-    TRY(check_rows(b, &wrong));
-    printf("%-7s %lld steps; %llu of %llu numbers are wrong\n", kind, (long long)b->step,
-           (unsigned long long)wrong, (unsigned long long)(b->rows * DIM));
-    TRY(close_echo(&e));
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+        for (int flight = 1; flight <= MOST_FLIGHT; flight += MOST_FLIGHT - 1)
+            TRY(bench_setting(b, kind, (setting){many[i], flight}));
+    TRY(check_rows(b, &compared, &wrong));
+    printf("%-6s %lld steps; %llu of %llu numbers are wrong\n", kind, (long long)b->step,
+           (unsigned long long)wrong, (unsigned long long)compared);
     TRY(close_bench(b));
     return wrong ? err_set(ERR_NUMERIC, "the rows are not what was pushed") : OK;
 }
@@ -335,12 +528,10 @@ static void print_machine(void)
         fclose(f);
 }
 
-static err_t run(bench *b)
+static err_t run(bench *b, int n_kinds, char **kinds)
 {
-    char ipc[2][64];
+    static char *all[] = {"tcp", "ipc", "inproc"};
 
-    snprintf(ipc[0], sizeof ipc[0], "ipc://@dips-bench-wire-%d", (int)getpid());
-    snprintf(ipc[1], sizeof ipc[1], "ipc://@dips-bench-echo-%d", (int)getpid());
     TRY(config_parse(&b->config, "bench.yaml", yaml, strlen(yaml), 0, NULL));
     TRY(schema_new(&b->schema, b->config));
     TRY(id_maker_new(&b->maker, b->schema, 1));
@@ -349,10 +540,15 @@ static err_t run(bench *b)
     if (!b->pushes)
         return err_memory(b->rows * sizeof *b->pushes, "the counts of pushes");
     print_machine();
-    printf("%llu rows of %d, %s\n", (unsigned long long)b->rows, DIM, REAL_NAME);
-    TRY(bench_kind(b, "inproc", "inproc://bench", "inproc://echo"));
-    TRY(bench_kind(b, "ipc", ipc[0], ipc[1]));
-    return bench_kind(b, "tcp", "tcp://127.0.0.1:*", "tcp://127.0.0.1:*");
+    printf("%llu rows of %d, %s; ids a request x requests in flight\n",
+           (unsigned long long)b->rows, DIM, REAL_NAME);
+    if (n_kinds == 0) {
+        n_kinds = sizeof all / sizeof *all;
+        kinds   = all;
+    }
+    for (int i = 0; i < n_kinds; i++)
+        TRY(bench_kind(b, kinds[i]));
+    return OK;
 }
 
 int main(int argc, char **argv)
@@ -361,17 +557,18 @@ int main(int argc, char **argv)
                .seconds = argc > 2 ? atof(argv[2]) : 0.5};
 
     if (b.rows == 0 || b.seconds <= 0) {
-        fprintf(stderr, "usage: bench_wire [ROWS [SECONDS]]\n");
+        fprintf(stderr, "usage: bench_wire [ROWS [SECONDS [KIND...]]]\n");
         return 2;
     }
-    if (run(&b) != OK) {
+    if (run(&b, argc > 3 ? argc - 3 : 0, argv + 3) != OK) {
         fprintf(stderr, "bench_wire: %s\n", err_text());
         return 1;
     }
     id_maker_free(&b.maker);
     schema_free(&b.schema);
     config_free(&b.config);
-    arena_clear(&b.memory);
+    for (int i = 0; i < GROUP; i++)
+        arena_clear(&b.memory[i]);
     free(b.pushes);
     return 0;
 }
