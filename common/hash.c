@@ -2,6 +2,9 @@
 
 #include <string.h>
 #include <xxhash.h>
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h> /* the widest vectors that this processor has */
+#endif
 
 uint64_t hash_bytes(const void *bytes, size_t n)
 {
