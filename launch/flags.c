@@ -29,16 +29,25 @@ static double unit_factor(const char *unit)
     return 0;
 }
 
-static err_t store_number(const flag *f, const char *value)
+bool flags_number(double *x, const char *text)
 {
     char *end;
 
-    errno         = 0;
-    double x      = strtod(value, &end);
+    *x            = strtod(text, &end);
     double factor = unit_factor(end);
-    if (end == value || factor == 0 || !isfinite(x))
+    if (end == text || factor == 0 || !isfinite(*x))
+        return false;
+    *x *= factor;
+    return true;
+}
+
+static err_t store_number(const flag *f, const char *value)
+{
+    char  *end;
+    double x;
+
+    if (!flags_number(&x, value))
         return err_set(ERR_USAGE, "--%s '%s' is not a number", f->name, value);
-    x *= factor;
     if ((f->min != 0 || f->max != 0) && !(x >= f->min && x <= f->max))
         return err_set(ERR_USAGE, "--%s %s is not in %.15g .. %.15g", f->name, value, f->min,
                        f->max);
@@ -46,13 +55,11 @@ static err_t store_number(const flag *f, const char *value)
         *(double *)f->at = x;
         return OK;
     }
-    if (factor == 1) { /* all 64 bits, which a double does not hold */
-        errno           = 0;
-        long long whole = strtoll(value, &end, 10);
-        if (*end == '\0' && errno == 0) {
-            *(int64_t *)f->at = whole;
-            return OK;
-        }
+    errno           = 0;
+    long long whole = strtoll(value, &end, 10);
+    if (end != value && *end == '\0' && errno == 0) { /* all 64 bits: a double has fewer */
+        *(int64_t *)f->at = whole;
+        return OK;
     }
     if (x != floor(x) || fabs(x) > 9e18)
         return err_set(ERR_USAGE, "--%s '%s' is not a whole number", f->name, value);

@@ -41,4 +41,7 @@ MUST_CHECK err_t flags_parse(const flag *flags, const char *usage, const char *a
 MUST_CHECK err_t flags_parse_only(const flag *flags, const char *usage, const char *about,
                                   int argc, char **argv, bool *helped);
 
+/* *x = the number that text is, with a unit as above; false where it is none. */
+bool flags_number(double *x, const char *text);
+
 #endif

@@ -9,6 +9,7 @@ static const command commands[] = {
     {"checkpoint", "what a checkpoint holds, and whether it is whole", command_checkpoint},
     {"eval", "how good a checkpoint is on the test data", command_eval},
     {"options", "list every option with its default and meaning", command_options},
+    {"plan", "the memory, disk and wire that a run will need", command_plan},
     {"predict", "write a checkpoint's probabilities for the test data", command_predict},
     {"prepare", "raw files, or an invented world, become data shards", command_prepare},
     {"report", "compare runs: a table, and curves in one HTML file", command_report},

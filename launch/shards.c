@@ -58,19 +58,23 @@ static err_t miss_counts(const char *path, const config *c)
                    path);
 }
 
-/* data.counts, or counts.safetensors beside the first training file. "" where neither is
- * there and no table asks for it. */
-static err_t find_counts(char path[CONFIG_PATH_MAX], const config *c)
+err_t shards_counts_path(char path[CONFIG_PATH_MAX], const config *c)
 {
     const char *first = c->data.train.n > 0 ? c->data.train.at[0] : "";
     const char *slash = strrchr(first, '/');
 
-    if (*c->data.counts) {
+    if (*c->data.counts)
         snprintf(path, CONFIG_PATH_MAX, "%s", c->data.counts);
-    } else if (snprintf(path, CONFIG_PATH_MAX, "%.*scounts.safetensors",
-                        slash ? (int)(slash + 1 - first) : 0, first) >= CONFIG_PATH_MAX) {
+    else if (snprintf(path, CONFIG_PATH_MAX, "%.*scounts.safetensors",
+                      slash ? (int)(slash + 1 - first) : 0, first) >= CONFIG_PATH_MAX)
         return err_set(ERR_CONFIG, "data.train: the path %s is too long", first);
-    }
+    return OK;
+}
+
+/* The path of the counts; "" where they are not there and no table asks for them. */
+static err_t find_counts(char path[CONFIG_PATH_MAX], const config *c)
+{
+    TRY(shards_counts_path(path, c));
     if (access(path, R_OK) == 0)
         return OK;
     if (*c->data.counts || needs_counts(c))

@@ -8,6 +8,9 @@
 int shards_total(const config *c);
 int shards_per_server(const config *c);
 
+/* The file of counts that c names, or that stands beside its first training file. */
+MUST_CHECK err_t shards_counts_path(char path[CONFIG_PATH_MAX], const config *c);
+
 /* Start the shards of server index behind endpoint, in which "%d" stands for the shard's
  * number. ERR_CONFIG where counts are needed and not there. server_stop. */
 MUST_CHECK err_t shards_start(server **out, net *n, const config *c, const schema *s, int index,

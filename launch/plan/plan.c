@@ -1,0 +1,170 @@
+#include "launch/plan/plan.h"
+
+#include <math.h>
+
+#include "common/hash.h"
+#include "common/optim.h"
+#include "ps/row_store.h"
+
+/* Memory of a process before it holds anything: code, heap, ZeroMQ, and with Open MPI. */
+#define SERVER_BYTES 10e6
+#define WORKER_BYTES 45e6
+
+/* Of a checkpoint's file: an entry of the header for each tensor of a table, of which
+ * there are ids, weight, count, touched and buckets besides the parts of the state. */
+#define TENSOR_ENTRY 110.0
+#define TENSORS      5
+#define NUMBERS      (sizeof(uint64_t) + 2 * sizeof(uint32_t)) /* id, count, touched */
+
+/* 64 bytes of the index hold 9 to 11 rows, 10 in the mean over sizes. */
+#define INDEX_BYTES 6.4
+
+/* id and count of counts.safetensors */
+#define COUNT_BYTES (sizeof(uint64_t) + sizeof(uint32_t))
+
+/* What the messages of a step take in a server, per byte of them: a push stays until all
+ * are there, its pull's reply until it is sent, and the update sums gradients once more. */
+#define MESSAGE_COPIES 2.0
+
+static int shards_of(const plan_options *o)
+{
+    return (o->servers > 0 ? o->servers : 1) * o->config->cluster.shards;
+}
+
+/* Shards own whole buckets, so that the fullest has a few more than its part. */
+static double largest_share(int shards)
+{
+    return ceil((double)HASH_BUCKETS / shards) / HASH_BUCKETS;
+}
+
+/* ---- rows ---- */
+
+/* Id, count, touched, the index with its slack. */
+static double store_bytes(uint64_t rows, size_t reals)
+{
+    return (double)rows * ((double)(sizeof(row) + reals * sizeof(real)) + INDEX_BYTES);
+}
+
+static plan_table plan_of_table(const plan_options *o, int t)
+{
+    const table_config *c      = &o->config->tables[t];
+    size_t              dim    = (size_t)c->dim;
+    size_t              weight = c->precision == PRECISION_BF16 ? 2 : sizeof(real);
+    size_t              state  = optim_state_size(c->optimizer.kind, dim);
+    size_t              reals  = (dim * weight + sizeof(real) - 1) / sizeof(real) + state;
+    int                 parts;
+    plan_table          p = {.rows    = o->ids[t],
+                             .weights = (double)(dim * weight),
+                             .state   = (double)(state * sizeof(real))};
+
+    optim_parts(c->optimizer.kind, &parts);
+    p.memory   = store_bytes(p.rows, reals);
+    p.overhead = p.rows ? p.memory / (double)p.rows - p.weights - p.state : 0;
+    p.file     = (double)p.rows * (NUMBERS + p.weights + p.state) +
+             shards_of(o) *
+                 ((HASH_BUCKETS + 1.0) * sizeof(uint64_t) + TENSOR_ENTRY * (TENSORS + parts));
+    if (c->admit_min_count > 1 ||
+        (c->penalty.kind == PENALTY_MINIBATCH_AWARE && c->penalty.count == COUNT_EXACT))
+        p.counts = (double)p.rows * COUNT_BYTES;
+    return p;
+}
+
+static void add_table(plan_table *all, const plan_table *one)
+{
+    all->rows += one->rows;
+    all->memory += one->memory;
+    all->file += one->file;
+    all->counts += one->counts;
+}
+
+/* ---- processes ---- */
+
+static void plan_servers(plan *p)
+{
+    const plan_options *o       = &p->options;
+    int                 servers = o->servers > 0 ? o->servers : 1;
+    double              tickets = o->config->train.staleness + 1;
+    double flight = p->step.push + tickets * (p->step.pull + p->step.rows); /* of a worker */
+
+    p->largest         = largest_share(shards_of(o));
+    p->server_rows     = p->all.memory * p->largest * o->config->cluster.shards;
+    p->server_messages = MESSAGE_COPIES * flight * o->config->cluster.workers / servers;
+    p->server          = p->server_rows + p->server_messages + SERVER_BYTES;
+    double room        = o->memory - SERVER_BYTES;
+    if (room > 0)
+        p->servers_needed = ceil((p->all.memory + p->server_messages * servers) / room);
+}
+
+/* The pipeline keeps staleness + 3 batches, and a step works in the memory of its own. */
+static void plan_worker(plan *p)
+{
+    const rehearsal *r     = &p->step;
+    double           depth = p->options.config->train.staleness + 3;
+    double           train = depth * (r->batch + r->work) + 2 * r->rows + r->push;
+
+    p->worker = WORKER_BYTES + r->dense + train + r->evaluation;
+}
+
+static void plan_checkpoint(plan *p)
+{
+    p->shard_file = p->all.file * p->largest;
+    p->checkpoint = p->all.file + p->step.dense_file;
+    p->kept       = p->checkpoint * p->options.config->checkpoint.keep;
+}
+
+err_t plan_make(plan *p, const plan_options *options, double distinct)
+{
+    const rehearsal_options rehearsed = {.config   = options->config,
+                                         .schema   = options->schema,
+                                         .shards   = shards_of(options),
+                                         .workers  = options->config->cluster.workers,
+                                         .distinct = distinct};
+
+    *p = (plan){.options = *options};
+    TRY(rehearsal_do(&p->step, &rehearsed));
+    for (int t = 0; t < options->schema->n_tables; t++) {
+        p->tables[t] = plan_of_table(options, t);
+        add_table(&p->all, &p->tables[t]);
+    }
+    plan_servers(p);
+    plan_worker(p);
+    plan_checkpoint(p);
+    return OK;
+}
+
+/* ---- time ---- */
+
+static double seconds(double bytes, double rate)
+{
+    return rate > 0 ? bytes / rate : 0;
+}
+
+/* The wider direction of a worker's link: links carry both at once. */
+static double busier(const rehearsal *r)
+{
+    double out = r->pull + r->push;
+    return out > r->rows ? out : r->rows;
+}
+
+double plan_worker_wire_s(const plan *p)
+{
+    return seconds(busier(&p->step), p->options.network);
+}
+
+double plan_server_wire_s(const plan *p)
+{
+    int servers = p->options.servers > 0 ? p->options.servers : 1;
+    return seconds(busier(&p->step) * p->options.config->cluster.workers / servers,
+                   p->options.network);
+}
+
+double plan_step_s(const plan *p)
+{
+    return seconds(p->options.config->train.batch, p->options.samples_per_s);
+}
+
+double plan_checkpoint_s(const plan *p)
+{
+    int servers = p->options.servers > 0 ? p->options.servers : 1;
+    return seconds(p->all.file / servers, p->options.disk);
+}

@@ -1,0 +1,203 @@
+/* dips plan: what a run will need, against closed forms. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "launch/plan/plan.h"
+
+/* Two tables, one of them bf16; no data. A sample looks up 1 user and 1 + 9 goods. */
+static const char yaml[] = "tables:\n"
+                           "  user:  {dim: 6, optimizer: adam}\n"
+                           "  goods: {dim: 12, precision: bf16}\n"
+                           "features:\n"
+                           "  user:  {table: user}\n"
+                           "  goods: {table: goods}\n"
+                           "  history: {columns: {goods: {table: goods}}, max_len: 9}\n"
+                           "model:\n"
+                           "  kind: base\n"
+                           "  profile: [user]\n"
+                           "  candidate: [goods]\n"
+                           "  history: history\n"
+                           "  mlp: {units: [20, 10], activation: relu}\n"
+                           "data: {train: nowhere-*.safetensors}\n"
+                           "train: {batch: 100}\n"
+                           "cluster: {servers: 4, workers: 2}\n"
+                           "checkpoint: {keep: 3}\n";
+
+typedef struct room {
+    config  *config;
+    schema  *schema;
+    uint64_t ids[2];
+    plan     plan;
+} room;
+
+static void open_room(room *r, int n, char *const *words)
+{
+    *r = (room){.ids = {1000000, 3000000}};
+    assert_int_equal(config_parse(&r->config, "run.yaml", yaml, strlen(yaml), n, words), OK);
+    assert_int_equal(schema_new(&r->schema, r->config), OK);
+}
+
+static void close_room(room *r)
+{
+    schema_free(&r->schema);
+    config_free(&r->config);
+}
+
+static err_t make(room *r, double memory)
+{
+    const plan_options o = {.config  = r->config,
+                            .schema  = r->schema,
+                            .ids     = r->ids,
+                            .servers = r->config->cluster.servers,
+                            .memory  = memory,
+                            .network = 1e9,
+                            .disk    = 1e8};
+    return plan_make(&r->plan, &o, 0.5);
+}
+
+static void a_row_is_its_weights_its_state_and_at_most_24_bytes(void **unused)
+{
+    (void)unused;
+    room r;
+
+    open_room(&r, 0, NULL);
+    assert_int_equal(make(&r, 0), OK);
+    const plan_table *user = &r.plan.tables[0], *goods = &r.plan.tables[1];
+    assert_float_equal(user->weights, 6 * sizeof(real), 0);
+    assert_float_equal(user->state, (6 + 6 + 1) * sizeof(real), 0); /* m, v, step */
+    assert_float_equal(goods->weights, 12 * 2, 0);
+    assert_float_equal(goods->state, sizeof(real), 0);
+    for (int t = 0; t < 2; t++) {
+        const plan_table *one = &r.plan.tables[t];
+        assert_true(one->overhead > 16 && one->overhead <= 24);
+        assert_float_equal(one->memory,
+                           (one->weights + one->state + one->overhead) * (double)r.ids[t], 1);
+    }
+    close_room(&r);
+}
+
+/* id 8, count 4, touched 4, weights, state; 4,097 offsets of buckets per table and shard. */
+static void a_checkpoint_is_the_rows_without_the_index(void **unused)
+{
+    (void)unused;
+    room   r;
+    double users = 16 + 19 * sizeof(real), goods = 16 + 24 + sizeof(real);
+
+    open_room(&r, 0, NULL);
+    assert_int_equal(make(&r, 0), OK);
+    double rows    = 1e6 * users + 3e6 * goods;
+    double offsets = 2 * 4 * 4097 * 8;
+    assert_float_equal(r.plan.all.file, rows + offsets, 1e-3 * rows);
+    assert_float_equal(r.plan.shard_file, (rows + offsets) / 4, 1e-3 * rows);
+    assert_float_equal(r.plan.kept, 3 * r.plan.checkpoint, 1);
+    assert_float_equal(plan_checkpoint_s(&r.plan), rows / 4 / 1e8, 0.01);
+    close_room(&r);
+}
+
+/* A worker's part is 50 samples: 50 users and 500 goods of which half are distinct, so 25 and
+ * 250, spread over 4 shards. common/wire.h draws the messages. */
+static void a_step_sends_what_wire_h_draws(void **unused)
+{
+    (void)unused;
+    room   r;
+    double user = 6, goods = 63; /* of a shard, rounded: 25 / 4 and 250 / 4 */
+
+    open_room(&r, 0, NULL);
+    assert_int_equal(make(&r, 0), OK);
+    assert_float_equal(r.plan.step.samples, 50, 0);
+    assert_float_equal(r.plan.step.tables[1].looked_up, 500, 0);
+    assert_float_equal(r.plan.step.tables[1].distinct, 250, 0);
+    double tables = 2 * 8, ids = 8 * (user + goods), counts = 4 * user + 4 * goods + 4;
+    double values = sizeof(real) * (user * 6 + goods * 12);
+    assert_float_equal(r.plan.step.pull, 4 * (48 + 16 + tables + ids + counts), 0);
+    assert_float_equal(r.plan.step.rows, 4 * (48 + 16 + tables + values), 0);
+    assert_float_equal(r.plan.step.push, 4 * (48 + 24 + tables + values), 0);
+    double busy = r.plan.step.pull + r.plan.step.push;
+    assert_float_equal(plan_worker_wire_s(&r.plan), busy / 1e9, 1e-12);
+    assert_float_equal(plan_server_wire_s(&r.plan), busy * 2 / 4 / 1e9, 1e-12);
+    close_room(&r);
+}
+
+/* user 6, goods 12, history 12 (goods pooled) go into 20, 10 and 1 units. */
+static void the_all_reduce_carries_every_dense_weight(void **unused)
+{
+    (void)unused;
+    room   r;
+    double weights = (6 + 12 + 12) * 20 + 20 + 20 * 10 + 10 + 10 + 1;
+
+    open_room(&r, 0, NULL);
+    assert_int_equal(make(&r, 0), OK);
+    assert_float_equal(r.plan.step.weights, weights, 0);
+    assert_float_equal(r.plan.step.reduced, weights * sizeof(real), 0);
+    /* Adam: w, g, m, v and a step for each of 6 tensors */
+    assert_float_equal(r.plan.step.dense, (4 * weights + 6) * sizeof(real), 0);
+    close_room(&r);
+}
+
+static void servers_are_as_many_as_hold_the_rows(void **unused)
+{
+    (void)unused;
+    room r;
+
+    open_room(&r, 0, NULL);
+    assert_int_equal(make(&r, 0), OK);
+    double all = r.plan.all.memory, fixed = r.plan.server - r.plan.server_rows;
+    assert_float_equal(r.plan.servers_needed, 0, 0);
+    assert_int_equal(make(&r, all / 7 + fixed), OK);
+    assert_float_equal(r.plan.servers_needed, 7, 0);
+    assert_int_equal(make(&r, all + 4 * fixed), OK);
+    assert_float_equal(r.plan.servers_needed, 1, 0);
+    assert_int_equal(make(&r, 1000), OK); /* less than a process without any row */
+    assert_float_equal(r.plan.servers_needed, 0, 0);
+    close_room(&r);
+}
+
+static void the_fullest_shard_has_whole_buckets(void **unused)
+{
+    (void)unused;
+    room        r;
+    char *const words[] = {"cluster.servers=3"};
+
+    open_room(&r, 1, words);
+    assert_int_equal(make(&r, 0), OK);
+    assert_float_equal(r.plan.largest, 1366.0 / 4096, 1e-12); /* 1365, 1365 and 1366 */
+    close_room(&r);
+}
+
+static void what_it_cannot_know_is_asked_for(void **unused)
+{
+    (void)unused;
+    room         r;
+    char *const  words[] = {"features.history.max_len=0"};
+    plan_options o       = {.servers = 1};
+
+    open_room(&r, 1, words);
+    assert_int_equal(make(&r, 0), ERR_CONFIG);
+    assert_non_null(strstr(err_text(), "features.history has no max_len"));
+    close_room(&r);
+
+    open_room(&r, 0, NULL);
+    o.config = r.config, o.schema = r.schema, o.ids = r.ids;
+    assert_int_equal(plan_make(&r.plan, &o, 0), ERR_CONFIG);
+    assert_non_null(strstr(err_text(), "--distinct"));
+    close_room(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_is_its_weights_its_state_and_at_most_24_bytes),
+        cmocka_unit_test(a_checkpoint_is_the_rows_without_the_index),
+        cmocka_unit_test(a_step_sends_what_wire_h_draws),
+        cmocka_unit_test(the_all_reduce_carries_every_dense_weight),
+        cmocka_unit_test(servers_are_as_many_as_hold_the_rows),
+        cmocka_unit_test(the_fullest_shard_has_whole_buckets),
+        cmocka_unit_test(what_it_cannot_know_is_asked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
