@@ -100,23 +100,24 @@ static void a_checkpoint_is_the_rows_without_the_index(void **unused)
 }
 
 /* A worker's part is 50 samples: 50 users and 500 goods of which half are distinct, so 25 and
- * 250, spread over 4 shards. common/wire.h draws the messages. */
-static void a_step_sends_what_wire_h_draws(void **unused)
+ * 250, spread over 4 shards: ids of 8 bytes with counts of 4, and rows and gradients of dim
+ * reals. Besides these a message has a header and a few words for each table. */
+static void a_step_sends_its_ids_rows_and_gradients(void **unused)
 {
     (void)unused;
     room   r;
     double user = 6, goods = 63; /* of a shard, rounded: 25 / 4 and 250 / 4 */
+    double ids = 4 * 12 * (user + goods), values = 4 * sizeof(real) * (6 * user + 12 * goods);
+    double heads = 4 * 128; /* at most */
 
     open_room(&r, 0, NULL);
     assert_int_equal(make(&r, 0), OK);
     assert_float_equal(r.plan.step.samples, 50, 0);
     assert_float_equal(r.plan.step.tables[1].looked_up, 500, 0);
     assert_float_equal(r.plan.step.tables[1].distinct, 250, 0);
-    double tables = 2 * 8, ids = 8 * (user + goods), counts = 4 * user + 4 * goods + 4;
-    double values = sizeof(real) * (user * 6 + goods * 12);
-    assert_float_equal(r.plan.step.pull, 4 * (48 + 16 + tables + ids + counts), 0);
-    assert_float_equal(r.plan.step.rows, 4 * (48 + 16 + tables + values), 0);
-    assert_float_equal(r.plan.step.push, 4 * (48 + 24 + tables + values), 0);
+    assert_in_range((int)(r.plan.step.pull - ids), 1, (int)heads);
+    assert_in_range((int)(r.plan.step.rows - values), 1, (int)heads);
+    assert_in_range((int)(r.plan.step.push - values), 1, (int)heads);
     double busy = r.plan.step.pull + r.plan.step.push;
     assert_float_equal(plan_worker_wire_s(&r.plan), busy / 1e9, 1e-12);
     assert_float_equal(plan_server_wire_s(&r.plan), busy * 2 / 4 / 1e9, 1e-12);
@@ -193,7 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_is_its_weights_its_state_and_at_most_24_bytes),
         cmocka_unit_test(a_checkpoint_is_the_rows_without_the_index),
-        cmocka_unit_test(a_step_sends_what_wire_h_draws),
+        cmocka_unit_test(a_step_sends_its_ids_rows_and_gradients),
         cmocka_unit_test(the_all_reduce_carries_every_dense_weight),
         cmocka_unit_test(servers_are_as_many_as_hold_the_rows),
         cmocka_unit_test(the_fullest_shard_has_whole_buckets),
