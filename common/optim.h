@@ -3,13 +3,16 @@
  * A rule acts on n weights that share one state: a row of an embedding, or a dense
  * tensor. The state is reals; its length and the names of its parts are told here, and
  * checkpoints call them NAME@part. Formulas and defaults are PyTorch's where it has the
- * rule; sources stand above each rule in optim.c. */
+ * rule; sources stand above each rule in optim_plain.c, which is the one to read.
+ * optim_update is optim_rules.c, the same in vector code: it is told in the order of its
+ * additions and uses no fused products, so both give the same bits on every CPU. */
 #ifndef DIPS_COMMON_OPTIM_H
 #define DIPS_COMMON_OPTIM_H
 
 #include <stddef.h>
 
 #include "common/config.h"
+#include "common/powers.h"
 #include "common/real.h"
 
 /* A part of a rule's state. */
@@ -28,8 +31,24 @@ size_t optim_state_size(optimizer_kind kind, size_t n);
  * whose w is a function of z, takes its first z from w at the first update). */
 void optim_init_state(const optimizer_config *c, real *state, const real *w, size_t n);
 
-/* One update of w[n] and state by the gradient g[n] at learning rate lr. */
-void optim_update(const optimizer_config *c, double lr, real *w, real *state, const real *g,
-                  size_t n);
+/* A rule made ready for use. */
+typedef struct optim {
+    const optimizer_config *config;       /* lent */
+    powers                  beta1, beta2; /* of adam */
+} optim;
+
+void optim_init(optim *o, const optimizer_config *c);
+
+/* One update of w[n] and state by the gradient g[n] at learning rate lr. No array reaches
+ * into another. */
+void optim_update(const optim *o, double lr, real *w, real *state, const real *g, size_t n);
+
+/* The same, plain. */
+void optim_update_plain(const optimizer_config *c, double lr, real *w, real *state,
+                        const real *g, size_t n);
+
+/* Sum of x[i]^2 as rowwise_adagrad takes it: lane k of 8 adds the squares of columns
+ * k, k + 8, ... in this order, then lanes k and k + 4, k + 2, k + 1 are added. */
+#define OPTIM_LANES 8
 
 #endif

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/hash.h"
-#include "common/optim.h"
 #include "common/rng.h"
 
 #define PIECE 128 /* ids found and copied at a time, while their rows are in the cache */
@@ -46,6 +45,7 @@ err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetenso
     *t = (table){
         .config = c, .salt = s->salt, .seed = seed, .first_bucket = first, .end_bucket = end};
     t->state_at = (int)((dim * weight + sizeof(real) - 1) / sizeof(real));
+    optim_init(&t->rule, &c->optimizer);
     TRY(find_counts(t, counts_file));
     return row_store_new(&t->rows, t->salt,
                          t->state_at + (int)optim_state_size(c->optimizer.kind, dim));

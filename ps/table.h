@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 
+#include "common/optim.h"
 #include "common/schema.h"
 #include "ps/id_counts.h"
 #include "ps/row_store.h"
@@ -31,6 +32,7 @@ typedef struct table {
     uint32_t            first_bucket, end_bucket; /* the shard's */
     row_store          *rows;
     id_counts           counts;
+    optim               rule;
     int                 state_at; /* reals of a payload in front of the rule's state */
     bool                exact; /* rows hold exact counts; else what was seen so far */
 } table;

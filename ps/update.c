@@ -140,7 +140,7 @@ static void update_row(const table *t, const member *m, const update_step *step)
     if (penalty != 0 && !c->penalty.decoupled)
         for (int d = 0; d < c->dim; d++)
             g[d] += (real)penalty * w[d];
-    optim_update(&c->optimizer, step->lr, w, r->x + t->state_at, g, (size_t)c->dim);
+    optim_update(&t->rule, step->lr, w, r->x + t->state_at, g, (size_t)c->dim);
     if (penalty != 0 && c->penalty.decoupled)
         for (int d = 0; d < c->dim; d++)
             w[d] -= (real)(step->lr * penalty) * w[d];

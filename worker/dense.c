@@ -22,6 +22,7 @@ typedef struct merged {
 
 struct dense {
     const config *config;
+    optim         rule;
     VEC(param *) params;
     VEC(merged *) moments;
     size_t  count;   /* reals in all parameters */
@@ -39,7 +40,8 @@ err_t dense_new(dense **out, const config *c)
     if (!d)
         return err_memory(sizeof *d, "the dense parameters");
     d->config = c;
-    *out      = d;
+    optim_init(&d->rule, &c->dense);
+    *out = d;
     return OK;
 }
 
@@ -355,7 +357,7 @@ void dense_update(dense *d, int64_t step)
             continue;
         for (size_t k = 0; p->decays && c->dense_l2 > 0 && k < p->count; k++)
             p->g[k] += (real)c->dense_l2 * p->w[k];
-        optim_update(&c->dense, lr, p->w, d->state[i], p->g, p->count);
+        optim_update(&d->rule, lr, p->w, d->state[i], p->g, p->count);
     }
     for (size_t i = 0; i < d->moments.n; i++)
         move(&d->moments.at[i]->at);

@@ -6,10 +6,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "common/optim.h"
+#include "common/rng.h"
 
 #define N         4
 #define STEPS     3
@@ -30,6 +32,15 @@ static void check(const real *got, const double *want, int n)
             fail_msg("number %d is %.17g, wanted %.17g", i, (double)got[i], want[i]);
 }
 
+static void update(const optimizer_config *c, double lr, real *w, real *state, const real *g,
+                   size_t n)
+{
+    optim rule;
+
+    optim_init(&rule, c);
+    optim_update(&rule, lr, w, state, g, n);
+}
+
 /* Three steps from the first weights with c; w[N] and state are left for the caller. */
 static void run(const optimizer_config *c, real *w, real *state)
 {
@@ -37,7 +48,7 @@ static void run(const optimizer_config *c, real *w, real *state)
         w[i] = first[i];
     optim_init_state(c, state, w, N);
     for (int s = 0; s < STEPS; s++)
-        optim_update(c, LR, w, state, steps[s], N);
+        update(c, LR, w, state, steps[s], N);
 }
 
 static void sgd_is_the_plain_step(void **unused)
@@ -132,8 +143,8 @@ static void ftrl_keeps_a_weight_that_sees_no_gradient(void **unused)
     (void)unused;
     real w[N] = {(real)0.1, (real)-0.2, (real)0.3, 0}, state[2 * N] = {0}, zero[N] = {0};
 
-    optim_update(&ftrl, LR, w, state, zero, N);
-    optim_update(&ftrl, LR / 2, w, state, zero, N);
+    update(&ftrl, LR, w, state, zero, N);
+    update(&ftrl, LR / 2, w, state, zero, N);
     assert_memory_equal(w, first, sizeof w);
 }
 
@@ -143,9 +154,9 @@ static void ftrl_makes_weak_weights_exactly_zero(void **unused)
     optimizer_config c    = ftrl;
     real             w[1] = {0}, state[2] = {0}, g[1] = {(real)0.04};
 
-    optim_update(&c, LR, w, state, g, 1);
+    update(&c, LR, w, state, g, 1);
     assert_true(w[0] == 0);
-    optim_update(&c, LR, w, state, g, 1);
+    update(&c, LR, w, state, g, 1);
     assert_true(w[0] < 0);
 }
 
@@ -163,6 +174,100 @@ static void the_parts_of_a_state_add_up(void **unused)
     assert_true(optim_state_size(OPTIMIZER_ADAM, (size_t)1 << 31) == ((size_t)1 << 32) + 1);
 }
 
+/* ---- vector code against the plain twin ---- */
+
+#define LONGEST 4096
+
+static const optimizer_config every_rule[] = {
+    {.kind = OPTIMIZER_SGD},
+    {.kind = OPTIMIZER_MOMENTUM, .momentum = 0.9},
+    {.kind = OPTIMIZER_ADAGRAD, .eps = 1e-10},
+    {.kind = OPTIMIZER_ROWWISE_ADAGRAD, .eps = 1e-8},
+    {.kind = OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
+    {.kind = OPTIMIZER_FTRL, .ftrl_beta = 1, .l1 = 0.05, .l2 = 0.2},
+};
+
+/* Weights, state and gradient of one update, each twice, at `shift` reals behind a line. */
+typedef struct twins {
+    real w[2][LONGEST + 8], state[2][2 * LONGEST + 9], g[LONGEST + 8];
+} twins;
+
+/* A normal number; now and then 0, or one that is huge or tiny. */
+static real any_number(rng *r)
+{
+    static const double sizes[] = {1, 1, 1, 1, 1, 0, 1e12, 1e-12};
+
+    return (real)(sizes[rng_below(r, 8)] * rng_normal(r));
+}
+
+/* Of adam the corrections may differ in their last bit: pow against a product of powers. */
+static void expect_same(const real *a, const real *b, size_t n, optimizer_kind kind)
+{
+    for (size_t i = 0; i < n; i++) {
+        double x = (double)a[i], y = (double)b[i];
+        double allowed = kind == OPTIMIZER_ADAM ? 4 * (double)REAL_EPSILON * fabs(x) : 0;
+        if (memcmp(&a[i], &b[i], sizeof a[i]) && !(fabs(x - y) <= allowed))
+            fail_msg("rule %d, length %zu: number %zu is %.9g, plain %.9g", (int)kind, n, i, x,
+                     y);
+    }
+}
+
+static void run_twins(twins *x, const optimizer_config *c, size_t n, size_t shift, rng *r)
+{
+    size_t states = optim_state_size(c->kind, n);
+    optim  rule;
+
+    optim_init(&rule, c);
+    memset(x, 0, sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x->w[0][shift + i] = x->w[1][shift + i] = any_number(r);
+    for (int step = 0; step < 3; step++) {
+        for (size_t i = 0; i < n; i++)
+            x->g[shift + i] = any_number(r);
+        optim_update(&rule, 0.05, x->w[0] + shift, x->state[0] + shift, x->g + shift, n);
+        optim_update_plain(c, 0.05, x->w[1] + shift, x->state[1] + shift, x->g + shift, n);
+        expect_same(x->w[0] + shift, x->w[1] + shift, n, c->kind);
+        expect_same(x->state[0] + shift, x->state[1] + shift, states, c->kind);
+        memcpy(x->w[1], x->w[0], sizeof x->w[0]); /* so that differences do not add up */
+        memcpy(x->state[1], x->state[0], sizeof x->state[0]);
+    }
+    for (size_t i = 0; i < shift; i++)
+        assert_true(x->w[0][i] == 0 && x->state[0][i] == 0);
+    assert_true(x->w[0][shift + n] == 0 && x->state[0][shift + states] == 0);
+}
+
+static void vector_code_has_the_bits_of_the_plain_twin(void **unused)
+{
+    (void)unused;
+    static twins x;
+    rng          r = rng_named(1, RNG_TEST, 0, 0);
+
+    for (size_t k = 0; k < sizeof every_rule / sizeof *every_rule; k++) {
+        for (size_t n = 1; n <= 70; n++)
+            for (size_t shift = 0; shift < 4; shift++)
+                run_twins(&x, &every_rule[k], n, shift, &r);
+        run_twins(&x, &every_rule[k], LONGEST, 1, &r);
+    }
+}
+
+static void adams_corrections_are_powers_of_the_rows_own_count(void **unused)
+{
+    (void)unused;
+    static const double betas[] = {0, 0.5, 0.9, 0.999, 0.99999};
+    static powers       p;
+
+    for (size_t i = 0; i < sizeof betas / sizeof *betas; i++) {
+        powers_init(&p, betas[i]);
+        for (uint32_t t = 0; t < (1u << 24); t += 1 + t / 16) {
+            double want = pow(betas[i], t);
+            if (fabs(powers_of(&p, t) - want) > 1e-12 * want)
+                fail_msg("%g^%u is %.17g, wanted %.17g", betas[i], t, powers_of(&p, t), want);
+        }
+    }
+    powers_init(&p, 0.9999999);
+    assert_true(powers_of(&p, UINT32_MAX) < 1e-180);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +280,8 @@ int main(void)
         cmocka_unit_test(ftrl_keeps_a_weight_that_sees_no_gradient),
         cmocka_unit_test(ftrl_makes_weak_weights_exactly_zero),
         cmocka_unit_test(the_parts_of_a_state_add_up),
+        cmocka_unit_test(vector_code_has_the_bits_of_the_plain_twin),
+        cmocka_unit_test(adams_corrections_are_powers_of_the_rows_own_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,14 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/clones.h"
 #include "common/real.h"
-
-#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&            \
-    !defined(__SANITIZE_THREAD__) && !defined(DIPS_PLAIN_KERNELS)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
 
 /* Rows that are summed in `real` before the sum goes into a double, and columns at a time:
  * keeps accumulators in the first cache and rounding below 1e-5. */

@@ -1,0 +1,45 @@
+/* clones - a loop built several times, for the vectors of several types of CPU.
+ *
+ * CLONES in front of a function makes gcc build it for 512-bit, 256-bit and plain vectors,
+ * and the program take the widest that the machine has. Files with such loops are built
+ * with -O3 (CMakeLists.txt). Sanitizers and clang get the plain build of the same lines. */
+#ifndef DIPS_COMMON_CLONES_H
+#define DIPS_COMMON_CLONES_H
+
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&            \
+    !defined(__SANITIZE_THREAD__) && !defined(DIPS_PLAIN_KERNELS)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+
+/* For what a cloned function calls: inside it, it is built as the function is. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* Lengths of rows that are often asked for: with them as constants a loop over a row has no
+ * loop left. call(..., n) is a macro's or an INLINE function's. */
+#define BY_LENGTH(n, call, ...)                                                                \
+    switch (n) {                                                                               \
+    case 8:                                                                                    \
+        call(__VA_ARGS__, 8);                                                                  \
+        break;                                                                                 \
+    case 12:                                                                                   \
+        call(__VA_ARGS__, 12);                                                                 \
+        break;                                                                                 \
+    case 16:                                                                                   \
+        call(__VA_ARGS__, 16);                                                                 \
+        break;                                                                                 \
+    case 18:                                                                                   \
+        call(__VA_ARGS__, 18);                                                                 \
+        break;                                                                                 \
+    case 32:                                                                                   \
+        call(__VA_ARGS__, 32);                                                                 \
+        break;                                                                                 \
+    case 64:                                                                                   \
+        call(__VA_ARGS__, 64);                                                                 \
+        break;                                                                                 \
+    default:                                                                                   \
+        call(__VA_ARGS__, n);                                                                  \
+    }
+
+#endif
