@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
@@ -113,6 +114,35 @@ static err_t into_zmq(zmq_msg_t *to, net_message *m)
     return OK;
 }
 
+/* m, whose bytes are malloc's, with bytes that are a zmq_msg_t's, which counts its users. */
+static err_t into_counted(net_message *m)
+{
+    zmq_msg_t *owner = malloc(sizeof *owner);
+
+    if (!owner)
+        return err_memory(sizeof *owner, "a message");
+    if (zmq_msg_init_data(owner, m->data, m->size, free_sent, NULL) != 0) {
+        free(owner);
+        return err_memory(m->size, "a message");
+    }
+    HAND_OVER(m->data);
+    m->owner = owner;
+    return OK;
+}
+
+err_t net_message_share(net_message *to, net_message *from)
+{
+    if (from->owner == from->data)
+        TRY(into_counted(from));
+    zmq_msg_t *owner = malloc(sizeof *owner);
+    if (!owner)
+        return err_memory(sizeof *owner, "a message");
+    zmq_msg_init(owner);
+    zmq_msg_copy(owner, from->owner); /* small ones copy their bytes */
+    *to = (net_message){zmq_msg_data(owner), zmq_msg_size(owner), owner};
+    return OK;
+}
+
 /* Move a received zmq_msg_t into m; from is closed. Small messages may lie at any
  * address (in ZeroMQ's receive buffer): those are copied. */
 static err_t from_zmq(net_message *m, zmq_msg_t *from)
@@ -138,12 +168,24 @@ static err_t from_zmq(net_message *m, zmq_msg_t *from)
 
 /* ---- sockets ---- */
 
+/* What glibc maps anew for a message, or gives back behind it, comes page by page, zeroed
+ * by the kernel: that took as long as carrying the message. Both limits are glibc's
+ * largest or beyond any message. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
 err_t net_new(net **out)
 {
     net *n = calloc(1, sizeof *n);
 
     if (!n)
         return err_memory(sizeof *n, "the network");
+    keep_memory();
     n->context = zmq_ctx_new();
     if (!n->context) {
         free(n);

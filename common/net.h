@@ -33,7 +33,13 @@ typedef struct net_message {
 MUST_CHECK err_t net_message_new(net_message *m, size_t size);
 void             net_message_clear(net_message *m);
 
-/* The sockets of one process; net_free when all its listeners and links are closed. */
+/* Another message of the same bytes, which are not copied and must not be changed from
+ * now on; they live as long as one of the two. */
+MUST_CHECK err_t net_message_share(net_message *to, net_message *from);
+
+/* The sockets of one process; net_free when all its listeners and links are closed. From
+ * the first net on, the process keeps the memory of messages up to 32 MB for the next
+ * ones instead of giving it back to the system. */
 typedef struct net net;
 
 MUST_CHECK err_t net_new(net **out);

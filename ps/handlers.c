@@ -241,13 +241,6 @@ static err_t make_rows(const shard *s, const wire_request *q, const wire_header 
     return OK;
 }
 
-static err_t copy_message(net_message *to, const net_message *from)
-{
-    TRY(net_message_new(to, from->size));
-    memcpy(to->data, from->data, from->size);
-    return OK;
-}
-
 /* The rows may change between the version and the push of a later step, so such a reply
  * is kept for who asks again; the reply of the step itself can be made again till then. */
 err_t answer_pull(shard *s, ticket *t)
@@ -256,7 +249,7 @@ err_t answer_pull(shard *s, ticket *t)
     net_message  m;
 
     if (t->reply.data) {
-        TRY(copy_message(&m, &t->reply));
+        TRY(net_message_share(&m, &t->reply));
         return answer(s, t->peer, &m);
     }
     TRY(wire_decode_request(&q, &t->pull));
@@ -266,7 +259,7 @@ err_t answer_pull(shard *s, ticket *t)
     if (err != OK)
         return answer_failed(s, t->peer, &t->asked, err);
     if (t->asked.step > t->version)
-        TRY(copy_message(&t->reply, &m));
+        TRY(net_message_share(&t->reply, &m));
     t->state = TICKET_ANSWERED;
     return answer(s, t->peer, &m);
 }

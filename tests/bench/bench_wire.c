@@ -10,6 +10,7 @@
  *   push   from the first gradients of a window until the shard says that all are applied
  *   step   a pull and a push, as a worker that trains with staleness 0 (3: four in flight)
  *
+ * cpu: what the near and the far process worked for a key (inproc: all in the near one).
  * Beside each a bare echo of the same bytes with as many in flight (bare_echo.h), which
  * takes turns with it, many times: rates are medians over the turns. At the end rows are
  * compared with what the pushes must give. */
@@ -253,7 +254,8 @@ static err_t check_rows(bench *b, uint64_t *compared, uint64_t *wrong)
 typedef struct figure {
     int    turns, n;
     double rate[TURNS], at[MOST_TIMES];
-    double keys, total; /* of this turn */
+    double keys, total;      /* of this turn */
+    double all_keys, cpu[2]; /* seconds that the near and the far process worked */
 } figure;
 
 static void figure_time(figure *f, int64_t since)
@@ -262,10 +264,37 @@ static void figure_time(figure *f, int64_t since)
         f->at[f->n++] = clock_seconds(clock_monotonic(), since);
 }
 
-static void figure_add(figure *f, int64_t since, double keys)
+/* The start of something timed. */
+typedef struct mark {
+    int64_t at;
+    double  cpu[2];
+} mark;
+
+static double cpu_seconds(pid_t pid)
 {
-    f->total += clock_seconds(clock_monotonic(), since);
+    clockid_t       clock;
+    struct timespec t = {0};
+
+    if (clock_getcpuclockid(pid, &clock) == 0)
+        clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static mark mark_now(const bench *b)
+{
+    return (mark){.at  = clock_now(clock_monotonic()),
+                  .cpu = {cpu_seconds(0), b->far.pid ? cpu_seconds(b->far.pid) : 0}};
+}
+
+static void figure_add(figure *f, const bench *b, mark since, double keys)
+{
+    mark to = mark_now(b);
+
+    f->total += (double)(to.at - since.at) * 1e-9;
     f->keys += keys;
+    f->all_keys += keys;
+    for (int i = 0; i < 2; i++)
+        f->cpu[i] += to.cpu[i] - since.cpu[i];
 }
 
 static void figure_turn(figure *f)
@@ -309,7 +338,8 @@ static err_t pull_group(bench *b, setting s, figure *pull)
 {
     int     group = group_of(s), asked = 0;
     double  keys  = 0;
-    int64_t begin = now(), since[GROUP];
+    mark    begin = mark_now(b);
+    int64_t since[GROUP];
 
     for (int i = 0; i < group; i++) {
         for (; asked < group && asked < i + s.flight; asked++) {
@@ -320,7 +350,7 @@ static err_t pull_group(bench *b, setting s, figure *pull)
         figure_time(pull, since[i]);
         keys += b->sets[i].n;
     }
-    figure_add(pull, begin, keys);
+    figure_add(pull, b, begin, keys);
     return OK;
 }
 
@@ -336,7 +366,8 @@ static err_t push_group(bench *b, setting s, figure *push)
 {
     int      group = group_of(s);
     double   keys  = 0;
-    int64_t  begin = now(), until = b->step + group;
+    mark     begin = mark_now(b);
+    int64_t  until = b->step + group;
     ps_stats stats;
 
     for (int i = 0; i < group; i++, b->step++) {
@@ -344,8 +375,8 @@ static err_t push_group(bench *b, setting s, figure *push)
         keys += b->sets[i].n;
     }
     TRY(ps_client_stats(b->client, &stats));
-    figure_time(push, begin);
-    figure_add(push, begin, keys);
+    figure_time(push, begin.at);
+    figure_add(push, b, begin, keys);
     return OK;
 }
 
@@ -386,7 +417,8 @@ static err_t step_group(bench *b, setting s, figure *step)
 {
     int      group = group_of(s), asked = 0;
     double   keys  = 0;
-    int64_t  begin = now(), first = b->step, since[GROUP];
+    mark     begin = mark_now(b);
+    int64_t  first = b->step, since[GROUP];
     ps_stats stats;
 
     for (int i = 0; i < group; i++, b->step++) {
@@ -403,7 +435,7 @@ static err_t step_group(bench *b, setting s, figure *step)
         keys += b->sets[i].n;
     }
     TRY(ps_client_stats(b->client, &stats));
-    figure_add(step, begin, keys);
+    figure_add(step, b, begin, keys);
     return OK;
 }
 
@@ -439,7 +471,7 @@ static err_t echo_group(const bench *b, setting s, bool pull, bool push, figure 
     const transport *t     = net_link_transport(b->echo);
     sizes            size  = sizes_of(s.n);
     int              group = group_of(s), asked = 0;
-    int64_t          begin = now();
+    mark             begin = mark_now(b);
 
     for (int i = 0; i < group; i++) {
         for (; pull && asked < group && asked < i + s.flight; asked++)
@@ -453,7 +485,7 @@ static err_t echo_group(const bench *b, setting s, bool pull, bool push, figure 
         TRY(echo_ask(t, size.small, size.small));
         TRY(echo_hear(t, size.small));
     }
-    figure_add(f, begin, (double)group * s.n);
+    figure_add(f, b, begin, (double)group * s.n);
     return OK;
 }
 
@@ -467,16 +499,22 @@ static err_t turn_echo(const bench *b, setting s, bool pull, bool push, figure *
 
 /* ---- the table ---- */
 
+static double cpu_ns(const figure *f, int side)
+{
+    return f->cpu[side] / f->all_keys * 1e9;
+}
+
 static void print_line(const char *kind, const char *what, setting s, figure *ours,
                        figure *bare)
 {
     double rate = percentile(ours->rate, ours->turns, 0.5);
     double echo = percentile(bare->rate, bare->turns, 0.5);
 
-    printf("%-6s %6d x %d  %-4s  %6.2f M keys/s  p50 %7.3f ms  p99 %7.3f ms   echo %6.2f M "
-           "keys/s  share %3.0f %%\n",
+    printf("%-6s %6d x %d %-4s %6.2f M/s  p50 %7.3f  p99 %7.3f ms  cpu %3.0f + %3.0f ns   "
+           "echo %6.2f M/s  cpu %3.0f + %3.0f ns  share %3.0f %%\n",
            kind, s.n, s.flight, what, rate * 1e-6, percentile(ours->at, ours->n, 0.5) * 1e3,
-           percentile(ours->at, ours->n, 0.99) * 1e3, echo * 1e-6, 100 * rate / echo);
+           percentile(ours->at, ours->n, 0.99) * 1e3, cpu_ns(ours, 0), cpu_ns(ours, 1),
+           echo * 1e-6, cpu_ns(bare, 0), cpu_ns(bare, 1), 100 * rate / echo);
     fflush(stdout);
 }
 

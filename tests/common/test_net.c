@@ -110,6 +110,35 @@ static void a_message_goes_there_and_back_at_every_kind_of_endpoint(void **state
     }
 }
 
+static void a_shared_message_can_be_sent_twice_and_be_cleared_in_any_order(void **state)
+{
+    static const size_t sizes[] = {0, 5, 33, 34, 4096, 100003};
+
+    (void)state;
+    for (size_t i = 0; i < ENDPOINTS; i++) {
+        pair p = connected(endpoint(i));
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            net_message first, second, third, got = {0};
+            uint64_t    peer;
+            assert_int_equal(net_message_new(&first, sizes[k]), OK);
+            memset(first.data, 'a' + (int)k, sizes[k]);
+            assert_int_equal(net_message_share(&second, &first), OK);
+            assert_int_equal(net_message_share(&third, &second), OK);
+            net_message_clear(&first);
+            for (int sent = 0; sent < 2; sent++) {
+                net_message *m = sent ? &third : &second;
+                assert_int_equal(p.link_end->send(p.link_end->self, 0, m, PATIENCE), OK);
+                assert_int_equal(net_listener_receive(p.listener, &peer, &got, PATIENCE), OK);
+                assert_int_equal(got.size, sizes[k]);
+                for (size_t at = 0; at < got.size; at++)
+                    assert_int_equal(got.data[at], 'a' + (int)k);
+                net_message_clear(&got);
+            }
+        }
+        disconnect(&p);
+    }
+}
+
 static void empty_messages_arrive(void **state)
 {
     (void)state;
@@ -376,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_goes_there_and_back_at_every_kind_of_endpoint),
+        cmocka_unit_test(a_shared_message_can_be_sent_twice_and_be_cleared_in_any_order),
         cmocka_unit_test(empty_messages_arrive),
         cmocka_unit_test(big_messages_keep_their_bytes_and_can_be_sent_on),
         cmocka_unit_test(who_dials_before_the_listener_is_there_reaches_it_later),
