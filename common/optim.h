@@ -4,8 +4,8 @@
  * tensor. The state is reals; its length and the names of its parts are told here, and
  * checkpoints call them NAME@part. Formulas and defaults are PyTorch's where it has the
  * rule; sources stand above each rule in optim_plain.c, which is the one to read.
- * optim_update is optim_rules.c, the same in vector code: it is told in the order of its
- * additions and uses no fused products, so both give the same bits on every CPU. */
+ * optim_update is optim_rules.c, the same in vector code: sums in the order of common/lanes.h
+ * and no fused products, so both give the same bits on every CPU. */
 #ifndef DIPS_COMMON_OPTIM_H
 #define DIPS_COMMON_OPTIM_H
 
@@ -46,9 +46,5 @@ void optim_update(const optim *o, double lr, real *w, real *state, const real *g
 /* The same, plain. */
 void optim_update_plain(const optimizer_config *c, double lr, real *w, real *state,
                         const real *g, size_t n);
-
-/* Sum of x[i]^2 as rowwise_adagrad takes it: lane k of 8 adds the squares of columns
- * k, k + 8, ... in this order, then lanes k and k + 4, k + 2, k + 1 are added. */
-#define OPTIM_LANES 8
 
 #endif

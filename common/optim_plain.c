@@ -2,6 +2,8 @@
  * be compared with. */
 #include "common/optim.h"
 
+#include "common/lanes.h"
+
 /* w -= lr g */
 static void sgd(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
                 const real *restrict g, size_t n)
@@ -42,11 +44,11 @@ static void adagrad(const optimizer_config *c, real lr, real *restrict w, real *
 static void rowwise_adagrad(const optimizer_config *c, real lr, real *restrict w,
                             real *restrict state, const real *restrict g, size_t n)
 {
-    real lane[OPTIM_LANES] = {0};
+    real lane[LANES] = {0};
 
     for (size_t i = 0; i < n; i++)
-        lane[i % OPTIM_LANES] += g[i] * g[i];
-    for (int half = OPTIM_LANES / 2; half; half /= 2)
+        lane[lane_of(i, n)] += g[i] * g[i];
+    for (int half = LANES / 2; half; half /= 2)
         for (int k = 0; k < half; k++)
             lane[k] += lane[k + half];
     *state += lane[0] / (real)n;

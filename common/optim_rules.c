@@ -3,9 +3,7 @@
  * lanes. */
 #include "common/optim_rules.h"
 
-#include <string.h>
-
-#include "common/clones.h"
+#include "common/lanes.h"
 
 /* ---- sgd, momentum, adagrad: the loops are the formulas ---- */
 
@@ -58,38 +56,10 @@ CLONES void optim_adagrad(const optim *o, real lr, real *restrict w, real *restr
 
 /* ---- rowwise_adagrad ---- */
 
-typedef real lanes __attribute__((vector_size(OPTIM_LANES * sizeof(real))));
-typedef real half_lanes __attribute__((vector_size(OPTIM_LANES / 2 * sizeof(real))));
-
-/* The squares of up to 8 columns, added lane by lane; what is missing counts as 0. */
-INLINE void add_squares(lanes *sum, const real *x, size_t n)
-{
-    lanes v = {0};
-
-    memcpy(&v, x, n * sizeof *x);
-    *sum += v * v;
-}
-
-INLINE real sum_of_squares(const real *x, size_t n)
-{
-    lanes      sum = {0};
-    half_lanes low, high;
-    size_t     i = 0;
-
-    for (; i + OPTIM_LANES <= n; i += OPTIM_LANES)
-        add_squares(&sum, x + i, OPTIM_LANES);
-    if (i < n)
-        add_squares(&sum, x + i, n - i);
-    memcpy(&low, &sum, sizeof low);
-    memcpy(&high, (const char *)&sum + sizeof low, sizeof high);
-    low += high;
-    return (low[0] + low[2]) + (low[1] + low[3]);
-}
-
 INLINE void rowwise_adagrad(real lr, real eps, real *restrict w, real *restrict sum,
                             const real *restrict g, size_t n)
 {
-    *sum += sum_of_squares(g, n) / (real)n;
+    *sum += lanes_squares(g, n) / (real)n;
     real rate = lr / (sqrt_real(*sum) + eps);
     for (size_t i = 0; i < n; i++)
         w[i] -= rate * g[i];

@@ -17,12 +17,29 @@ typedef struct rng {
     uint64_t state;
 } rng;
 
-static inline rng rng_named(uint64_t seed, uint64_t a, uint64_t b, uint64_t c)
+/* What the streams (seed, a, b, c) of all c have in common. */
+static inline uint64_t rng_family(uint64_t seed, uint64_t a, uint64_t b)
 {
     uint64_t h = hash_mix(seed + UINT64_C(0x9e3779b97f4a7c15));
     h = hash_mix(h ^ (a + UINT64_C(0x9e3779b97f4a7c15)));
-    h = hash_mix(h + b * UINT64_C(0xd1342543de82ef95));
-    return (rng){hash_mix(h ^ hash_mix(c + UINT64_C(0x2545f4914f6cdd1d)))};
+    return hash_mix(h + b * UINT64_C(0xd1342543de82ef95));
+}
+
+static inline rng rng_member(uint64_t family, uint64_t c)
+{
+    return (rng){hash_mix(family ^ hash_mix(c + UINT64_C(0x2545f4914f6cdd1d)))};
+}
+
+static inline rng rng_named(uint64_t seed, uint64_t a, uint64_t b, uint64_t c)
+{
+    return rng_member(rng_family(seed, a, b), c);
+}
+
+/* Draw number i (0, 1, ...) of the stream, wherever it is: what rng_next gives after i
+ * others. Draws of a fresh stream can be made in any order, many at a time. */
+static inline uint64_t rng_draw(rng r, uint64_t i)
+{
+    return hash_mix(r.state + (i + 1) * UINT64_C(0x9e3779b97f4a7c15));
 }
 
 static inline uint64_t rng_next(rng *r)

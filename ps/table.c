@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "common/bf16.h"
 #include "common/hash.h"
 #include "common/rng.h"
+#include "ps/birth.h"
 
 #define PIECE 128 /* ids found and copied at a time, while their rows are in the cache */
 
@@ -44,6 +46,7 @@ err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetenso
 
     *t = (table){
         .config = c, .salt = s->salt, .seed = seed, .first_bucket = first, .end_bucket = end};
+    t->births   = rng_family(seed, RNG_BIRTH, s->salt);
     t->state_at = (int)((dim * weight + sizeof(real) - 1) / sizeof(real));
     optim_init(&t->rule, &c->optimizer);
     TRY(find_counts(t, counts_file));
@@ -69,100 +72,36 @@ bool table_owns(const table *t, const uint64_t *ids, size_t n)
 
 /* ---- weights ---- */
 
-static real real_of_bf16(uint16_t half)
-{
-    uint32_t bits = (uint32_t)half << 16;
-    float    x;
-
-    memcpy(&x, &bits, sizeof x);
-    return (real)x;
-}
-
-/* x rounded up with the probability of its lower half, 16 random bits deciding. An infinity
- * or NaN keeps its upper half. */
-static uint16_t bf16_of_real(real x, uint32_t chance)
-{
-    float    value = (float)x;
-    uint32_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
-    if ((bits & UINT32_C(0x7f800000)) != UINT32_C(0x7f800000))
-        bits += chance;
-    return (uint16_t)(bits >> 16);
-}
-
-/* The random bits that round a row's weights at a step. */
-typedef struct rounding {
-    rng      stream;
-    uint64_t bits;
-} rounding;
-
-static rounding rounding_of(const table *t, uint64_t id, uint64_t step)
-{
-    return (rounding){.stream = rng_named(t->seed, RNG_ROUND, t->salt + step, id)};
-}
-
-/* 16 bits for column d; columns are asked for in order. */
-static uint32_t rounding_draw(rounding *r, int d)
-{
-    r->bits = d % 4 == 0 ? rng_next(&r->stream) : r->bits >> 16;
-    return (uint32_t)(r->bits & 0xffff);
-}
-
 void table_read_weights(const table *t, const row *r, real *w)
 {
-    int             dim  = t->config->dim;
-    const uint16_t *half = (const void *)r->x;
+    size_t dim = (size_t)t->config->dim;
 
     if (t->config->precision == PRECISION_FP32)
-        memcpy(w, r->x, (size_t)dim * sizeof *w);
+        memcpy(w, r->x, dim * sizeof *w);
     else
-        for (int d = 0; d < dim; d++)
-            w[d] = real_of_bf16(half[d]);
+        bf16_widen(w, (const void *)r->x, dim);
 }
 
 void table_write_weights(const table *t, row *r, const real *w, uint64_t step)
 {
-    int       dim  = t->config->dim;
-    uint16_t *half = (void *)r->x;
+    size_t dim = (size_t)t->config->dim;
 
-    if (t->config->precision == PRECISION_FP32) {
-        memcpy(r->x, w, (size_t)dim * sizeof *w);
-        return;
-    }
-    rounding chance = rounding_of(t, r->id, step);
-    for (int d = 0; d < dim; d++)
-        half[d] = bf16_of_real(w[d], rounding_draw(&chance, d));
+    if (t->config->precision == PRECISION_FP32)
+        memcpy(r->x, w, dim * sizeof *w);
+    else
+        bf16_round((void *)r->x, w, rng_named(t->seed, RNG_ROUND, t->salt + step, r->id), dim);
 }
 
 void table_birth_value(const table *t, uint64_t id, real *w)
 {
-    rng    r     = rng_named(t->seed, RNG_BIRTH, t->salt, id);
-    double scale = t->config->init_scale;
-    int    dim   = t->config->dim;
+    const table_config *c   = t->config;
+    size_t              dim = (size_t)c->dim;
 
-    switch (t->config->init) {
-    case INIT_ZERO:
-        memset(w, 0, (size_t)dim * sizeof *w);
-        break;
-    case INIT_UNIFORM:
-        for (int d = 0; d < dim; d++)
-            w[d] = (real)(scale * (2 * rng_uniform(&r) - 1));
-        break;
-    case INIT_NORMAL:
-        for (int d = 0; d < dim; d += 2) {
-            double pair[2];
-            rng_normal_pair(&r, pair);
-            w[d] = (real)(scale * pair[0]);
-            if (d + 1 < dim)
-                w[d + 1] = (real)(scale * pair[1]);
-        }
-        break;
-    }
-    if (t->config->precision == PRECISION_BF16) { /* what the row will hold */
-        rounding chance = rounding_of(t, id, 0);
-        for (int d = 0; d < dim; d++)
-            w[d] = real_of_bf16(bf16_of_real(w[d], rounding_draw(&chance, d)));
+    birth_value(c->init, c->init_scale, rng_member(t->births, id), w, dim);
+    if (c->precision == PRECISION_BF16) { /* what the row will hold */
+        uint16_t half[CONFIG_DIM_MAX];
+        bf16_round(half, w, rng_named(t->seed, RNG_ROUND, t->salt, id), dim);
+        bf16_widen(w, half, dim);
     }
 }
 

@@ -10,9 +10,9 @@
  *   0 .. state_at-1   dim weights: reals (precision: fp32), or bf16, two or more to a real
  *   state_at ..       the state of the update rule, as common/optim.h lays it out
  *
- * bf16 is the upper half of a float. A weight is rounded to it up or down by chance, so that
- * it is right in the mean and small steps are not lost; the chance is the stream (seed,
- * RNG_ROUND, salt of the table + step, id), a draw for every four columns. */
+ * A weight is rounded to bf16 up or down by chance (common/bf16.h); the chance is the stream
+ * (seed, RNG_ROUND, salt of the table + steps applied, that one included, id), of a row's
+ * birth with 0 steps. */
 #ifndef DIPS_PS_TABLE_H
 #define DIPS_PS_TABLE_H
 
@@ -29,6 +29,7 @@
 typedef struct table {
     const table_config *config; /* lent */
     uint64_t            salt, seed;
+    uint64_t            births; /* family of the streams of first values */
     uint32_t            first_bucket, end_bucket; /* the shard's */
     row_store          *rows;
     id_counts           counts;
