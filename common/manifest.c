@@ -27,6 +27,7 @@ void manifest_shard_name(char name[CONFIG_NAME_MAX], int shard, int shards)
 void manifest_clear(manifest *m)
 {
     free(m->configuration);
+    free(m->first_bucket);
     free(m->files);
     free(m->tables);
     *m = (manifest){0};
@@ -96,12 +97,14 @@ static json_t *list_tables(const schema *s)
     return list;
 }
 
-static json_t *list_buckets(int shards)
+static json_t *list_buckets(const manifest *m)
 {
     json_t *list = json_array();
 
-    for (int k = 0; k < shards; k++)
-        json_array_append_new(list, json_integer(hash_first_bucket(k, shards)));
+    for (int k = 0; k < m->shards; k++)
+        json_array_append_new(list,
+                              json_integer(m->first_bucket ? m->first_bucket[k]
+                                                           : hash_first_bucket(k, m->shards)));
     return list;
 }
 
@@ -135,8 +138,8 @@ static json_t *to_json(const manifest *m, const schema *s)
         (json_int_t)m->step, "bad_steps", (json_int_t)m->bad_steps, "seeds", "train",
         json_sprintf("%" PRIu64, m->seed), "cursor", "step", (json_int_t)m->step, "parent",
         "schema", "hash", hex(m->schema_hash), "tables", list_tables(s), "buckets",
-        HASH_BUCKETS, "shards", list_buckets(m->shards), "files", list_files(m),
-        "configuration", m->configuration ? m->configuration : "");
+        HASH_BUCKETS, "shards", list_buckets(m), "files", list_files(m), "configuration",
+        m->configuration ? m->configuration : "");
 
     if (all)
         json_object_set_new(all, "xxh3", hex(checksum(all)));
@@ -226,24 +229,33 @@ static err_t get_tables(manifest *m, const json_t *object, const char *path)
     return OK;
 }
 
-/* The shards' first buckets must be those that this program would give them. */
+/* The map of buckets: shards take all of them, in order. Which shard has how many is not for
+ * this program to say: another one may have placed them otherwise. */
 static err_t get_shards(manifest *m, const json_t *object, const char *path)
 {
     const json_t *list = json_object_get(object, "shards"), *first;
-    size_t        k;
-    int64_t       buckets;
+    size_t        k, n            = json_array_size(list);
+    int64_t       buckets, before = 0;
 
     TRY(get_integer(&buckets, object, "buckets", HASH_BUCKETS, HASH_BUCKETS, path));
-    if (json_array_size(list) < 1 || json_array_size(list) > HASH_BUCKETS)
+    if (n < 1 || n > HASH_BUCKETS)
         return err_set(ERR_FORMAT, "%s: \"shards\" is no list of 1 .. %d first buckets", path,
                        HASH_BUCKETS);
-    m->shards = (int)json_array_size(list);
+    m->shards       = (int)n;
+    m->first_bucket = malloc((n + 1) * sizeof *m->first_bucket);
+    if (!m->first_bucket)
+        return err_memory(n * sizeof *m->first_bucket, "the shards of a manifest");
     json_array_foreach (list, k, first) {
-        if (!json_is_integer(first) ||
-            json_integer_value(first) != hash_first_bucket((int)k, m->shards))
-            return err_set(ERR_FORMAT, "%s: shard %zu of %d does not begin with bucket %u",
-                           path, k, m->shards, hash_first_bucket((int)k, m->shards));
+        int64_t at = json_is_integer(first) ? json_integer_value(first) : -1;
+        if (at < before || at > HASH_BUCKETS || (k == 0 && at != 0))
+            return err_set(ERR_FORMAT,
+                           "%s: \"shards\": shard %zu begins with bucket %" PRId64
+                           "; wanted: 0 for the first one, then ascending to %d at most",
+                           path, k, at, HASH_BUCKETS);
+        m->first_bucket[k] = (uint32_t)at;
+        before             = at;
     }
+    m->first_bucket[n] = HASH_BUCKETS;
     return OK;
 }
 

@@ -15,7 +15,8 @@
  *    "parent": null,                          of a delta: the folder it stands upon
  *    "schema": {"hash": "9ae16a3b2f90404f",
  *               "tables": [{"name": "goods", "dim": 18, "optimizer": "adam"}, ...]},
- *    "buckets": 4096, "shards": [0, 512, ...],       the first bucket of each shard
+ *    "buckets": 4096, "shards": [0, 512, ...],       the first bucket of each shard,
+                                                    which are read back as they stand
  *    "files": [{"name": "dense.safetensors", "bytes": 123456, "xxh3": "..."}, ...],
  *    "configuration": "tables:\n  goods: ...",       the YAML of the run
  *    "xxh3": "..."}                           of all the above, as compact JSON with
@@ -48,6 +49,8 @@ typedef struct manifest {
     int64_t         bad_steps; /* skipped so far because of a gradient that was not finite */
     uint64_t        seed;
     int             shards;
+    uint32_t       *first_bucket; /* (shards + 1) shard k owns first_bucket[k] .. first_bucket[k+1]
+                                     - 1; owned. NULL to write: as this program places them */
     uint64_t        schema_hash;
     char            real[8];       /* "float" or "double" */
     char           *configuration; /* the YAML of the run; owned */

@@ -58,6 +58,11 @@ err_t new_file_write(const new_file *f, uint64_t offset, const void *data, size_
     return OK;
 }
 
+void new_file_hasten(const new_file *f, uint64_t offset, uint64_t bytes)
+{
+    (void)sync_file_range(f->fd, (off_t)offset, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
+}
+
 err_t new_file_sync_folder(const char *folder)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -23,6 +23,10 @@ MUST_CHECK err_t new_file_create(new_file *f, const char *path);
 MUST_CHECK err_t new_file_write(const new_file *f, uint64_t offset, const void *data,
                                 size_t bytes);
 
+/* Have the system bring a range to the disk while more is written, so that finishing need
+ * not wait for all of it. A wish: it may do so later. */
+void new_file_hasten(const new_file *f, uint64_t offset, uint64_t bytes);
+
 /* Give the file its name for good. Where that fails, nothing of it stays. f is cleared
  * in any case. */
 MUST_CHECK err_t new_file_finish(new_file *f);

@@ -318,6 +318,38 @@ err_t safetensors_open(safetensors **out, const char *path)
     return err;
 }
 
+/* Tell the system what the pages of some elements are for. It takes whole pages: of those
+ * that hold other elements too, DONTNEED leaves those out and WILLNEED does not. */
+static void advise(const safetensors *f, const safetensors_tensor *t, uint64_t first,
+                   uint64_t n, int advice)
+{
+    size_t    page  = (size_t)sysconf(_SC_PAGESIZE);
+    uint64_t  width = dtype_size(t->type);
+    uint64_t  row   = t->n_dims > 0 && t->shape[0] > 0 ? t->count / t->shape[0] * width : width;
+    uintptr_t begin = (uintptr_t)t->data + first * row, end = begin + n * row;
+
+    if (!f->mapped)
+        return;
+    if (advice == MADV_DONTNEED)
+        begin = (begin + page - 1) / page * page, end = end / page * page;
+    else
+        begin = begin / page * page;
+    if (end > begin)
+        (void)madvise((void *)begin, end - begin, advice);
+}
+
+void safetensors_fetch(const safetensors *file, const safetensors_tensor *t, uint64_t first,
+                       uint64_t n)
+{
+    advise(file, t, first, n, MADV_WILLNEED);
+}
+
+void safetensors_drop(const safetensors *file, const safetensors_tensor *t, uint64_t first,
+                      uint64_t n)
+{
+    advise(file, t, first, n, MADV_DONTNEED);
+}
+
 void safetensors_close(safetensors **file)
 {
     safetensors *f = *file;

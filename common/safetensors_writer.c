@@ -13,6 +13,8 @@
 #include "common/vec.h"
 
 #define BUFFER_BYTES (UINT64_C(1) << 16)
+#define HASTE_BYTES  (UINT64_C(4) << 20) /* of a tensor that go to the disk in one go */
+#define READ_BYTES   (UINT64_C(1) << 20)
 
 typedef struct part {
     char    *name; /* owned */
@@ -22,6 +24,7 @@ typedef struct part {
     uint64_t bytes;    /* when whole */
     uint64_t begin;    /* its place in the file */
     uint64_t written;  /* bytes of it in the file */
+    uint64_t hastened; /* bytes of those that were told to go to the disk */
     uint64_t buffered; /* bytes after those, in buffer */
     char    *buffer;   /* BUFFER_BYTES; NULL before the first append and once whole */
 } part;
@@ -210,14 +213,24 @@ static err_t lay_out(safetensors_writer *w)
 
 /* ---- appending ---- */
 
+/* Write the next bytes of p. */
+static err_t write_next(safetensors_writer *w, part *p, const void *data, uint64_t bytes)
+{
+    TRY(write_bytes(w, p->begin + p->written, data, bytes));
+    p->written += bytes;
+    if (p->written - p->hastened >= HASTE_BYTES) {
+        new_file_hasten(&w->file, p->begin + p->hastened, p->written - p->hastened);
+        p->hastened = p->written;
+    }
+    return OK;
+}
+
 static err_t flush(safetensors_writer *w, part *p)
 {
-    if (p->buffered == 0)
-        return OK;
-    TRY(write_bytes(w, p->begin + p->written, p->buffer, p->buffered));
-    p->written += p->buffered;
+    uint64_t bytes = p->buffered;
+
     p->buffered = 0;
-    return OK;
+    return bytes ? write_next(w, p, p->buffer, bytes) : OK;
 }
 
 err_t safetensors_append(safetensors_writer *w, int tensor, const void *data, uint64_t bytes)
@@ -232,11 +245,8 @@ err_t safetensors_append(safetensors_writer *w, int tensor, const void *data, ui
         return OK;
     if (p->buffered + bytes > BUFFER_BYTES)
         TRY(flush(w, p));
-    if (bytes > BUFFER_BYTES) {
-        TRY(write_bytes(w, p->begin + p->written, data, bytes));
-        p->written += bytes;
-        return OK;
-    }
+    if (bytes > BUFFER_BYTES)
+        return write_next(w, p, data, bytes);
     if (!p->buffer && !(p->buffer = malloc(BUFFER_BYTES)))
         return err_memory(BUFFER_BYTES, "a tensor's buffer");
     memcpy(p->buffer + p->buffered, data, bytes);
@@ -266,11 +276,11 @@ static err_t check_whole(const safetensors_writer *w)
 /* Hash what was not written in the order of the file, by reading it back. */
 static err_t hash_rest(safetensors_writer *w)
 {
-    char *buffer = malloc(BUFFER_BYTES);
-    err_t err    = buffer ? OK : err_memory(BUFFER_BYTES, "reading a file back");
+    char *buffer = malloc(READ_BYTES);
+    err_t err    = buffer ? OK : err_memory(READ_BYTES, "reading a file back");
 
     while (err == OK && w->hashed < w->bytes) {
-        ssize_t n = pread(w->file.fd, buffer, BUFFER_BYTES, (off_t)w->hashed);
+        ssize_t n = pread(w->file.fd, buffer, READ_BYTES, (off_t)w->hashed);
         if (n < 0 && errno == EINTR)
             continue;
         if (n == 0)
@@ -292,6 +302,7 @@ static err_t finish(safetensors_writer *w, safetensors_digest *digest)
     TRY(check_whole(w));
     for (size_t i = 0; i < w->parts.n; i++)
         TRY(flush(w, &w->parts.at[i]));
+    new_file_hasten(&w->file, 0, w->bytes);
     if (digest) {
         TRY(hash_rest(w));
         *digest = (safetensors_digest){.bytes = w->bytes, .xxh3 = hash_stream_value(w->hash)};

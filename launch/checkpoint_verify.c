@@ -208,8 +208,8 @@ static err_t check_shard(const manifest *m, const safetensors *file, int shard, 
                    .file         = file,
                    .table        = &m->tables[t],
                    .salt         = hash_table_salt(m->tables[t].name),
-                   .first_bucket = hash_first_bucket(shard, m->shards),
-                   .end_bucket   = hash_first_bucket(shard + 1, m->shards)};
+                   .first_bucket = m->first_bucket[shard],
+                   .end_bucket   = m->first_bucket[shard + 1]};
         TRY(check_table(&p));
         *rows += p.rows;
     }

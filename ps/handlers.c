@@ -139,15 +139,14 @@ static err_t load_cut(shard *s, const char *folder, uint64_t step)
     manifest m;
 
     TRY(manifest_read(&m, folder));
-    int     shards = m.shards;
-    int64_t cut    = m.step;
-    err_t   err    = manifest_agrees(&m, folder, s->options.schema);
+    err_t err = manifest_agrees(&m, folder, s->options.schema);
+    if (err == OK && m.step != (int64_t)step)
+        err = err_set(ERR_CONFIG, "%s is the cut at step %" PRId64 ", not %" PRIu64, folder,
+                      m.step, step);
+    if (err == OK)
+        err = snapshot_read(folder, m.shards, m.first_bucket, s->tables, s->n_tables);
     manifest_clear(&m);
-    TRY(err);
-    if (cut != (int64_t)step)
-        return err_set(ERR_CONFIG, "%s is the cut at step %" PRId64 ", not %" PRIu64, folder,
-                       cut, step);
-    return snapshot_read(folder, shards, s->tables, s->n_tables);
+    return err;
 }
 
 static err_t begin(shard *s, const incoming *in, const wire_begin *b)

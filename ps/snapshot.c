@@ -9,9 +9,11 @@
 #include "common/manifest.h"
 #include "common/optim.h"
 #include "common/vec.h"
+#include "ps/bucket_pack.h"
 
 #define PARTS_MOST 8    /* the weights and the parts of a rule's state */
 #define PIECE      1024 /* rows read at a time */
+#define STRETCH    ((uint64_t)1 << 18) /* rows of a file that are fetched and let go together */
 #define PATH_BYTES (CONFIG_PATH_MAX + CONFIG_NAME_MAX)
 
 static void file_path(char path[PATH_BYTES], const char *folder, int shard, int shards)
@@ -56,6 +58,12 @@ static int list_fields(const table *t, field fields[PARTS_MOST])
     return n;
 }
 
+static int payload_reals(const table *t)
+{
+    const table_config *c = t->config;
+    return t->state_at + (int)optim_state_size(c->optimizer.kind, (size_t)c->dim);
+}
+
 static void tensor_name(char name[CONFIG_NAME_MAX + 32], const table *t, const char *what)
 {
     snprintf(name, CONFIG_NAME_MAX + 32, "%s.%s", t->config->name, what);
@@ -72,12 +80,11 @@ typedef struct table_writer {
     int          values[PARTS_MOST];
 } table_writer;
 
-/* Room for a bucket on its way to the file. */
+/* A bucket on its way to the file. */
 typedef struct packing {
-    row_reference *rows;
-    size_t         capacity;
-    void          *column;
-    size_t         column_bytes;
+    bucket_pack rows;
+    void       *column; /* of all its rows */
+    size_t      column_bytes;
 } packing;
 
 static err_t declare(safetensors_writer *w, const table *t, const char *what, dtype type,
@@ -106,59 +113,42 @@ static err_t declare_table(table_writer *x, safetensors_writer *w, const table *
     return declare(w, t, "touched", DTYPE_U32, rows, &x->touched);
 }
 
-/* The column's memory for bytes. */
-static err_t column_of(packing *p, size_t bytes, void *out)
+/* Append to tensor what the bucket's rows hold at offset: bytes of each. */
+static err_t write_column(safetensors_writer *w, packing *p, int tensor, size_t offset,
+                          size_t bytes)
 {
-    if (bytes > p->column_bytes)
-        TRY(vec_grow(&p->column, &p->column_bytes, 1, bytes));
-    memcpy(out, &p->column, sizeof p->column);
-    return OK;
+    size_t all = p->rows.n * bytes;
+
+    if (all > p->column_bytes)
+        TRY(vec_grow(&p->column, &p->column_bytes, 1, all));
+    bucket_pack_column(&p->rows, p->column, offset, bytes);
+    return safetensors_append(w, tensor, p->column, all);
 }
 
-static err_t write_numbers(table_writer *x, safetensors_writer *w, packing *p, size_t n)
+static err_t write_bucket(const table_writer *x, safetensors_writer *w, packing *p)
 {
-    uint64_t *ids;
-    uint32_t *numbers;
-
-    TRY(column_of(p, n * sizeof *ids, &ids));
-    for (size_t i = 0; i < n; i++)
-        ids[i] = p->rows[i].id;
-    TRY(safetensors_append(w, x->ids, ids, n * sizeof *ids));
-    TRY(column_of(p, n * sizeof *numbers, &numbers));
-    for (size_t i = 0; i < n; i++)
-        numbers[i] = row_store_at(x->table->rows, p->rows[i].number)->count;
-    TRY(safetensors_append(w, x->count, numbers, n * sizeof *numbers));
-    for (size_t i = 0; i < n; i++)
-        numbers[i] = row_store_at(x->table->rows, p->rows[i].number)->touched;
-    return safetensors_append(w, x->touched, numbers, n * sizeof *numbers);
-}
-
-static err_t write_field(table_writer *x, safetensors_writer *w, packing *p, size_t n, int i)
-{
-    const field *f = &x->fields[i];
-    char        *values;
-
-    TRY(column_of(p, n * f->bytes, &values));
-    for (size_t r = 0; r < n; r++)
-        memcpy(values + r * f->bytes,
-               row_store_at(x->table->rows, p->rows[r].number)->x + f->offset, f->bytes);
-    return safetensors_append(w, x->values[i], values, n * f->bytes);
+    TRY(write_column(w, p, x->ids, offsetof(row, id), sizeof(row_id)));
+    for (int i = 0; i < x->n_fields; i++)
+        TRY(write_column(w, p, x->values[i],
+                         offsetof(row, x) + (size_t)x->fields[i].offset * sizeof(real),
+                         x->fields[i].bytes));
+    TRY(write_column(w, p, x->count, offsetof(row, count), sizeof(uint32_t)));
+    return write_column(w, p, x->touched, offsetof(row, touched), sizeof(uint32_t));
 }
 
 static err_t write_table(table_writer *x, safetensors_writer *w, packing *p)
 {
-    uint64_t written = 0;
+    const row_store *rows      = x->table->rows;
+    size_t           row_bytes = sizeof(row) + (size_t)payload_reals(x->table) * sizeof(real);
+    uint64_t         written   = 0;
 
     TRY(safetensors_append(w, x->buckets, &written, sizeof written));
     for (uint32_t bucket = 0; bucket < HASH_BUCKETS; bucket++) {
-        size_t n = 0;
-        TRY(row_store_bucket(x->table->rows, bucket, &p->rows, &p->capacity, &n));
-        if (n) {
-            TRY(write_numbers(x, w, p, n));
-            for (int i = 0; i < x->n_fields; i++)
-                TRY(write_field(x, w, p, n, i));
+        if (row_store_bucket_count(rows, bucket) > 0) {
+            TRY(bucket_pack_fill(&p->rows, rows, bucket, row_bytes));
+            TRY(write_bucket(x, w, p));
+            written += p->rows.n;
         }
-        written += n;
         TRY(safetensors_append(w, x->buckets, &written, sizeof written));
     }
     return OK;
@@ -175,7 +165,7 @@ static err_t write_tables(safetensors_writer *w, const table *tables, int n_tabl
     for (int t = 0; err == OK && t < n_tables; t++)
         err = write_table(&writers[t], w, &p);
     free(writers);
-    free(p.rows);
+    bucket_pack_clear(&p.rows);
     free(p.column);
     return err;
 }
@@ -309,6 +299,49 @@ static err_t read_piece(const table_reader *x, uint32_t bucket, uint64_t first, 
     return OK;
 }
 
+typedef void advise_function(const safetensors *file, const safetensors_tensor *t,
+                             uint64_t first, uint64_t n);
+
+/* Say of rows first .. end-1 of the file that they are soon to be read, or were. */
+static void advise_rows(const table_reader *x, advise_function *advise, uint64_t first,
+                        uint64_t end)
+{
+    advise(x->file, x->ids, first, end - first);
+    advise(x->file, x->count, first, end - first);
+    advise(x->file, x->touched, first, end - first);
+    for (int i = 0; i < x->n_fields; i++)
+        advise(x->file, x->values[i], first, end - first);
+}
+
+/* The file's rows begin .. end-1 as they are read: a stretch is fetched while the one before
+ * it is read, and the map lets go of it when it was. */
+typedef struct stretch {
+    uint64_t begin, fetched, end;
+} stretch;
+
+static void read_on(const table_reader *x, stretch *s, uint64_t at)
+{
+    while (s->fetched < s->end && s->fetched < at + STRETCH) {
+        uint64_t next = s->fetched + STRETCH < s->end ? s->fetched + STRETCH : s->end;
+        advise_rows(x, safetensors_fetch, s->fetched, next);
+        s->fetched = next;
+    }
+    if (at - s->begin < STRETCH && at < s->end)
+        return;
+    advise_rows(x, safetensors_drop, s->begin, at);
+    s->begin = at;
+}
+
+static err_t read_bucket(const table_reader *x, uint32_t bucket)
+{
+    uint64_t at   = safetensors_get_u64(x->buckets, bucket);
+    uint64_t last = safetensors_get_u64(x->buckets, bucket + 1);
+
+    for (; at < last; at += PIECE)
+        TRY(read_piece(x, bucket, at, last - at < PIECE ? last - at : PIECE));
+    return OK;
+}
+
 static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
 {
     const table *t     = x->table;
@@ -317,17 +350,21 @@ static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
 
     TRY(find_tensors(x));
     TRY(check_buckets(x, first, end));
+    stretch s = {.begin = safetensors_get_u64(x->buckets, begin),
+                 .end   = safetensors_get_u64(x->buckets, stop)};
+    s.fetched = s.begin;
     for (uint32_t bucket = begin; bucket < stop; bucket++) {
-        uint64_t at   = safetensors_get_u64(x->buckets, bucket);
-        uint64_t last = safetensors_get_u64(x->buckets, bucket + 1);
-        for (; at < last; at += PIECE)
-            TRY(read_piece(x, bucket, at, last - at < PIECE ? last - at : PIECE));
+        read_on(x, &s, safetensors_get_u64(x->buckets, bucket));
+        TRY(read_bucket(x, bucket));
     }
+    read_on(x, &s, s.end);
     return OK;
 }
 
-/* The rows of shard k of n's file that belong to the tables. */
-static err_t read_file(const char *folder, int shard, int shards, table *tables, int n_tables)
+/* The rows that belong to the tables in the file of a shard, which owned the buckets first ..
+ * end-1. */
+static err_t read_file(const char *folder, int shard, int shards, uint32_t first, uint32_t end,
+                       table *tables, int n_tables)
 {
     char         path[PATH_BYTES];
     safetensors *file;
@@ -337,20 +374,19 @@ static err_t read_file(const char *folder, int shard, int shards, table *tables,
     TRY(safetensors_open(&file, path));
     for (int t = 0; err == OK && t < n_tables; t++) {
         table_reader x = {.table = &tables[t], .file = file};
-        err            = read_table(&x, hash_first_bucket(shard, shards),
-                                    hash_first_bucket(shard + 1, shards));
+        err            = read_table(&x, first, end);
     }
     safetensors_close(&file);
     return err;
 }
 
-err_t snapshot_read(const char *folder, int shards, table *tables, int n_tables)
+err_t snapshot_read(const char *folder, int shards, const uint32_t *first_bucket, table *tables,
+                    int n_tables)
 {
     for (int shard = 0; n_tables && shard < shards; shard++) {
-        uint32_t first = hash_first_bucket(shard, shards);
-        uint32_t end   = hash_first_bucket(shard + 1, shards);
+        uint32_t first = first_bucket[shard], end = first_bucket[shard + 1];
         if (first < tables->end_bucket && end > tables->first_bucket)
-            TRY(read_file(folder, shard, shards, tables, n_tables));
+            TRY(read_file(folder, shard, shards, first, end, tables, n_tables));
     }
     return OK;
 }

@@ -56,8 +56,9 @@ static void put(const char *path, const char *text)
     fclose(f);
 }
 
-/* The folder of a checkpoint at step whose three files hold their own names. */
-static char *make_checkpoint(int64_t step)
+/* The folder of a checkpoint at step whose three files hold their own names, with a map of
+ * buckets (NULL: the usual one). */
+static char *make_checkpoint_of(int64_t step, uint32_t *first_bucket)
 {
     static char   folder[CONFIG_PATH_MAX];
     char          path[2 * CONFIG_PATH_MAX];
@@ -68,6 +69,7 @@ static char *make_checkpoint(int64_t step)
                               .bad_steps     = 3,
                               .seed          = UINT64_MAX,
                               .shards        = 2,
+                              .first_bucket  = first_bucket,
                               .schema_hash   = run.hash,
                               .real          = REAL_NAME,
                               .configuration = "tables:\n  goods: {dim: 18}\n# \xc3\xa9 \"quoted\"\n",
@@ -84,6 +86,11 @@ static char *make_checkpoint(int64_t step)
     }
     assert_int_equal(manifest_write(folder, &m, &run), OK);
     return folder;
+}
+
+static char *make_checkpoint(int64_t step)
+{
+    return make_checkpoint_of(step, NULL);
 }
 
 static void remove_checkpoints(void)
@@ -121,6 +128,9 @@ static void what_was_written_is_read_back(void **state)
     assert_int_equal(m.bad_steps, 3);
     assert_true(m.seed == UINT64_MAX);
     assert_int_equal(m.shards, 2);
+    assert_int_equal(m.first_bucket[0], 0);
+    assert_int_equal(m.first_bucket[1], 2048);
+    assert_int_equal(m.first_bucket[2], 4096);
     assert_true(m.schema_hash == run.hash);
     assert_string_equal(m.real, REAL_NAME);
     assert_string_equal(m.configuration,
@@ -135,6 +145,25 @@ static void what_was_written_is_read_back(void **state)
     assert_string_equal(m.tables[0].optimizer, "rowwise_adagrad");
     manifest_clear(&m);
     assert_null(m.files);
+    remove_checkpoints();
+}
+
+static void buckets_may_lie_on_shards_in_any_parts(void **state)
+{
+    (void)state;
+    static uint32_t good[][2] = {{0, 1}, {0, 0}, {0, 4096}}, bad[][2] = {{1, 2048}, {0, 4097}};
+    manifest        m;
+
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(manifest_read(&m, make_checkpoint_of(1300, good[i])), OK);
+        assert_int_equal(m.first_bucket[1], good[i][1]);
+        assert_int_equal(m.first_bucket[2], 4096);
+        manifest_clear(&m);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(manifest_read(&m, make_checkpoint_of(1300, bad[i])), ERR_FORMAT);
+        assert_non_null(strstr(err_text(), "begins with bucket"));
+    }
     remove_checkpoints();
 }
 
@@ -373,6 +402,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read_back),
+        cmocka_unit_test(buckets_may_lie_on_shards_in_any_parts),
         cmocka_unit_test(a_file_that_is_not_a_shards_is_not_written_down),
         cmocka_unit_test(every_flipped_bit_and_truncation_is_noticed),
         cmocka_unit_test(another_format_is_refused_in_words),

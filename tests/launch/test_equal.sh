@@ -12,6 +12,17 @@ for servers in 1 2 3; do
     train servers-$servers train.steps=50 cluster.servers=$servers
     same "$(at servers-$servers)" "$(at embedded)"
 done
+train threads train.steps=50 cluster.servers=2 cluster.shards=2
+same "$(at threads)" "$(at embedded)"
+
+say "another number of shards after each checkpoint"
+train resharded train.steps=10
+moves=0
+for shards in 3 8 5 1; do
+    resume resharded train.steps=$((10 + 10 * ++moves)) cluster.servers=1 cluster.shards=$shards
+done
+same "$(at resharded)" "$(at embedded)"
+
 train both train.steps=50 cluster.servers=1 cluster.workers=2
 train other train.steps=50 cluster.servers=3 cluster.workers=2
 same "$(at both)" "$(at other)"

@@ -1,0 +1,114 @@
+#include "ps/bucket_pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/vec.h"
+
+#define AHEAD 12 /* rows on their way from memory */
+#define FEW   48 /* places that are sorted without counting */
+
+void bucket_pack_clear(bucket_pack *p)
+{
+    free(p->places);
+    free(p->sorted);
+    free(p->numbers);
+    free(p->rows);
+    *p = (bucket_pack){0};
+}
+
+static err_t make_room(bucket_pack *p, size_t n, size_t row_bytes)
+{
+    if (n > p->capacity) {
+        size_t most = p->capacity, sorted = most, numbers = most;
+        TRY(vec_grow(&p->places, &most, sizeof *p->places, n));
+        TRY(vec_grow(&p->sorted, &sorted, sizeof *p->sorted, n));
+        TRY(vec_grow(&p->numbers, &numbers, sizeof *p->numbers, n));
+        p->capacity = most;
+    }
+    return n * row_bytes > p->bytes ? vec_grow(&p->rows, &p->bytes, 1, n * row_bytes) : OK;
+}
+
+/* ---- sorting ---- */
+
+static void sort_few(bucket_place *x, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        bucket_place one = x[i];
+        size_t       k   = i;
+        for (; k > 0 && x[k - 1].id > one.id; k--)
+            x[k] = x[k - 1];
+        x[k] = one;
+    }
+}
+
+/* A stable counting sort by the byte at shift, from x into y; begin[v] = the ids that have
+ * it below v. */
+static void sort_by_byte(bucket_place *y, const bucket_place *x, size_t n, int shift,
+                         uint32_t begin[256])
+{
+    for (size_t i = 0; i < n; i++)
+        y[begin[x[i].id >> shift & 0xff]++] = x[i];
+}
+
+/* Byte by byte, the lowest first; a byte that all ids share is passed over. */
+static void sort_places(bucket_pack *p)
+{
+    uint32_t count[8][256] = {{0}};
+
+    for (size_t i = 0; i < p->n; i++)
+        for (int b = 0; b < 8; b++)
+            count[b][p->places[i].id >> 8 * b & 0xff]++;
+    for (int b = 0; b < 8; b++) {
+        uint32_t sum = 0;
+        if (count[b][p->places[0].id >> 8 * b & 0xff] == p->n)
+            continue;
+        for (int v = 0; v < 256; v++) {
+            uint32_t here = count[b][v];
+            count[b][v]   = sum;
+            sum += here;
+        }
+        sort_by_byte(p->sorted, p->places, p->n, 8 * b, count[b]);
+        bucket_place *swap = p->places;
+        p->places          = p->sorted;
+        p->sorted          = swap;
+    }
+}
+
+/* ---- packing ---- */
+
+err_t bucket_pack_fill(bucket_pack *p, const row_store *s, uint32_t bucket, size_t row_bytes)
+{
+    uint32_t cursor = 0, number;
+
+    p->n         = 0;
+    p->row_bytes = row_bytes;
+    TRY(make_room(p, row_store_bucket_count(s, bucket), row_bytes));
+    while (row_store_next(s, bucket, &cursor, &number))
+        p->numbers[p->n++] = number;
+    for (size_t i = 0; i < p->n; i++) {
+        if (i + AHEAD < p->n)
+            row_store_prefetch(s, p->numbers[i + AHEAD]);
+        const row *r = row_store_at(s, p->numbers[i]);
+        memcpy(p->rows + i * row_bytes, r, row_bytes);
+        p->places[i] = (bucket_place){r->id, (uint32_t)i};
+    }
+    if (p->n <= FEW)
+        sort_few(p->places, p->n);
+    else
+        sort_places(p);
+    return OK;
+}
+
+void bucket_pack_column(const bucket_pack *p, void *to, size_t offset, size_t bytes)
+{
+    const char *rows = p->rows + offset;
+    char       *next = to;
+
+    if (bytes == sizeof(uint32_t)) /* a move, not a call */
+        for (size_t i = 0; i < p->n; i++, next += sizeof(uint32_t))
+            memcpy(next, rows + p->places[i].at * p->row_bytes, sizeof(uint32_t));
+    else
+        for (size_t i = 0; i < p->n; i++, next += bytes)
+            memcpy(next, rows + p->places[i].at * p->row_bytes, bytes);
+}

@@ -1,0 +1,37 @@
+/* bucket_pack - the rows of one bucket, copied side by side, in the order of their ids.
+ *
+ * A bucket's rows lie all over the store, so that reading one column after another would
+ * miss the cache once a row and column. Here each row is fetched once, ahead of need, and
+ * columns are then taken from copies that are near. The memory serves bucket after bucket. */
+#ifndef DIPS_PS_BUCKET_PACK_H
+#define DIPS_PS_BUCKET_PACK_H
+
+#include "ps/row_store.h"
+
+typedef struct bucket_place {
+    uint64_t id;
+    uint32_t at; /* of its copy among the rows */
+} bucket_place;
+
+typedef struct bucket_pack {
+    size_t        n;
+    bucket_place *places;    /* (n) ascending by id */
+    size_t        row_bytes; /* of a copy */
+    char         *rows;      /* (n, row_bytes) in no order */
+
+    size_t        capacity, bytes; /* of places, sorted and numbers; of rows */
+    bucket_place *sorted;
+    uint32_t     *numbers;
+} bucket_pack;
+
+/* A pack that is all zero is empty and ready. */
+void bucket_pack_clear(bucket_pack *p);
+
+/* Copy the first row_bytes bytes of each row of bucket. */
+MUST_CHECK err_t bucket_pack_fill(bucket_pack *p, const row_store *s, uint32_t bucket,
+                                  size_t row_bytes);
+
+/* to[i] = `bytes` bytes from offset on of the row with the i-th id. to (n, bytes) */
+void bucket_pack_column(const bucket_pack *p, void *to, size_t offset, size_t bytes);
+
+#endif
