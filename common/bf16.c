@@ -75,3 +75,22 @@ void bf16_round_plain(uint16_t *half, const real *x, rng chance, size_t n)
         half[i] = half_of(x[i], (uint16_t)bits);
     }
 }
+
+/* To the nearest: half of the last place is added, less one bit where that would take a
+ * tie from an even upper half. */
+INLINE uint16_t nearest_half(real x)
+{
+    const uint32_t infinite = UINT32_C(0x7f800000), quiet = UINT32_C(0x40);
+    float          value = (float)x;
+    uint32_t       bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t rounded = bits + UINT32_C(0x7fff) + (bits >> 16 & 1);
+    return (uint16_t)((bits & INT32_MAX) > infinite ? bits >> 16 | quiet : rounded >> 16);
+}
+
+CLONES void bf16_nearest(uint16_t *restrict half, const real *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        half[i] = nearest_half(x[i]);
+}

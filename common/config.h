@@ -188,6 +188,7 @@ typedef struct config {
         char   hostfile[CONFIG_PATH_MAX];
         char   interface[CONFIG_NAME_MAX];
         double heartbeat_timeout, step_timeout, start_timeout; /* seconds */
+        precision_kind values; /* of rows and gradients between workers and servers */
     } cluster;
     struct {
         config_every every;

@@ -34,8 +34,14 @@ typedef struct push_part {
 } push_part;
 
 typedef struct table_part {
-    uint32_t n, dim; /* for ids: n, 1 if counts follow */
+    uint32_t n, counted; /* 1: counts follow the ids */
 } table_part;
+
+typedef struct values_part {
+    uint32_t n;
+    uint16_t dim;
+    uint8_t  type, zero;
+} values_part;
 
 typedef struct hello_part {
     uint16_t role, host_bytes;
@@ -55,6 +61,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "wire.h is little-endia
 static_assert(sizeof(header_part) == WIRE_HEADER_BYTES, "as drawn");
 static_assert(sizeof(begin_part) == 16 && sizeof(done_part) == 16, "as drawn");
 static_assert(sizeof(tables_part) == 16 && sizeof(push_part) == 32, "as drawn");
+static_assert(sizeof(values_part) == 8, "as drawn");
 static_assert(sizeof(table_part) == 8 && sizeof(welcome_part) == 8, "as drawn");
 static_assert(sizeof(hello_part) == 16 && sizeof(text_part) == 16, "as drawn");
 static_assert(sizeof(wire_saved) == 24 && sizeof(wire_stated) == 48, "as drawn");
@@ -381,37 +388,52 @@ err_t wire_decode_request(wire_request *q, const net_message *m)
     q->version = fixed.version;
     q->tables  = (int)fixed.tables;
     for (int t = 0; t < q->tables; t++) {
-        if (tables[t].dim > 1)
+        if (tables[t].counted > 1)
             return err_set(ERR_MESSAGE, "%s: table %d has counts: %u; wanted 0 or 1", r.kind, t,
-                           tables[t].dim);
+                           tables[t].counted);
         q->table[t].n = tables[t].n;
-        TRY(take_ids(&r, &q->table[t], tables[t].dim));
+        TRY(take_ids(&r, &q->table[t], tables[t].counted));
     }
     return expect_end(&r);
 }
 
 /* ---- ROWS, PUSH: tables of values ---- */
 
-static uint64_t values_bytes(int tables, const wire_values *table)
+static uint64_t values_bytes(const wire_values *v)
+{
+    size_t each = v->type == PRECISION_BF16 ? sizeof *v->halves : sizeof *v->values;
+
+    return (uint64_t)v->n * v->dim * each;
+}
+
+static uint64_t tables_bytes(int tables, const wire_values *table)
 {
     uint64_t bytes = 0;
 
     for (int t = 0; t < tables; t++) {
         assert(table[t].dim > 0 && table[t].dim <= WIRE_MAX_DIM);
-        bytes += sizeof(table_part) +
-                 padded((uint64_t)table[t].n * table[t].dim * sizeof(real));
+        bytes += sizeof(values_part) + padded(values_bytes(&table[t]));
     }
     return bytes;
+}
+
+/* Point the values to where they lie. */
+static void values_at(wire_values *v, void *at)
+{
+    v->values = v->type == PRECISION_BF16 ? NULL : at;
+    v->halves = v->type == PRECISION_BF16 ? at : NULL;
 }
 
 /* Write the list of tables and point each table's values to its place. */
 static void place_values(writer *w, int tables, wire_values *table)
 {
-    for (int t = 0; t < tables; t++)
-        put(w, &(table_part){table[t].n, table[t].dim}, sizeof(table_part));
     for (int t = 0; t < tables; t++) {
-        size_t bytes    = (size_t)table[t].n * table[t].dim * sizeof(real);
-        table[t].values = (real *)(void *)w->at;
+        values_part part = {table[t].n, (uint16_t)table[t].dim, (uint8_t)table[t].type, 0};
+        put(w, &part, sizeof part);
+    }
+    for (int t = 0; t < tables; t++) {
+        size_t bytes = values_bytes(&table[t]);
+        values_at(&table[t], w->at);
         w->at += bytes;
         put_padding(w, bytes);
     }
@@ -419,18 +441,22 @@ static void place_values(writer *w, int tables, wire_values *table)
 
 static err_t take_values(reader *r, int n_tables, wire_values *table)
 {
-    table_part tables[WIRE_MAX_TABLES];
+    values_part tables[WIRE_MAX_TABLES];
 
     TRY(take_copy(r, tables, (size_t)n_tables * sizeof *tables, "list of tables"));
     for (int t = 0; t < n_tables; t++) {
         unsigned char *piece = NULL;
-        if (tables[t].dim == 0 || tables[t].dim > WIRE_MAX_DIM)
-            return err_set(ERR_MESSAGE, "%s: table %d has dim %u; wanted 1 .. %d", r->kind, t,
-                           tables[t].dim, WIRE_MAX_DIM);
-        uint64_t bytes = (uint64_t)tables[t].n * tables[t].dim * sizeof(real);
-        TRY(take(r, bytes, "values", &piece));
-        TRY(take_padding(r, bytes));
-        table[t] = (wire_values){tables[t].n, tables[t].dim, (real *)(void *)piece};
+        if (tables[t].dim == 0)
+            return err_set(ERR_MESSAGE, "%s: table %d has dim 0; wanted 1 .. %d", r->kind, t,
+                           WIRE_MAX_DIM);
+        if (tables[t].type > PRECISION_BF16 || tables[t].zero)
+            return err_set(ERR_MESSAGE, "%s: table %d has type %u; wanted 0 or 1", r->kind, t,
+                           tables[t].type | (unsigned)tables[t].zero << 8);
+        table[t] = (wire_values){
+            .n = tables[t].n, .dim = tables[t].dim, .type = (precision_kind)tables[t].type};
+        TRY(take(r, values_bytes(&table[t]), "values", &piece));
+        TRY(take_padding(r, values_bytes(&table[t])));
+        values_at(&table[t], piece);
     }
     return expect_end(r);
 }
@@ -441,7 +467,7 @@ err_t wire_prepare_rows(net_message *m, const wire_header *h, wire_rows *r)
     writer      w;
 
     assert(r->tables >= 0 && r->tables <= WIRE_MAX_TABLES);
-    TRY(write_body(m, h, sizeof fixed + values_bytes(r->tables, r->table), &w));
+    TRY(write_body(m, h, sizeof fixed + tables_bytes(r->tables, r->table), &w));
     put(&w, &fixed, sizeof fixed);
     place_values(&w, r->tables, r->table);
     return OK;
@@ -462,16 +488,29 @@ err_t wire_decode_rows(wire_rows *rows, const net_message *m)
     return take_values(&r, rows->tables, rows->table);
 }
 
+static push_part push_part_of(const wire_push *p)
+{
+    return (push_part){p->pulled_until, p->samples, p->time, p->finite, (uint32_t)p->tables};
+}
+
 err_t wire_prepare_push(net_message *m, const wire_header *h, wire_push *p)
 {
-    push_part fixed = {p->pulled_until, p->samples, p->time, p->finite, (uint32_t)p->tables};
+    push_part fixed = push_part_of(p);
     writer    w;
 
     assert(p->tables >= 0 && p->tables <= WIRE_MAX_TABLES);
-    TRY(write_body(m, h, sizeof fixed + values_bytes(p->tables, p->table), &w));
+    TRY(write_body(m, h, sizeof fixed + tables_bytes(p->tables, p->table), &w));
     put(&w, &fixed, sizeof fixed);
     place_values(&w, p->tables, p->table);
     return OK;
+}
+
+void wire_change_push(net_message *m, const wire_push *p)
+{
+    push_part fixed = push_part_of(p);
+
+    assert(header_of(m).kind == WIRE_PUSH);
+    memcpy(m->data + WIRE_HEADER_BYTES, &fixed, sizeof fixed);
 }
 
 err_t wire_decode_push(wire_push *p, const net_message *m)

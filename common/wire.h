@@ -32,15 +32,16 @@
  *      count: in how many samples of the worker's part of the step the id occurs
  * ROWS    shard -> worker     the answer to PULL and READ: rows in the order of the ids
  *   0  u64  version                8  u32  tables T   12  u32  kind of the request
- *  16  T x { u32 n;  u32 dim }
- *   .  T x { real row[n][dim], padded to 8 }
+ *  16  T x { u32 n;  u16 dim;  u8 type: 0 real, 1 bf16;  u8 0 }
+ *   .  T x { type row[n][dim], padded to 8 }
+ *      bf16: the upper half of a float (common/bf16.h)
  * PUSH    worker -> shard     gradients for header.step, in the order of its PULL
  *   0  u64  pulled_until: the worker has sent its PULLs of all steps below
  *   8  f64  samples of the worker's part (the sum of their weights): finite, not negative
  *  16  i64  the latest time of these samples in seconds; WIRE_NO_TIME: they have none
  *  24  u32  finite: 1, or 0 if any gradient of the worker's part is not
- *  28  u32  tables T              32  T x { u32 n;  u32 dim }
- *   .  T x { real gradient[n][dim], padded to 8 }       sums over samples
+ *  28  u32  tables T              32  T x { u32 n;  u16 dim;  u8 type;  u8 0 }
+ *   .  T x { type gradient[n][dim], padded to 8 }       sums over samples
  *
  * SAVED   shard -> worker     SAVE was carried out: the file is on the disk
  *   0  u64  bytes of the file      8  u64  XXH3 of the file    16  u64  rows
@@ -71,13 +72,14 @@
 #ifndef DIPS_COMMON_WIRE_H
 #define DIPS_COMMON_WIRE_H
 
+#include "common/config.h"
 #include "common/net.h"
 #include "common/real.h"
 
-#define WIRE_VERSION       2
+#define WIRE_VERSION       3
 #define WIRE_HEADER_BYTES  48
 #define WIRE_MAX_TABLES    256
-#define WIRE_MAX_DIM       65536
+#define WIRE_MAX_DIM       UINT16_MAX
 #define WIRE_MAX_TEXT      4096 /* bytes of a path, a host or a sentence */
 #define WIRE_MAX_ENDPOINTS 4096
 #define WIRE_MAX_BODY      (UINT64_C(1) << 32)
@@ -116,8 +118,10 @@ typedef struct wire_ids {
 } wire_ids;
 
 typedef struct wire_values {
-    uint32_t n, dim;
-    real    *values; /* (n, dim) */
+    uint32_t       n, dim;
+    real          *values; /* (n, dim)  PRECISION_FP32; else NULL */
+    precision_kind type;
+    uint16_t      *halves; /* (n, dim)  PRECISION_BF16; else NULL */
 } wire_values;
 
 typedef struct wire_request { /* PULL, READ, BIRTH */
@@ -213,10 +217,12 @@ MUST_CHECK err_t wire_encode_request(net_message *m, const wire_header *h,
                                      const wire_request *r);
 
 /* ROWS and PUSH are made in two moves, so that values are written where they travel:
- * prepare allocates m and points every table's values (n and dim given) into it; the
- * caller writes them; wire_seal adds the checksums. */
+ * prepare allocates m and points every table's values (n, dim and type given) into it; the
+ * caller writes them; wire_seal adds the checksums. What a push tells besides its tables
+ * may still be changed before that. */
 MUST_CHECK err_t wire_prepare_rows(net_message *m, const wire_header *h, wire_rows *r);
 MUST_CHECK err_t wire_prepare_push(net_message *m, const wire_header *h, wire_push *p);
+void             wire_change_push(net_message *m, const wire_push *p);
 void             wire_seal(net_message *m);
 
 MUST_CHECK err_t wire_encode_begin(net_message *m, const wire_header *h, const wire_begin *b);

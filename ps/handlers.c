@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bf16.h"
 #include "common/manifest.h"
 #include "ps/snapshot.h"
 #include "ps/state.h"
 
 #define PARKED_MOST(s) (64 + 4 * (size_t)(s)->workers)
 #define STEP_MOST      (UINT32_MAX - 1) /* touched, step + 1, is 32 bits wide */
+#define GATHERED_MOST  (2 * CONFIG_DIM_MAX) /* reals gathered before they are rounded */
 
 /* ---- answers ---- */
 
@@ -168,9 +170,11 @@ static err_t begin(shard *s, const incoming *in, const wire_begin *b)
 
     size_t workers = b->workers, tables = (size_t)s->n_tables;
     free(s->parts);
+    free(s->halves);
     s->parts   = calloc(workers * tables + 1, sizeof *s->parts);
+    s->halves  = calloc(workers * tables + 1, sizeof *s->halves);
     s->tickets = calloc(workers * TICKETS, sizeof *s->tickets);
-    if (!s->parts || !s->tickets)
+    if (!s->parts || !s->halves || !s->tickets)
         return err_memory(workers * TICKETS * sizeof *s->tickets, "the workers' tickets");
     s->workers = (int)b->workers;
     s->clock   = in->header.step;
@@ -222,6 +226,24 @@ static size_t total_ids(const wire_request *q)
     return total;
 }
 
+/* The weights of ids, written to where they travel. rows (n) tells what the ids mean. */
+static void gather_values(const table *t, const uint64_t *ids, uint32_t *rows,
+                          const wire_values *to)
+{
+    real   piece[GATHERED_MOST];
+    size_t dim = to->dim, most = GATHERED_MOST / dim;
+
+    if (to->type == PRECISION_FP32) {
+        table_gather(t, ids, to->n, rows, to->values);
+        return;
+    }
+    for (size_t first = 0; first < to->n; first += most) {
+        size_t n = to->n - first < most ? to->n - first : most;
+        table_gather(t, ids + first, n, rows + first, piece);
+        bf16_nearest(to->halves + first * dim, piece, n * dim);
+    }
+}
+
 /* The answer to q, whose version is now. rows (total_ids) tells what the ids mean. */
 static err_t make_rows(const shard *s, const wire_request *q, const wire_header *asked,
                        uint32_t *rows, net_message *m)
@@ -230,10 +252,12 @@ static err_t make_rows(const shard *s, const wire_request *q, const wire_header 
     wire_rows   r = {.version = q->version, .request = asked->kind, .tables = q->tables};
 
     for (int t = 0; t < q->tables; t++)
-        r.table[t] = (wire_values){q->table[t].n, (uint32_t)s->tables[t].config->dim, NULL};
+        r.table[t] = (wire_values){.n    = q->table[t].n,
+                                   .dim  = (uint32_t)s->tables[t].config->dim,
+                                   .type = s->options.config->cluster.values};
     TRY(wire_prepare_rows(m, &h, &r));
     for (int t = 0; t < q->tables; t++) {
-        table_gather(&s->tables[t], q->table[t].ids, q->table[t].n, rows, r.table[t].values);
+        gather_values(&s->tables[t], q->table[t].ids, rows, &r.table[t]);
         rows += q->table[t].n;
     }
     wire_seal(m);
@@ -380,6 +404,12 @@ static err_t check_push(const shard *s, const incoming *in, const ticket *t, con
                            ": %u gradients of dim %u for table %s; its pull has %u of dim %d",
                            in->header.sender, step, p->table[i].n, p->table[i].dim,
                            s->tables[i].config->name, q.table[i].n, s->tables[i].config->dim);
+    for (int i = 0; i < q.tables; i++)
+        if (p->table[i].type != s->options.config->cluster.values)
+            return err_set(ERR_MESSAGE,
+                           "PUSH of worker %u for step %" PRIu64
+                           ": gradients of table %s in another type than cluster.values",
+                           in->header.sender, step, s->tables[i].config->name);
     return OK;
 }
 

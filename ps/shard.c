@@ -49,6 +49,7 @@ void shard_free(shard **shard_)
     vec_clear(&s->parked);
     vec_clear(&s->noted);
     free(s->parts);
+    free(s->halves);
     arena_clear(&s->scratch);
     free(s);
     *shard_ = NULL;

@@ -62,6 +62,7 @@ struct shard {
     uint64_t dropped;    /* messages */
     VEC(uint64_t) noted; /* peers whose first bad message is in the log */
     update_part *parts;  /* (tables, workers) of the step being applied */
+    const uint16_t **halves; /* (tables, workers) their gradients, where they came as bf16 */
     arena        scratch;
 };
 

@@ -1,4 +1,5 @@
 /* step - when a step is complete, and what happens then (ps/shard.h: the clock). */
+#include "common/bf16.h"
 #include "ps/state.h"
 
 /* Whether the worker has pushed the step that the clock is at, and all its pulls that this
@@ -36,13 +37,28 @@ static err_t collect_parts(shard *s, uint32_t worker, double *samples, bool *fin
     *samples += push.samples;
     *finite &= push.finite;
     for (int t = 0; t < s->n_tables; t++) {
-        s->parts[t * s->workers + (int)worker] =
-            (update_part){.n         = pull.table[t].n,
-                          .ids       = pull.table[t].ids,
-                          .counts    = pull.table[t].counts,
-                          .rows      = rows,
-                          .gradients = push.table[t].values};
+        int at        = t * s->workers + (int)worker;
+        s->halves[at] = push.table[t].halves;
+        s->parts[at]  = (update_part){.n         = pull.table[t].n,
+                                      .ids       = pull.table[t].ids,
+                                      .counts    = pull.table[t].counts,
+                                      .rows      = rows,
+                                      .gradients = push.table[t].values};
         rows += pull.table[t].n;
+    }
+    return OK;
+}
+
+/* The gradients of table t, where they came as bf16, as reals of s->scratch. */
+static err_t widen_gradients(shard *s, int t)
+{
+    for (int at = t * s->workers; at < (t + 1) * s->workers; at++) {
+        update_part *part = &s->parts[at];
+        size_t       n    = part->n * (size_t)s->tables[t].config->dim;
+        if (!s->halves[at])
+            continue;
+        TRY(arena_take(&s->scratch, n * sizeof *part->gradients, &part->gradients));
+        bf16_widen(part->gradients, s->halves[at], n);
     }
     return OK;
 }
@@ -60,6 +76,7 @@ static err_t apply_step(shard *s)
         return OK;
     for (int t = 0; t < s->n_tables; t++) {
         step.lr = s->tables[t].config->optimizer.lr * config_lr_factor(c, step.step);
+        TRY(widen_gradients(s, t));
         TRY(update_apply(&s->tables[t], &s->parts[t * s->workers], s->workers, &step,
                          &s->scratch));
         arena_reset(&s->scratch);

@@ -247,8 +247,9 @@ static void list_values(const stage *g, const rehearsal *r, wire_values *values)
     const schema *s = g->options->schema;
 
     for (int t = 0; t < s->n_tables; t++)
-        values[t] = (wire_values){.n   = ids_of_shard(g, r, t),
-                                  .dim = (uint32_t)s->tables[t].config->dim};
+        values[t] = (wire_values){.n    = ids_of_shard(g, r, t),
+                                  .dim  = (uint32_t)s->tables[t].config->dim,
+                                  .type = g->options->config->cluster.values};
 }
 
 static err_t make_messages(const stage *g, rehearsal *r)

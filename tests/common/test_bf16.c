@@ -124,6 +124,96 @@ static void infinities_and_nans_stay_what_they_are(void **unused)
     }
 }
 
+/* ---- to the nearest ---- */
+
+static uint16_t rounded(float x)
+{
+    real     wide = (real)x;
+    uint16_t half;
+
+    bf16_nearest(&half, &wide, 1);
+    return half;
+}
+
+static float widened(uint16_t half)
+{
+    real wide;
+
+    bf16_widen(&wide, &half, 1);
+    return (float)wide;
+}
+
+static float float_of(uint32_t bits)
+{
+    float x;
+
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static void ties_go_to_the_even_neighbour(void **state)
+{
+    (void)state;
+    assert_int_equal(rounded(1.0f), 0x3f80);
+    assert_int_equal(rounded(1.00390625f), 0x3f80);  /* 1 + 2^-8: half way to 1 + 2^-7 */
+    assert_int_equal(rounded(1.01171875f), 0x3f82);  /* 1 + 3 2^-8: half way to 1 + 2^-6 */
+    assert_int_equal(rounded(1.003906369f), 0x3f81); /* the next float above the first tie */
+    assert_int_equal(rounded(-1.00390625f), 0xbf80);
+    assert_int_equal(rounded(-1.003906369f), 0xbf81);
+}
+
+static void the_ends_of_the_range_keep_their_meaning(void **state)
+{
+    (void)state;
+    assert_int_equal(rounded(0.0f), 0);
+    assert_int_equal(rounded(-0.0f), 0x8000);
+    assert_int_equal(rounded(INFINITY), 0x7f80);
+    assert_int_equal(rounded(-INFINITY), 0xff80);
+    assert_true(isnan(widened(rounded(NAN))));
+    assert_true(isnan(widened(rounded(float_of(0x7f800001))))); /* its upper half is infinity */
+    assert_true(isnan(widened(rounded(float_of(0xffffffff)))));
+    assert_int_equal(rounded(float_of(0x7f7f7fff)), 0x7f7f);
+    assert_int_equal(rounded(float_of(0x7f7fffff)), 0x7f80); /* nearer to 2^128 */
+    assert_int_equal(rounded(float_of(0x00000001)), 0);
+}
+
+static void every_bf16_stays_what_it_is(void **state)
+{
+    (void)state;
+    for (uint32_t half = 0; half < 65536; half++)
+        if (!isnan(widened((uint16_t)half)))
+            assert_int_equal(rounded(widened((uint16_t)half)), half);
+}
+
+/* All of a vector's lanes and its rest, against the nearest of both neighbours. */
+static void rounding_is_to_the_nearest_for_any_length(void **state)
+{
+    enum { MOST = 67 };
+    rng  r = rng_named(1, RNG_TEST, 0, 0);
+    real x[MOST], back[MOST];
+
+    (void)state;
+    for (int trial = 0; trial < 3000; trial++) {
+        size_t   n = rng_below(&r, MOST + 1);
+        uint16_t halves[MOST];
+        for (size_t i = 0; i < n; i++) {
+            x[i] = (real)float_of((uint32_t)rng_next(&r));
+            x[i] = isfinite(x[i]) && fabs((double)x[i]) < 3e38 ? x[i] : (real)0.5;
+        }
+        bf16_nearest(halves, x, n);
+        bf16_widen(back, halves, n);
+        for (size_t i = 0; i < n; i++) {
+            double error = fabs((double)back[i] - (double)x[i]);
+            double below = fabs((double)widened((uint16_t)(halves[i] - 1)) - (double)x[i]);
+            double above = fabs((double)widened((uint16_t)(halves[i] + 1)) - (double)x[i]);
+            if (halves[i] & 0x7fff) {
+                assert_true(error <= below && error <= above);
+                assert_true(error <= fabs((double)x[i]) / 256 + 1e-40);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +222,10 @@ int main(void)
         cmocka_unit_test(columns_and_streams_are_rounded_independently),
         cmocka_unit_test(what_is_bf16_already_stays),
         cmocka_unit_test(infinities_and_nans_stay_what_they_are),
+        cmocka_unit_test(ties_go_to_the_even_neighbour),
+        cmocka_unit_test(the_ends_of_the_range_keep_their_meaning),
+        cmocka_unit_test(every_bf16_stays_what_it_is),
+        cmocka_unit_test(rounding_is_to_the_nearest_for_any_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

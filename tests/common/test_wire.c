@@ -168,26 +168,32 @@ static void rows_and_a_push_are_as_drawn(void **state)
 
     (void)state;
     assert_int_equal(get_u64(&rows, BODY + 0), 12);
-    assert_int_equal(get_u32(&rows, BODY + 8), 3);
+    assert_int_equal(get_u32(&rows, BODY + 8), 4);
     assert_int_equal(get_u32(&rows, BODY + 12), WIRE_READ);
     assert_int_equal(get_u32(&rows, BODY + 16), 1);
     assert_int_equal(get_u32(&rows, BODY + 20), 3);
     assert_int_equal(get_u32(&rows, BODY + 32), 2);
     assert_int_equal(get_u32(&rows, BODY + 36), 1);
-    assert_true(get_real(&rows, BODY + 40 + 2 * sizeof(real)) == 2.5);
-    assert_true(get_real(&rows, BODY + 40 + three + sizeof(real)) == -1);
-    assert_int_equal(rows.size, BODY + 40 + three + 2 * sizeof(real));
+    assert_int_equal(get_u16(&rows, BODY + 44), 3);
+    assert_int_equal(get_u16(&rows, BODY + 46), 1);
+    assert_true(get_real(&rows, BODY + 48 + 2 * sizeof(real)) == 2.5);
+    assert_true(get_real(&rows, BODY + 48 + three + sizeof(real)) == -1);
+    assert_int_equal(get_u16(&rows, BODY + 48 + three + 2 * sizeof(real) + 4), 0x3f82);
+    assert_int_equal(rows.size, BODY + 48 + three + 2 * sizeof(real) + 8);
 
     assert_int_equal(get_u64(&push, BODY + 0), 14);
     memcpy(&samples, push.data + BODY + 8, sizeof samples);
     assert_true(samples == 31.5);
     assert_int_equal((int64_t)get_u64(&push, BODY + 16), -5000000000);
     assert_int_equal(get_u32(&push, BODY + 24), 1);
-    assert_int_equal(get_u32(&push, BODY + 28), 2);
+    assert_int_equal(get_u32(&push, BODY + 28), 3);
     assert_int_equal(get_u32(&push, BODY + 32), 3);
     assert_int_equal(get_u32(&push, BODY + 36), 1);
-    assert_true(get_real(&push, BODY + 48 + 2 * sizeof(real)) == 0.5);
-    assert_int_equal(push.size, BODY + 48 + three);
+    assert_int_equal(get_u16(&push, BODY + 52), 2);
+    assert_int_equal(get_u16(&push, BODY + 54), 1);
+    assert_true(get_real(&push, BODY + 56 + 2 * sizeof(real)) == 0.5);
+    assert_int_equal(get_u16(&push, BODY + 56 + three + 10), 0xc005);
+    assert_int_equal(push.size, BODY + 56 + three + 16);
     net_message_clear(&rows);
     net_message_clear(&push);
 }
@@ -319,7 +325,8 @@ static void sizes_are_checked_against_the_bytes_that_are_there(void **state)
     assert_refused(WIRE_PULL, 8, UINT32_MAX, "4294967295 tables, at most 256");
     assert_refused(WIRE_PULL, 8, 256, "list of tables of 2048 bytes");
     assert_refused(WIRE_ROWS, 16, UINT32_MAX, "values of");
-    assert_refused(WIRE_ROWS, 20, UINT32_MAX, "dim 4294967295; wanted 1 .. 65536");
+    assert_refused(WIRE_ROWS, 20, 3 | 2 << 16, "table 0 has type 2; wanted 0 or 1");
+    assert_refused(WIRE_ROWS, 20, 3 | 1 << 24, "table 0 has type 256; wanted 0 or 1");
     assert_refused(WIRE_ROWS, 28, 0, "table 1 has dim 0");
     assert_refused(WIRE_PUSH, 32, 1 << 30, "values of");
     assert_refused(WIRE_PUSH, 28, 257, "257 tables");

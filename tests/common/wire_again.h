@@ -10,10 +10,13 @@
 /* Encode by prepare, copying the values of a decoded message. */
 static inline void wire_again_values(const wire_values *from, const wire_values *to, int tables)
 {
-    for (int t = 0; t < tables; t++)
-        if (from[t].n)
-            memcpy(to[t].values, from[t].values,
-                   (size_t)from[t].n * from[t].dim * sizeof(real));
+    for (int t = 0; t < tables; t++) {
+        size_t n = (size_t)from[t].n * from[t].dim;
+        if (n && from[t].type == PRECISION_BF16)
+            memcpy(to[t].halves, from[t].halves, n * sizeof *from[t].halves);
+        else if (n)
+            memcpy(to[t].values, from[t].values, n * sizeof *from[t].values);
+    }
 }
 
 static inline err_t wire_again_rows(net_message *again, const wire_header *h,

@@ -24,14 +24,19 @@ static inline err_t sample_rows(net_message *m, const wire_header *h)
 {
     wire_rows r = {.version = 12,
                    .request = WIRE_READ,
-                   .tables  = 3,
-                   .table   = {{.n = 1, .dim = 3}, {.n = 0, .dim = 5}, {.n = 2, .dim = 1}}};
+                   .tables  = 4,
+                   .table   = {{.n = 1, .dim = 3},
+                               {.n = 0, .dim = 5},
+                               {.n = 2, .dim = 1},
+                               {.n = 1, .dim = 3, .type = PRECISION_BF16}}};
 
     TRY(wire_prepare_rows(m, h, &r));
     for (int i = 0; i < 3; i++)
         r.table[0].values[i] = (real)(i + 0.5);
     for (int i = 0; i < 2; i++)
         r.table[2].values[i] = (real)-i;
+    for (int i = 0; i < 3; i++)
+        r.table[3].halves[i] = (uint16_t)(0x3f80 + i);
     wire_seal(m);
     return OK;
 }
@@ -42,12 +47,16 @@ static inline err_t sample_push(net_message *m, const wire_header *h)
                    .samples      = 31.5,
                    .time         = -5000000000,
                    .finite       = true,
-                   .tables       = 2,
-                   .table        = {{.n = 3, .dim = 1}, {.n = 0, .dim = 18}}};
+                   .tables       = 3,
+                   .table        = {{.n = 3, .dim = 1},
+                                    {.n = 0, .dim = 18},
+                                    {.n = 3, .dim = 2, .type = PRECISION_BF16}}};
 
     TRY(wire_prepare_push(m, h, &p));
     for (int i = 0; i < 3; i++)
         p.table[0].values[i] = (real)(0.25 * i);
+    for (int i = 0; i < 6; i++)
+        p.table[2].halves[i] = (uint16_t)(0xc000 + i);
     wire_seal(m);
     return OK;
 }

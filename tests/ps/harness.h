@@ -350,8 +350,8 @@ static inline void push(world *w, int worker, uint64_t step, uint64_t pulled_unt
         split(&p, w, i, needs);
         out.tables = p.request.tables;
         for (int t = 0; t < out.tables; t++)
-            out.table[t] = (wire_values){p.request.table[t].n,
-                                         (uint32_t)w->schema->tables[t].config->dim, NULL};
+            out.table[t] = (wire_values){.n   = p.request.table[t].n,
+                                         .dim = (uint32_t)w->schema->tables[t].config->dim};
         must(wire_prepare_push(&m, &h, &out));
         for (int t = 0; t < out.tables; t++)
             for (uint32_t k = 0; k < out.table[t].n; k++)

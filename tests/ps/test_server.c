@@ -86,7 +86,7 @@ static void step(site *s, int to, uint64_t t)
     m = ask_and_wait(s, to, m, WIRE_ROWS);
     net_message_clear(&m);
     h.kind     = WIRE_PUSH;
-    p.table[0] = (wire_values){0, 2, NULL};
+    p.table[0] = (wire_values){.n = 0, .dim = 2};
     must(wire_prepare_push(&m, &h, &p));
     wire_seal(&m);
     must(net_link_transport(s->link)->send(net_link_transport(s->link)->self, to, &m, 5000));

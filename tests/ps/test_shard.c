@@ -552,7 +552,7 @@ static net_message pushed(const world *w, uint32_t worker, uint64_t step, uint64
     net_message m;
 
     for (int t = 0; t < tables; t++)
-        p.table[t] = (wire_values){n, t ? 5 : dim, NULL};
+        p.table[t] = (wire_values){.n = n, .dim = t ? 5 : dim};
     must(wire_prepare_push(&m, &h, &p));
     for (int t = 0; t < tables; t++)
         memset(p.table[t].values, 0, p.table[t].n * p.table[t].dim * sizeof(real));
