@@ -31,6 +31,7 @@ static err_t dial(learner *l, int in_flight)
         .worker     = comm_rank(j->workers),
         .workers    = comm_size(j->workers),
         .in_flight  = in_flight,
+        .values     = j->config->cluster.values,
         .timeout_s  = j->config->cluster.step_timeout,
         .check      = j->check,
         .self       = j->self,
@@ -121,17 +122,10 @@ static void lap(const learner *l, int64_t *since, double *to)
     *since = now;
 }
 
-/* An array of (distinct ids, dim) for each table. */
-static err_t take_rows(const learner *l, const id_set *sets, arena *a, bool zero, real ***rows)
+/* A pointer for each table. */
+static err_t take_pointers(const learner *l, arena *a, real ***pointers)
 {
-    const schema *s = l->job->schema;
-
-    TRY(arena_take(a, (size_t)s->n_tables * sizeof **rows, rows));
-    for (int t = 0; t < s->n_tables; t++) {
-        size_t bytes = (size_t)sets[t].n * (size_t)s->tables[t].config->dim * sizeof(real);
-        TRY((zero ? arena_take_zero : arena_take)(a, bytes, &(*rows)[t]));
-    }
-    return OK;
+    return arena_take(a, (size_t)l->job->schema->n_tables * sizeof **pointers, pointers);
 }
 
 /* True unless a gradient of a row is infinite or NaN. */
@@ -185,7 +179,7 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
     double  loss  = 0;
     int64_t since = clock_now(l->job->clock);
 
-    TRY(take_rows(l, sets, a, false, &rows));
+    TRY(take_pointers(l, a, &rows));
     TRY(ps_rows(l->client, step, sets, rows));
     lap(l, &since, &l->times.rows);
 
@@ -196,14 +190,15 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
     TRY(graph_forward(l->graph, &p, &logits));
     lap(l, &since, &l->times.forward);
 
-    TRY(take_rows(l, sets, a, true, &gradients));
+    TRY(take_pointers(l, a, &gradients));
+    TRY(ps_gradients(l->client, step, sets, gradients));
     p.row_gradients = gradients;
     TRY(graph_backward(l->graph, &p, &loss));
     lap(l, &since, &l->times.backward);
 
     bool finite = isfinite(loss) && dense_finite(l->dense) && rows_finite(l, sets, gradients);
     ps_part part   = {.samples = b->weight_sum, .time = latest_time(b), .finite = finite};
-    TRY(ps_push(l->client, step, pulled_until, &part, sets, gradients));
+    TRY(ps_push(l->client, step, pulled_until, &part, sets));
     lap(l, &since, &l->times.push);
 
     dense_step s = {
@@ -235,7 +230,7 @@ err_t learner_predict(learner *l, int64_t version, const batch *b, const id_set 
 {
     real **rows, *logits;
 
-    TRY(take_rows(l, sets, a, false, &rows));
+    TRY(take_pointers(l, a, &rows));
     TRY(ps_read(l->client, version, sets, rows));
     pass p = make_pass(l, b, rows, a);
     TRY(graph_forward(l->graph, &p, &logits));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bf16.h"
 #include "common/log.h"
 #include "common/wire.h"
 
@@ -17,6 +18,8 @@ typedef struct exchange {
     uint64_t     version;
     int          missing; /* shards that have not answered yet */
     net_message *answers; /* (shards) data is NULL until there is one, and once it is used */
+    real        *room;    /* (room_size) for rows that are not read where they came */
+    size_t       room_size;
 } exchange;
 
 struct ps_client {
@@ -25,6 +28,9 @@ struct ps_client {
     exchange         *pulls; /* (in_flight) a pull is kept until its push */
     exchange          call;  /* the request of a function that waits */
     uint64_t          asked; /* numbers the calls that are of no step */
+    net_message       push;  /* where gradients are written that travel as they are */
+    real             *room;  /* (room_size) for other gradients */
+    size_t            room_size;
     bool             *complained; /* (shards) a bad message was logged */
 };
 
@@ -91,20 +97,30 @@ static wire_header header_of(const ps_client *c, wire_kind kind, uint64_t step)
                          .step       = step};
 }
 
+/* m is taken. */
+static err_t send_one(ps_client *c, wire_kind kind, uint64_t step, int shard, net_message *m)
+{
+    const transport *t   = c->options.transport;
+    err_t            err = t->send(t->self, shard, m, (int)(c->options.timeout_s * 1000));
+
+    if (err != OK)
+        return err_add(err, "%s of %llu to shard %d of %d", wire_kind_name(kind),
+                       (unsigned long long)step, shard, c->shards);
+    return OK;
+}
+
 static err_t send_all(ps_client *c, wire_kind kind, uint64_t step, encoder encode,
                       const void *what)
 {
-    const transport *t      = c->options.transport;
-    wire_header      header = header_of(c, kind, step);
+    wire_header header = header_of(c, kind, step);
 
     for (int k = 0; k < c->shards; k++) {
         net_message m   = {0};
         err_t       err = encode(&m, &header, c, k, what);
-        if (err == OK)
-            err = t->send(t->self, k, &m, (int)(c->options.timeout_s * 1000));
         if (err != OK)
             return err_add(err, "%s of %llu to shard %d of %d", wire_kind_name(kind),
                            (unsigned long long)step, k, c->shards);
+        TRY(send_one(c, kind, step, k, &m));
     }
     return OK;
 }
@@ -156,36 +172,97 @@ static err_t encode_ids(net_message *m, const wire_header *h, const ps_client *c
     return wire_encode_request(m, h, &r);
 }
 
+/* Whether rows and gradients lie in the messages as the worker uses them. */
+static bool in_place(const ps_client *c)
+{
+    return c->shards == 1 && c->options.values == PRECISION_FP32;
+}
+
+/* What is pushed to shard, tables without values. */
+static wire_push push_to(const ps_client *c, int shard, const id_set *sets)
+{
+    const schema *s = c->options.schema;
+    wire_push     p = {.tables = s->n_tables};
+
+    for (int t = 0; t < p.tables; t++) {
+        const int *begin = &sets[t].shard_begin[shard];
+        p.table[t]       = (wire_values){.n    = (uint32_t)(begin[1] - begin[0]),
+                                         .dim  = (uint32_t)s->tables[t].config->dim,
+                                         .type = c->options.values};
+    }
+    return p;
+}
+
+static void tell_part(wire_push *p, int64_t pulled_until, const ps_part *part)
+{
+    p->pulled_until = (uint64_t)pulled_until;
+    p->samples      = part->samples;
+    p->time         = part->time;
+    p->finite       = part->finite;
+}
+
+/* Reals from one table's piece of a room to the next one's: whole cache lines. */
+static size_t piece_size(const schema *s, int t, const id_set *sets)
+{
+    const size_t line = 64 / sizeof(real);
+    size_t       n    = (size_t)sets[t].n * (size_t)s->tables[t].config->dim;
+
+    return (n + line - 1) / line * line;
+}
+
+/* The tables' pieces, (n, dim) each, of a room that is big enough. */
+static void place_pieces(real **pieces, const schema *s, const id_set *sets, real *at)
+{
+    for (int t = 0; t < s->n_tables; t++) {
+        pieces[t] = at;
+        at += piece_size(s, t, sets);
+    }
+}
+
+/* The same where the room, of *size reals, may be too small. */
+static err_t make_room(real **room, size_t *size, const schema *s, const id_set *sets,
+                       real **pieces)
+{
+    size_t needed = 64 / sizeof(real);
+
+    for (int t = 0; t < s->n_tables; t++)
+        needed += piece_size(s, t, sets);
+    if (needed > *size) {
+        free(*room);
+        *size = 0;
+        *room = aligned_alloc(64, needed * sizeof **room);
+        if (!*room)
+            return err_memory(needed * sizeof **room, "a step's rows");
+        *size = needed;
+    }
+    place_pieces(pieces, s, sets, *room);
+    return OK;
+}
+
 typedef struct gradients_made {
-    int64_t       pulled_until;
-    ps_part       part;
-    const id_set *sets;
-    real *const  *gradients;
+    int64_t        pulled_until;
+    const ps_part *part;
+    const id_set  *sets;
 } gradients_made;
 
+/* The shard's piece of the gradients in the client's room. */
 static err_t encode_push(net_message *m, const wire_header *h, const ps_client *c, int shard,
                          const void *what)
 {
     const gradients_made *made = what;
-    const schema         *s    = c->options.schema;
-    wire_push             p;
+    wire_push             p    = push_to(c, shard, made->sets);
+    real                 *pieces[WIRE_MAX_TABLES];
 
-    p.pulled_until = (uint64_t)made->pulled_until;
-    p.samples      = made->part.samples;
-    p.time         = made->part.time;
-    p.finite       = made->part.finite;
-    p.tables       = s->n_tables;
-    for (int t = 0; t < p.tables; t++) {
-        const int *begin = &made->sets[t].shard_begin[shard];
-        p.table[t]       = (wire_values){.n   = (uint32_t)(begin[1] - begin[0]),
-                                         .dim = (uint32_t)s->tables[t].config->dim};
-    }
+    place_pieces(pieces, c->options.schema, made->sets, c->room);
+    tell_part(&p, made->pulled_until, made->part);
     TRY(wire_prepare_push(m, h, &p));
     for (int t = 0; t < p.tables; t++) {
         size_t begin = (size_t)made->sets[t].shard_begin[shard], dim = p.table[t].dim;
-        if (p.table[t].n)
-            memcpy(p.table[t].values, made->gradients[t] + begin * dim,
-                   p.table[t].n * dim * sizeof(real));
+        size_t n = (size_t)p.table[t].n * dim;
+        if (p.table[t].halves)
+            bf16_nearest(p.table[t].halves, pieces[t] + begin * dim, n);
+        else if (n)
+            memcpy(p.table[t].values, pieces[t] + begin * dim, n * sizeof(real));
     }
     wire_seal(m);
     return OK;
@@ -325,50 +402,75 @@ static err_t await(ps_client *c, exchange *x)
     return OK;
 }
 
-/* Ask all shards and wait for their answers in c->call, which the caller closes. */
+/* Ask all shards and wait for their answers in c->call, which stays open. */
 static err_t call(ps_client *c, wire_kind request, uint64_t step, uint64_t version,
                   encoder encode, const void *what)
 {
+    exchange_close(c, &c->call);
     exchange_open(c, &c->call, request, step, version);
     TRY(send_all(c, request, step, encode, what));
     return await(c, &c->call);
 }
 
-/* Copy the shard's rows to their places; what it answers must be what was asked. */
-static err_t copy_rows(const ps_client *c, const exchange *x, int shard, const id_set *sets,
-                       real *const *rows)
+/* What shard answered must be what it was asked. */
+static err_t check_rows(const ps_client *c, const exchange *x, int shard, const id_set *sets,
+                        const wire_rows *got)
 {
     const schema *s = c->options.schema;
-    wire_rows     got;
 
-    TRY(wire_decode_rows(&got, &x->answers[shard]));
-    if (got.version != x->version)
+    if (got->version != x->version)
         return err_set(ERR_MESSAGE, "rows of version %llu; wanted %llu",
-                       (unsigned long long)got.version, (unsigned long long)x->version);
-    if (got.tables != s->n_tables)
-        return err_set(ERR_MESSAGE, "rows of %d tables; wanted %d", got.tables, s->n_tables);
+                       (unsigned long long)got->version, (unsigned long long)x->version);
+    if (got->tables != s->n_tables)
+        return err_set(ERR_MESSAGE, "rows of %d tables; wanted %d", got->tables, s->n_tables);
     for (int t = 0; t < s->n_tables; t++) {
-        const wire_values *table = &got.table[t];
-        size_t begin = (size_t)sets[t].shard_begin[shard];
-        size_t n     = (size_t)sets[t].shard_begin[shard + 1] - begin;
-        size_t dim   = (size_t)s->tables[t].config->dim;
+        const wire_values *table = &got->table[t];
+        const int         *begin = &sets[t].shard_begin[shard];
+        uint32_t           n     = (uint32_t)(begin[1] - begin[0]);
+        uint32_t           dim   = (uint32_t)s->tables[t].config->dim;
         if (table->n != n || table->dim != dim)
-            return err_set(ERR_MESSAGE, "table %s: %u rows of %u; wanted %zu of %zu",
+            return err_set(ERR_MESSAGE, "table %s: %u rows of %u; wanted %u of %u",
                            s->tables[t].config->name, table->n, table->dim, n, dim);
-        if (n)
-            memcpy(rows[t] + begin * dim, table->values, n * dim * sizeof(real));
+        if (table->type != c->options.values)
+            return err_set(ERR_MESSAGE, "table %s: rows of another type than cluster.values",
+                           s->tables[t].config->name);
     }
     return OK;
 }
 
-static err_t copy_all_rows(const ps_client *c, exchange *x, const id_set *sets,
-                           real *const *rows)
+/* The shard's rows to their places. */
+static void copy_rows(const wire_rows *got, int shard, const id_set *sets, real *const *rows)
 {
+    for (int t = 0; t < got->tables; t++) {
+        const wire_values *table = &got->table[t];
+        size_t             n     = (size_t)table->n * table->dim;
+        real              *to    = rows[t] + (size_t)sets[t].shard_begin[shard] * table->dim;
+        if (table->halves)
+            bf16_widen(to, table->halves, n);
+        else if (n)
+            memcpy(to, table->values, n * sizeof(real));
+    }
+}
+
+/* The rows of x, all answers of which are here. */
+static err_t lend_rows(const ps_client *c, exchange *x, const id_set *sets, real **rows)
+{
+    if (!in_place(c))
+        TRY(make_room(&x->room, &x->room_size, c->options.schema, sets, rows));
     for (int k = 0; k < c->shards; k++) {
-        err_t err = copy_rows(c, x, k, sets, rows);
+        wire_rows got;
+        err_t     err = wire_decode_rows(&got, &x->answers[k]);
+        if (err == OK)
+            err = check_rows(c, x, k, sets, &got);
         if (err != OK)
             return err_add(err, "shard %d, %s of %llu", k, wire_kind_name(x->request),
                            (unsigned long long)x->step);
+        if (in_place(c)) {
+            for (int t = 0; t < got.tables; t++)
+                rows[t] = got.table[t].values;
+            return OK;
+        }
+        copy_rows(&got, k, sets, rows);
         net_message_clear(&x->answers[k]);
     }
     return OK;
@@ -408,10 +510,15 @@ void ps_client_free(ps_client **out)
     if (!c)
         return;
     if (c->pulls && c->call.answers) {
-        for (int i = 0; i < c->options.in_flight; i++)
+        for (int i = 0; i < c->options.in_flight; i++) {
             exchange_close(c, &c->pulls[i]);
+            free(c->pulls[i].room);
+        }
         exchange_close(c, &c->call);
     }
+    net_message_clear(&c->push);
+    free(c->room);
+    free(c->call.room);
     free(c->pulls);
     free(c->complained);
     free(c->call.answers);
@@ -439,32 +546,62 @@ err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_set *sets)
     return send_all(c, WIRE_PULL, (uint64_t)step, encode_ids, &wanted);
 }
 
-err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real *const *rows)
+err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real **rows)
 {
     exchange *x = pull_of(c, step);
 
     TRY(await(c, x));
-    return copy_all_rows(c, x, sets, rows);
+    return lend_rows(c, x, sets, rows);
+}
+
+/* A push to the only shard, whose values are where the gradients are written. */
+static err_t prepare_in_place(ps_client *c, int64_t step, const id_set *sets, real **gradients)
+{
+    wire_header h = header_of(c, WIRE_PUSH, (uint64_t)step);
+    wire_push   p = push_to(c, 0, sets);
+
+    net_message_clear(&c->push);
+    TRY(wire_prepare_push(&c->push, &h, &p));
+    for (int t = 0; t < p.tables; t++)
+        gradients[t] = p.table[t].values;
+    return OK;
+}
+
+err_t ps_gradients(ps_client *c, int64_t step, const id_set *sets, real **gradients)
+{
+    const schema *s = c->options.schema;
+
+    if (in_place(c))
+        TRY(prepare_in_place(c, step, sets, gradients));
+    else
+        TRY(make_room(&c->room, &c->room_size, s, sets, gradients));
+    for (int t = 0; t < s->n_tables; t++)
+        memset(gradients[t], 0,
+               (size_t)sets[t].n * (size_t)s->tables[t].config->dim * sizeof(real));
+    return OK;
 }
 
 err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, const ps_part *part,
-              const id_set *sets, real *const *gradients)
+              const id_set *sets)
 {
-    gradients_made made = {pulled_until, *part, sets, gradients};
-
     exchange_close(c, pull_of(c, step));
-    return send_all(c, WIRE_PUSH, (uint64_t)step, encode_push, &made);
+    if (!in_place(c))
+        return send_all(c, WIRE_PUSH, (uint64_t)step, encode_push,
+                        &(gradients_made){pulled_until, part, sets});
+    wire_push p = {.tables = c->options.schema->n_tables};
+    assert(c->push.data);
+    tell_part(&p, pulled_until, part);
+    wire_change_push(&c->push, &p);
+    wire_seal(&c->push);
+    return send_one(c, WIRE_PUSH, (uint64_t)step, 0, &c->push);
 }
 
-err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real *const *rows)
+err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real **rows)
 {
     ids_wanted wanted = {.version = version, .sets = sets};
-    err_t      err    = call(c, WIRE_READ, ++c->asked, (uint64_t)version, encode_ids, &wanted);
 
-    if (err == OK)
-        err = copy_all_rows(c, &c->call, sets, rows);
-    exchange_close(c, &c->call);
-    return err;
+    TRY(call(c, WIRE_READ, ++c->asked, (uint64_t)version, encode_ids, &wanted));
+    return lend_rows(c, &c->call, sets, rows);
 }
 
 err_t ps_birth(ps_client *c, int64_t version, const id_set *sets)

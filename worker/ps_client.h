@@ -5,7 +5,10 @@
  * twice or is bad is dropped. No wait goes on for longer than timeout_s without an answer
  * of some shard, and who was silent is named (ERR_TIMEOUT). Where a shard answers FAILED,
  * functions return its error, code and sentence; after an error of any function but
- * ps_save the client is good for ps_client_free alone. */
+ * ps_save the client is good for ps_client_free alone.
+ *
+ * With one shard rows are read, and gradients written, where they travel; several shards'
+ * pieces, and bf16 ones, are brought together in memory of the client. */
 #ifndef DIPS_WORKER_PS_CLIENT_H
 #define DIPS_WORKER_PS_CLIENT_H
 
@@ -25,6 +28,7 @@ typedef struct ps_client_options {
     uint32_t            generation;
     int                 worker, workers;
     int                 in_flight; /* steps pulled and not pushed at most: staleness + 1 */
+    precision_kind      values;    /* cluster.values: the type of rows and gradients sent */
     double              timeout_s;
     err_t (*check)(void *self); /* asked every 100 ms of a wait; not OK ends it. NULL: none */
     void *self;
@@ -40,8 +44,12 @@ MUST_CHECK err_t ps_begin(ps_client *c, const char *folder, int64_t step);
 /* Ask for the rows of sets[n_tables] for step, as of version. Does not wait for them. */
 MUST_CHECK err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_set *sets);
 
-/* Wait for the rows of a pull. rows[t]: (sets[t].n, dim of t), caller's. */
-MUST_CHECK err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real *const *rows);
+/* Wait for the rows of a pull. rows[t]: (sets[t].n, dim of t), lent until its ps_push. */
+MUST_CHECK err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real **rows);
+
+/* Room for the gradients of a step whose rows came, all 0: gradients[t], (sets[t].n, dim
+ * of t), sums over the part's samples; lent until its ps_push. One step at a time. */
+MUST_CHECK err_t ps_gradients(ps_client *c, int64_t step, const id_set *sets, real **gradients);
 
 /* A worker's part of a step, besides its gradients. */
 typedef struct ps_part {
@@ -50,13 +58,14 @@ typedef struct ps_part {
     bool    finite;  /* all gradients are */
 } ps_part;
 
-/* Send gradients[t] (sets[t].n, dim of t), sums over the part's samples, for a step whose
- * rows came. pulled_until: all steps below are pulled. Does not wait. */
+/* Send the gradients of the step, which lie in the room of ps_gradients. pulled_until: all
+ * steps below are pulled. Does not wait. */
 MUST_CHECK err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, const ps_part *part,
-                         const id_set *sets, real *const *gradients);
+                         const id_set *sets);
 
-/* The rows as of version without a ticket: for evaluation. Waits. */
-MUST_CHECK err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real *const *rows);
+/* The rows as of version without a ticket: for evaluation. Waits. rows as in ps_rows, lent
+ * until the next request that waits. */
+MUST_CHECK err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real **rows);
 
 /* Make rows, at their birth values, of ids that have none. Waits. */
 MUST_CHECK err_t ps_birth(ps_client *c, int64_t version, const id_set *sets);

@@ -7,7 +7,7 @@
  * four requests in flight; SECONDS for each figure.
  *
  *   pull   from the request until its rows are in place
- *   push   from the first gradients of a window until the shard says that all are applied
+ *   push   from room for the first gradients until the shard says that all are applied
  *   step   a pull and a push, as a worker that trains with staleness 0 (3: four in flight)
  *
  * cpu: what the near and the far process worked for a key (inproc: all in the near one).
@@ -73,7 +73,6 @@ typedef struct bench {
     uint32_t  *pushes; /* (rows) of each id */
     arena      memory[GROUP];
     id_set     sets[GROUP];
-    real      *values[GROUP];
 } bench;
 
 /* ---- the far side ---- */
@@ -214,8 +213,7 @@ static err_t make_set(bench *b, int i, uint64_t first, int n, bool random)
     for (int k = 0; k < n; k++)
         ids[k] = random ? rng_below(&b->chance, b->rows) : first + (uint64_t)k;
     lists[0] = ids;
-    TRY(id_maker_make_bare(b->maker, lists, many, a, &b->sets[i]));
-    return arena_take(a, (size_t)n * DIM * sizeof(real), &b->values[i]);
+    return id_maker_make_bare(b->maker, lists, many, a, &b->sets[i]);
 }
 
 /* The table is as big as it will be before anything is timed. */
@@ -235,14 +233,16 @@ static err_t check_rows(bench *b, uint64_t *compared, uint64_t *wrong)
     uint64_t pieces = (b->rows + MOST_IDS - 1) / MOST_IDS;
     uint64_t stride = pieces * MOST_IDS > CHECKED ? pieces * MOST_IDS / CHECKED : 1;
 
+    real *rows;
+
     *compared = *wrong = 0;
     for (uint64_t piece = 0; piece < pieces; piece += stride) {
         uint64_t first = piece * MOST_IDS, left = b->rows - first;
         id_set  *set = &b->sets[0];
         TRY(make_set(b, 0, first, left < MOST_IDS ? (int)left : MOST_IDS, false));
-        TRY(ps_read(b->client, b->step, set, b->values));
+        TRY(ps_read(b->client, b->step, set, &rows));
         for (int i = 0; i < set->n * DIM; i++)
-            *wrong += b->values[0][i] != (real)-0.5 * (real)b->pushes[set->ids[i / DIM]];
+            *wrong += rows[i] != (real)-0.5 * (real)b->pushes[set->ids[i / DIM]];
         *compared += (uint64_t)set->n * DIM;
     }
     return OK;
@@ -340,13 +340,14 @@ static err_t pull_group(bench *b, setting s, figure *pull)
     double  keys  = 0;
     mark    begin = mark_now(b);
     int64_t since[GROUP];
+    real   *rows;
 
     for (int i = 0; i < group; i++) {
         for (; asked < group && asked < i + s.flight; asked++) {
             since[asked] = now();
             TRY(ps_pull(b->client, b->step + asked, b->step, &b->sets[asked]));
         }
-        TRY(ps_rows(b->client, b->step + i, &b->sets[i], &b->values[i]));
+        TRY(ps_rows(b->client, b->step + i, &b->sets[i], &rows));
         figure_time(pull, since[i]);
         keys += b->sets[i].n;
     }
@@ -354,11 +355,16 @@ static err_t pull_group(bench *b, setting s, figure *pull)
     return OK;
 }
 
-static err_t push_one(bench *b, int i, int64_t pulled_until)
+/* Push b->step, all gradients being g. */
+static err_t push_one(bench *b, int i, int64_t pulled_until, real g)
 {
     const ps_part part = {.samples = 1, .time = WIRE_NO_TIME, .finite = true};
+    real         *gradients;
 
-    return ps_push(b->client, b->step, pulled_until, &part, &b->sets[i], &b->values[i]);
+    TRY(ps_gradients(b->client, b->step, &b->sets[i], &gradients));
+    for (int k = 0; g != 0 && k < b->sets[i].n * DIM; k++)
+        gradients[k] = g;
+    return ps_push(b->client, b->step, pulled_until, &part, &b->sets[i]);
 }
 
 /* Push the steps of a group, and wait until they are applied. */
@@ -371,7 +377,7 @@ static err_t push_group(bench *b, setting s, figure *push)
     ps_stats stats;
 
     for (int i = 0; i < group; i++, b->step++) {
-        TRY(push_one(b, i, until));
+        TRY(push_one(b, i, until, 1));
         keys += b->sets[i].n;
     }
     TRY(ps_client_stats(b->client, &stats));
@@ -380,7 +386,7 @@ static err_t push_group(bench *b, setting s, figure *push)
     return OK;
 }
 
-/* New ids and gradients, all 1, for a group. */
+/* New ids for a group. */
 static err_t draw_group(bench *b, setting s)
 {
     for (int i = 0; i < group_of(s); i++)
@@ -388,14 +394,11 @@ static err_t draw_group(bench *b, setting s)
     return OK;
 }
 
-static void fill_group(bench *b, setting s)
+static void count_pushes(bench *b, setting s)
 {
-    for (int i = 0; i < group_of(s); i++) {
-        for (int k = 0; k < b->sets[i].n * DIM; k++)
-            b->values[i][k] = 1;
+    for (int i = 0; i < group_of(s); i++)
         for (int k = 0; k < b->sets[i].n; k++)
             b->pushes[b->sets[i].ids[k]]++;
-    }
 }
 
 static err_t turn_client(bench *b, setting s, figure *pull, figure *push)
@@ -403,7 +406,7 @@ static err_t turn_client(bench *b, setting s, figure *pull, figure *push)
     while (pull->total < b->seconds / TURNS || push->total < b->seconds / TURNS) {
         TRY(draw_group(b, s));
         TRY(pull_group(b, s, pull));
-        fill_group(b, s);
+        count_pushes(b, s);
         TRY(push_group(b, s, push));
     }
     figure_turn(pull);
@@ -411,14 +414,14 @@ static err_t turn_client(bench *b, setting s, figure *pull, figure *push)
     return OK;
 }
 
-/* Train a group of steps with staleness flight - 1; the rows that come are the gradients:
- * zeros are pushed as well as numbers are. */
+/* Train a group of steps with staleness flight - 1; gradients are 0. */
 static err_t step_group(bench *b, setting s, figure *step)
 {
     int      group = group_of(s), asked = 0;
     double   keys  = 0;
     mark     begin = mark_now(b);
     int64_t  first = b->step, since[GROUP];
+    real    *rows;
     ps_stats stats;
 
     for (int i = 0; i < group; i++, b->step++) {
@@ -428,9 +431,8 @@ static err_t step_group(bench *b, setting s, figure *step)
             TRY(ps_pull(b->client, first + asked, version > first ? version : first,
                         &b->sets[asked]));
         }
-        TRY(ps_rows(b->client, b->step, &b->sets[i], &b->values[i]));
-        memset(b->values[i], 0, (size_t)b->sets[i].n * DIM * sizeof(real));
-        TRY(push_one(b, i, first + asked));
+        TRY(ps_rows(b->client, b->step, &b->sets[i], &rows));
+        TRY(push_one(b, i, first + asked, 0));
         figure_time(step, since[i]);
         keys += b->sets[i].n;
     }

@@ -129,57 +129,52 @@ static void draw_part(uint64_t ids[PART_IDS], real gradient[PART_IDS], int64_t s
     }
 }
 
-/* The sets of a list of ids and room for their rows. */
-static err_t make_sets(worker *w, const uint64_t *ids, size_t n, id_set *sets, real **rows)
+static err_t make_sets(worker *w, const uint64_t *ids, size_t n, id_set *sets)
 {
     const uint64_t *lists[TABLES] = {ids, ids};
     const size_t    many[TABLES]  = {n, n};
 
-    TRY(id_maker_make_bare(w->maker, lists, many, &w->memory, sets));
-    for (int t = 0; t < TABLES; t++)
-        TRY(arena_take(&w->memory, (size_t)sets[t].n * DIM * sizeof(real), &rows[t]));
-    return OK;
+    return id_maker_make_bare(w->maker, lists, many, &w->memory, sets);
 }
 
-static err_t pull(worker *w, int64_t step, id_set *sets, real **rows)
+static err_t pull(worker *w, int64_t step, id_set *sets)
 {
     uint64_t ids[PART_IDS];
     real     gradient[PART_IDS];
     int      staleness = w->cluster->staleness;
 
     draw_part(ids, gradient, step, w->rank);
-    TRY(make_sets(w, ids, PART_IDS, sets, rows));
+    TRY(make_sets(w, ids, PART_IDS, sets));
     return ps_pull(w->client, step, step > staleness ? step - staleness : 0, sets);
 }
 
-/* Gradients in place of the rows, scaled by the number of the table's column. */
-static err_t push(worker *w, int64_t step, int64_t pulled_until, const id_set *sets,
-                  real **rows)
+/* Gradients scaled by the number of the table's column. */
+static err_t push(worker *w, int64_t step, int64_t pulled_until, const id_set *sets)
 {
     uint64_t ids[PART_IDS];
-    real     gradient[PART_IDS];
+    real     gradient[PART_IDS], *gradients[TABLES];
 
+    TRY(ps_gradients(w->client, step, sets, gradients));
     draw_part(ids, gradient, step, w->rank);
     for (int t = 0; t < TABLES; t++)
         for (int i = 0; i < sets[t].n; i++)
             for (int k = 0; k < PART_IDS; k++)
                 for (int d = 0; sets[t].ids[i] == ids[k] && d < DIM; d++)
-                    rows[t][i * DIM + d] = gradient[k] * (real)(d + 1);
-    return ps_push(w->client, step, pulled_until, &(ps_part){PART_SAMPLES, 0, true}, sets,
-                   rows);
+                    gradients[t][i * DIM + d] = gradient[k] * (real)(d + 1);
+    return ps_push(w->client, step, pulled_until, &(ps_part){PART_SAMPLES, 0, true}, sets);
 }
 
 static err_t train(worker *w)
 {
     id_set sets[STEPS][TABLES];
-    real  *rows[STEPS][TABLES];
+    real  *rows[TABLES];
     int    pulled = 0;
 
     for (int step = 0; step < STEPS; step++) {
         for (; pulled < STEPS && pulled <= step + w->cluster->staleness; pulled++)
-            TRY(pull(w, pulled, sets[pulled], rows[pulled]));
-        TRY(ps_rows(w->client, step, sets[step], rows[step]));
-        TRY(push(w, step, pulled, sets[step], rows[step]));
+            TRY(pull(w, pulled, sets[pulled]));
+        TRY(ps_rows(w->client, step, sets[step], rows));
+        TRY(push(w, step, pulled, sets[step]));
     }
     return OK;
 }
@@ -193,7 +188,7 @@ static err_t read_all(worker *w, int64_t version, state *s)
 
     for (int i = 0; i < IDS; i++)
         ids[i] = (uint64_t)i;
-    TRY(make_sets(w, ids, IDS, sets, rows));
+    TRY(make_sets(w, ids, IDS, sets));
     TRY(ps_read(w->client, version, sets, rows));
     for (int t = 0; t < TABLES; t++)
         for (int i = 0; i < sets[t].n; i++)

@@ -225,12 +225,9 @@ static void draw_ids(int shards, int n, uint64_t seed)
     assert_int_equal(id_maker_new(&maker, &world, shards), OK);
     assert_int_equal(id_maker_make_bare(maker, lists, many, &memory, sets), OK);
     id_maker_free(&maker);
-    for (int t = 0; t < TABLES; t++) {
+    for (int t = 0; t < TABLES; t++)
         for (int i = 0; i < sets[t].n; i++)
             sets[t].samples[i] = (uint32_t)i + 1;
-        size_t bytes = (size_t)(sets[t].n * dims[t]) * sizeof(real);
-        assert_int_equal(arena_take_zero(&memory, bytes, &rows[t]), OK);
-    }
 }
 
 static void assert_rows_of(uint64_t version)
@@ -323,8 +320,8 @@ static void answers_that_come_twice_or_late_are_dropped(void **state)
         assert_int_equal(ps_pull(client, step, step, sets), OK);
         assert_int_equal(ps_rows(client, step, sets, rows), OK);
         assert_rows_of((uint64_t)step);
-        assert_int_equal(ps_push(client, step, step + 1, &(ps_part){8, 0, true}, sets, rows),
-                         OK);
+        assert_int_equal(ps_gradients(client, step, sets, rows), OK);
+        assert_int_equal(ps_push(client, step, step + 1, &(ps_part){8, 0, true}, sets), OK);
         assert_int_equal(ps_read(client, step, sets, rows), OK);
         assert_rows_of((uint64_t)step);
         assert_int_equal(ps_birth(client, step, sets), OK);
@@ -488,39 +485,61 @@ static void a_failed_shard_tells_its_own_sentence_and_code(void **state)
     stop();
 }
 
+/* What number d of the gradient of id is. */
+static real gradient_value(uint64_t id, int d)
+{
+    return (real)((double)(id % 1000) + d / 8.0);
+}
+
+static void write_gradients(void)
+{
+    real *gradients[TABLES];
+
+    assert_int_equal(ps_gradients(client, 5, sets, gradients), OK);
+    for (int t = 0; t < TABLES; t++)
+        for (int i = 0; i < sets[t].n * dims[t]; i++) {
+            assert_true(gradients[t][i] == 0);
+            gradients[t][i] = gradient_value(sets[t].ids[i / dims[t]], i % dims[t]);
+        }
+}
+
 static void a_push_carries_each_shards_gradients_and_the_part(void **state)
 {
     wire_push   p;
     wire_header h;
-    int         seen[TABLES] = {0};
 
     (void)state;
-    start(3, 1);
-    draw_ids(3, 80, 9);
-    assert_int_equal(ps_pull(client, 5, 3, sets), OK);
-    assert_int_equal(ps_rows(client, 5, sets, rows), OK);
-    assert_int_equal(ps_push(client, 5, 7, &(ps_part){12.5, 1234, false}, sets, rows), OK);
-    assert_int_equal(run.sent, 6);
-    for (int k = 0; k < 3; k++) {
-        assert_int_equal(run.got_by[3 + k], k);
-        assert_int_equal(wire_open(&h, &run.got[3 + k]), OK);
-        assert_int_equal(h.kind, WIRE_PUSH);
-        assert_int_equal(h.step, 5);
-        assert_int_equal(wire_decode_push(&p, &run.got[3 + k]), OK);
-        assert_int_equal(p.pulled_until, 7);
-        assert_true(p.samples == 12.5);
-        assert_int_equal(p.time, 1234);
-        assert_false(p.finite);
-        assert_int_equal(p.tables, TABLES);
-        for (int t = 0; t < TABLES; t++) {
-            assert_int_equal(p.table[t].dim, dims[t]);
-            for (uint32_t i = 0; i < p.table[t].n * p.table[t].dim; i++, seen[t]++)
-                assert_true(p.table[t].values[i] == rows[t][seen[t]]);
+    for (int shards = 1; shards <= 3; shards++) {
+        int seen[TABLES] = {0};
+        start(shards, 1);
+        draw_ids(shards, 80, 9);
+        assert_int_equal(ps_pull(client, 5, 3, sets), OK);
+        assert_int_equal(ps_rows(client, 5, sets, rows), OK);
+        write_gradients();
+        assert_int_equal(ps_push(client, 5, 7, &(ps_part){12.5, 1234, false}, sets), OK);
+        assert_int_equal(run.sent, 2 * shards);
+        for (int k = 0; k < shards; k++) {
+            assert_int_equal(run.got_by[shards + k], k);
+            assert_int_equal(wire_open(&h, &run.got[shards + k]), OK);
+            assert_int_equal(h.kind, WIRE_PUSH);
+            assert_int_equal(h.step, 5);
+            assert_int_equal(wire_decode_push(&p, &run.got[shards + k]), OK);
+            assert_int_equal(p.pulled_until, 7);
+            assert_true(p.samples == 12.5);
+            assert_int_equal(p.time, 1234);
+            assert_false(p.finite);
+            assert_int_equal(p.tables, TABLES);
+            for (int t = 0; t < TABLES; t++) {
+                assert_int_equal(p.table[t].dim, dims[t]);
+                for (int i = 0; i < (int)p.table[t].n * dims[t]; i++, seen[t]++)
+                    assert_true(p.table[t].values[i] ==
+                                gradient_value(sets[t].ids[seen[t] / dims[t]], i % dims[t]));
+            }
         }
+        for (int t = 0; t < TABLES; t++)
+            assert_int_equal(seen[t], sets[t].n * dims[t]);
+        stop();
     }
-    for (int t = 0; t < TABLES; t++)
-        assert_int_equal(seen[t], sets[t].n * dims[t]);
-    stop();
 }
 
 static void begin_tells_the_cut_to_all_shards(void **state)
