@@ -2,13 +2,18 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "common/hash.h"
 #include "common/vec.h"
+#include "ps/slab_array.h"
 
-/* A bucket is an array of groups. An id's hash says which bucket, which group is its home
- * there, and which fingerprint stands for it:
+/* Buckets stand in lanes of 64, whose rows have numbers of 24 bits that the index can hold.
+ * A bucket takes them from its lane in runs, so that its rows lie together; a lane takes its
+ * memory in longer runs from the slab of all rows, so that it knows with a short directory
+ * where a number lies.
+ *
+ * Each bucket has an array of groups that finds its rows. An id's hash says which bucket,
+ * which group is its home there, and which fingerprint stands for it:
  *
  *      63 .. 52      51 .. 20     19 .. 13     12 .. 8        7 .. 0
  *      bucket        home         -            filter         fingerprint
@@ -16,38 +21,59 @@
  * The home is home * groups / 2^32, so any number of groups will do. An id whose home is
  * full goes to the next group that is not, and leaves its filter bit in every full group
  * it passes: a search goes on only where its own bit is set. So nearly every search ends
- * in the home, found or not, and an emptied slot needs no tombstone. */
-#define GROUP_SLOTS  12
-#define GROUP_FILLED 11 /* slots of a group filled on average before its bucket grows */
+ * in the home, found or not, and an emptied slot needs no tombstone.
+ *
+ * A group:    0  u8   fingerprint[15]   0: the slot is empty
+ *            15  u24  row[15]           numbers in the lane
+ *            60  u32  passed            filter bits of ids that live further on
+ *
+ * A removed row waits in its bucket to be used again. It bears an id of another bucket, so
+ * that who walks the bucket's rows can tell it. */
+#define GROUP_SLOTS 15
+#define LANES       64
+#define LANE_MOST   (UINT32_C(1) << 24) /* rows of a lane */
+#define LANE_NONE   UINT32_MAX
 
 typedef struct group {
-    uint8_t  fingerprint[GROUP_SLOTS]; /* 0: the slot is empty */
-    uint32_t passed;                   /* filter bits of ids that live further on */
-    uint32_t row[GROUP_SLOTS];
+    uint8_t  fingerprint[GROUP_SLOTS];
+    uint8_t  row[GROUP_SLOTS][3];
+    uint32_t passed;
 } group;
 
 _Static_assert(sizeof(group) == 64, "a group is a cache line");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a group's numbers are little-endian");
+
+typedef struct lane {
+    slab_array rows; /* of the slab of rows */
+    uint32_t   next; /* numbers from here on were never used */
+} lane;
 
 typedef struct bucket {
-    group   *groups;
-    uint32_t n_groups;
-    uint32_t n_rows;
-    uint32_t n_removed; /* since the groups were laid out: their filter bits are still there */
+    _Alignas(64) slab_array groups;
+    slab_array rows; /* of the lane */
+    uint32_t   n_groups;
+    uint32_t   n_rows;
+    uint32_t   next;  /* rows of the array from here on were never used */
+    uint32_t   spare; /* a removed row, which names the next one in count; or LANE_NONE */
+    uint32_t   n_removed; /* since the groups were laid out: their filter bits are still there */
 } bucket;
 
-#define HUGE_PAGE ((size_t)2 << 20)
-#define SLAB      ((size_t)64 << 20) /* bytes of addresses; memory comes as rows are made */
-#define BATCH     64                 /* ids in flight of a batch */
+/* Half of an array's last block is empty in the mean; a short directory stays in the cache.
+ * Groups grow by a block: by a seventh to a quarter. */
+static const slab_shape group_shape = {.steps = 2, .most = 20};
+static const slab_shape run_shape   = {.steps = 3, .most = 6};
+static const slab_shape lane_shape  = {.steps = 3, .most = 10};
+
+#define BATCH 64 /* ids in flight of a batch */
+#define AHEAD 16 /* rows between a prefetch and its use in a walk */
 
 struct row_store {
     uint64_t salt;
-    size_t   stride; /* bytes from row to row */
-    int      slab_bits;
-    uint32_t next;  /* rows from here on were never used */
-    uint32_t spare; /* a removed row, which names the next one in count; or ROW_NONE */
-    uint64_t n_rows, n_groups;
-    VEC(char *) slabs;
-    bucket buckets[HASH_BUCKETS];
+    uint64_t foreign[2]; /* ids of different buckets */
+    slab     rows, groups, directories;
+    uint64_t n_rows;
+    lane     lanes[LANES];
+    bucket   buckets[HASH_BUCKETS];
 };
 
 /* ---- a group ---- */
@@ -70,7 +96,7 @@ static inline uint32_t group_match(const group *g, uint8_t f)
     u8x16           all, wanted = (u8x16){0} + f;
     uint32_t        bits = 0;
 
-    memcpy(&all, g, sizeof all); /* the fingerprints, and passed behind them */
+    memcpy(&all, g, sizeof all); /* the fingerprints, and a byte behind them */
 #ifdef __SSE2__
     typedef char i8x16 __attribute__((vector_size(16)));
     bits = (uint32_t)__builtin_ia32_pmovmskb128((i8x16)(all == wanted));
@@ -81,6 +107,20 @@ static inline uint32_t group_match(const group *g, uint8_t f)
     return bits & ((1u << GROUP_SLOTS) - 1);
 }
 
+static inline uint32_t group_row(const group *g, int slot)
+{
+    uint32_t bytes;
+
+    memcpy(&bytes, (const char *)g + offsetof(group, row) + 3 * slot, sizeof bytes);
+    return bytes & 0xffffff;
+}
+
+static inline void group_put(group *g, int slot, uint64_t hash, uint32_t number)
+{
+    g->fingerprint[slot] = fingerprint_of(hash);
+    memcpy(g->row[slot], &number, sizeof g->row[slot]);
+}
+
 /* ---- a bucket ---- */
 
 static inline uint32_t home_of(const bucket *b, uint64_t hash)
@@ -88,143 +128,173 @@ static inline uint32_t home_of(const bucket *b, uint64_t hash)
     return (uint32_t)((uint64_t)(uint32_t)(hash >> 20) * b->n_groups >> 32);
 }
 
-static inline group *group_after(const bucket *b, group *g)
+static inline group *group_at(const row_store *s, const bucket *b, uint32_t i)
 {
-    return g + 1 == b->groups + b->n_groups ? b->groups : g + 1;
+    return slab_at(&s->groups, slab_array_number(&b->groups, group_shape, i));
 }
 
-/* Put number where the search for hash will come by. The bucket has an empty slot. */
-static void place(bucket *b, uint64_t hash, uint32_t number)
+static inline uint32_t group_after(const bucket *b, uint32_t i)
 {
-    group *g = &b->groups[home_of(b, hash)];
+    return i + 1 == b->n_groups ? 0 : i + 1;
+}
 
-    for (;; g = group_after(b, g)) {
+static inline bool is_of(const row_store *s, const bucket *b, uint64_t hash)
+{
+    return hash_bucket(hash) == (uint32_t)(b - s->buckets);
+}
+
+static inline uint32_t lane_of(const row_store *s, const bucket *b)
+{
+    return (uint32_t)(b - s->buckets) / (HASH_BUCKETS / LANES);
+}
+
+/* The number in the slab of the bucket's row that is in_lane in its lane. */
+static inline uint32_t number_of(const row_store *s, const bucket *b, uint32_t in_lane)
+{
+    return slab_array_number(&s->lanes[lane_of(s, b)].rows, lane_shape, in_lane);
+}
+
+/* The number in the lane of the bucket's i-th row. */
+static inline uint32_t in_lane(const bucket *b, uint32_t i)
+{
+    return slab_array_number(&b->rows, run_shape, i);
+}
+
+static inline row *row_at(const row_store *s, uint32_t number)
+{
+    return slab_at(&s->rows, number);
+}
+
+/* Put a row where the search for hash will come by. The bucket has an empty slot. */
+static void place(const row_store *s, bucket *b, uint64_t hash, uint32_t number)
+{
+    for (uint32_t i = home_of(b, hash);; i = group_after(b, i)) {
+        group   *g     = group_at(s, b, i);
         uint32_t empty = group_match(g, 0);
         if (empty) {
-            int slot             = __builtin_ctz(empty);
-            g->fingerprint[slot] = fingerprint_of(hash);
-            g->row[slot]         = number;
+            group_put(g, __builtin_ctz(empty), hash, number);
             return;
         }
         g->passed |= filter_of(hash);
     }
 }
 
-/* Move the bucket's rows to a new array of n_groups groups. */
-static err_t lay_out(row_store *s, bucket *b, uint32_t n_groups)
+static void clear_groups(const row_store *s, const bucket *b)
 {
-    bucket fresh = {.n_groups = n_groups, .n_rows = b->n_rows};
-    size_t bytes = n_groups * sizeof(group);
-
-    fresh.groups = aligned_alloc(sizeof(group), bytes);
-    if (!fresh.groups)
-        return err_memory(bytes, "the index of a table");
-    memset(fresh.groups, 0, bytes);
-    for (uint32_t i = 0; i < b->n_groups; i++) {
-        const group *g = &b->groups[i];
-        if (i + 2 < b->n_groups)
-            for (int slot = 0; slot < GROUP_SLOTS; slot++)
-                if (g[2].fingerprint[slot])
-                    row_store_prefetch(s, g[2].row[slot]);
-        for (int slot = 0; slot < GROUP_SLOTS; slot++)
-            if (g->fingerprint[slot])
-                place(&fresh, hash_id(s->salt, row_store_at(s, g->row[slot])->id),
-                      g->row[slot]);
+    for (uint32_t i = 0, n; i < b->n_groups; i += n) {
+        n = UINT32_C(1) << slab_array_block_bits(group_shape, i);
+        memset(group_at(s, b, i), 0, n * sizeof(group));
     }
-    s->n_groups += fresh.n_groups - b->n_groups;
-    free(b->groups);
-    *b = fresh;
-    return OK;
+}
+
+/* Lay the bucket's rows out anew, over all groups that it has. */
+static void lay_out(const row_store *s, bucket *b)
+{
+    b->n_groups  = slab_array_length(&b->groups, group_shape);
+    b->n_removed = 0;
+    clear_groups(s, b);
+    for (uint32_t i = 0; i < b->next; i++) {
+        uint32_t number = in_lane(b, i);
+        if (i + AHEAD < b->next)
+            __builtin_prefetch(row_at(s, number_of(s, b, in_lane(b, i + AHEAD))));
+        uint64_t hash   = hash_id(s->salt, row_at(s, number_of(s, b, number))->id);
+        if (is_of(s, b, hash))
+            place(s, b, hash, number);
+    }
+}
+
+/* Rows that the bucket's groups are to hold, in the mean 12 to 13.75 each. It is not the same
+ * for all buckets, so that they do not all grow at the same time. */
+static inline uint32_t room_for(const row_store *s, const bucket *b)
+{
+    uint32_t quarters = 48 + (uint32_t)(b - s->buckets) % 8;
+    return (uint32_t)((uint64_t)b->n_groups * quarters / 4);
 }
 
 /* See that the bucket has room for a row, and that most of its filter bits mean something. */
 static err_t make_room(row_store *s, bucket *b)
 {
-    if (b->n_rows == b->n_groups * GROUP_FILLED)
-        return lay_out(s, b, b->n_groups + b->n_groups / 4 + 1);
-    if (b->n_removed > b->n_groups * (GROUP_FILLED / 2))
-        return lay_out(s, b, b->n_groups);
+    if (b->n_rows == room_for(s, b)) {
+        TRY(slab_array_reserve(&b->groups, group_shape, b->n_groups + 1, &s->groups,
+                               &s->directories));
+        lay_out(s, b);
+    } else if (b->n_removed > b->n_groups * (GROUP_SLOTS / 2)) {
+        lay_out(s, b);
+    }
     return OK;
 }
 
-/* ---- slabs ---- */
-
-/* Addresses for another 2^slab_bits rows, on a huge page's boundary. The first huge page
- * of a store is left to small pages, so that a small table costs little. */
-static err_t add_slab(row_store *s)
+/* Another run of the lane's numbers for the bucket. */
+static err_t take_run(row_store *s, bucket *b)
 {
-    size_t bytes = (s->stride << s->slab_bits) + HUGE_PAGE - 1;
-    char  *all, *slab;
+    lane    *l   = &s->lanes[lane_of(s, b)];
+    uint32_t run = UINT32_C(1) << slab_array_next_bits(&b->rows, run_shape);
 
-    bytes -= bytes % HUGE_PAGE;
-    TRY(vec_reserve(&s->slabs, s->slabs.n + 1));
-    all = mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (all == MAP_FAILED)
-        return err_memory(bytes, "the rows of a table");
-    slab = all + (HUGE_PAGE - (uintptr_t)all % HUGE_PAGE);
-    munmap(all, (size_t)(slab - all));
-    if (slab < all + HUGE_PAGE)
-        munmap(slab + bytes, (size_t)(all + HUGE_PAGE - slab));
-    size_t small = s->slabs.n ? 0 : HUGE_PAGE;
-    if (bytes > small)
-        (void)madvise(slab + small, bytes - small,
-                      MADV_HUGEPAGE); /* a wish: any page will do */
-    s->slabs.at[s->slabs.n++] = slab;
+    if (run > LANE_MOST - l->next)
+        return err_set(ERR_MEMORY, "lane %u of a table is full: it holds %u rows",
+                       lane_of(s, b), LANE_MOST);
+    TRY(slab_array_reserve(&l->rows, lane_shape, l->next + run, &s->rows, &s->directories));
+    TRY(slab_array_push(&b->rows, l->next, &s->directories));
+    l->next += run;
     return OK;
 }
 
-static void drop_slabs(row_store *s)
+/* A number in the lane for a new row of the bucket. */
+static err_t take_number(row_store *s, bucket *b, uint32_t *number)
 {
-    size_t bytes = (s->stride << s->slab_bits) + HUGE_PAGE - 1;
-
-    for (size_t i = 0; i < s->slabs.n; i++)
-        munmap(s->slabs.at[i], bytes - bytes % HUGE_PAGE);
-    vec_clear(&s->slabs);
-}
-
-static err_t take_number(row_store *s, uint32_t *number)
-{
-    if (s->spare != ROW_NONE) {
-        *number  = s->spare;
-        s->spare = row_store_at(s, *number)->count;
+    if (b->spare != LANE_NONE) {
+        *number  = b->spare;
+        b->spare = row_at(s, number_of(s, b, *number))->count;
         return OK;
     }
-    if (s->next == ROW_MOST)
-        return err_set(ERR_MEMORY, "a table's part in one shard is full: it holds %u rows",
-                       ROW_MOST);
-    if (s->next >> s->slab_bits == s->slabs.n)
-        TRY(add_slab(s));
-    *number = s->next++;
+    if (b->next == slab_array_length(&b->rows, run_shape))
+        TRY(take_run(s, b));
+    *number = in_lane(b, b->next++);
     return OK;
 }
 
 /* ---- the store ---- */
 
+static void make_empty(row_store *s)
+{
+    memset(s->lanes, 0, sizeof s->lanes);
+    memset(s->buckets, 0, sizeof s->buckets);
+    for (int i = 0; i < HASH_BUCKETS; i++)
+        s->buckets[i].spare = LANE_NONE;
+    s->n_rows = 0;
+}
+
+/* Two ids of different buckets. */
+static void choose_foreign(row_store *s)
+{
+    while (hash_bucket(hash_id(s->salt, s->foreign[0])) ==
+           hash_bucket(hash_id(s->salt, s->foreign[1])))
+        s->foreign[1]++;
+}
+
 err_t row_store_new(row_store **out, uint64_t salt, int reals)
 {
-    row_store *s = calloc(1, sizeof *s);
+    row_store *s = aligned_alloc(_Alignof(row_store), sizeof *s);
 
     if (!s)
         return err_memory(sizeof *s, "a table's rows");
-    s->salt   = salt;
-    s->stride = sizeof(row) + (size_t)reals * sizeof(real);
-    s->spare  = ROW_NONE;
-    while (s->slab_bits < 31 && s->stride << (s->slab_bits + 1) <= SLAB)
-        s->slab_bits++;
+    memset(s, 0, sizeof *s);
+    s->salt = salt;
+    slab_init(&s->rows, sizeof(row) + (size_t)reals * sizeof(real), "the rows of a table");
+    slab_init(&s->groups, sizeof(group), "the index of a table");
+    slab_init(&s->directories, sizeof(uint32_t), "the directories of a table");
+    choose_foreign(s);
+    make_empty(s);
     *out = s;
     return OK;
 }
 
 void row_store_clear(row_store *s)
 {
-    for (int i = 0; i < HASH_BUCKETS; i++)
-        free(s->buckets[i].groups);
-    memset(s->buckets, 0, sizeof s->buckets);
-    drop_slabs(s);
-    s->next   = 0;
-    s->spare  = ROW_NONE;
-    s->n_rows = s->n_groups = 0;
+    slab_clear(&s->rows);
+    slab_clear(&s->groups);
+    slab_clear(&s->directories);
+    make_empty(s);
 }
 
 void row_store_free(row_store **s)
@@ -238,13 +308,12 @@ void row_store_free(row_store **s)
 
 row *row_store_at(const row_store *s, uint32_t number)
 {
-    size_t place_in_slab = number & ((UINT32_C(1) << s->slab_bits) - 1);
-    return (row *)(s->slabs.at[number >> s->slab_bits] + place_in_slab * s->stride);
+    return row_at(s, number);
 }
 
 void row_store_prefetch(const row_store *s, uint32_t number)
 {
-    const char *r = (const char *)row_store_at(s, number);
+    const char *r = (const char *)row_at(s, number);
 
     __builtin_prefetch(r);
     __builtin_prefetch(r + 64); /* rows seldom begin at a line's boundary */
@@ -257,52 +326,71 @@ uint64_t row_store_count(const row_store *s)
 
 uint64_t row_store_bytes(const row_store *s)
 {
-    return sizeof *s + s->slabs.capacity * sizeof *s->slabs.at + s->next * s->stride +
-           s->n_groups * sizeof(group);
+    return sizeof *s + slab_bytes(&s->rows) + slab_bytes(&s->groups) +
+           slab_bytes(&s->directories);
 }
 
-/* The slots of a search in flight: what is left of them to look at. */
+bool row_store_prefault(row_store *s)
+{
+    return slab_prefault(&s->rows) || slab_prefault(&s->groups);
+}
+
+/* A search in flight. */
 typedef struct search {
-    uint64_t hash;
-    group   *g;
-    uint32_t candidates; /* slots of g that have the fingerprint */
+    uint64_t     hash;
+    const group *g;          /* lent: where it stands */
+    uint32_t     i;          /* which one of its bucket that is */
+    uint32_t     candidates; /* slots of g that have the fingerprint */
+    uint32_t     number;     /* of the first candidate's row */
 } search;
 
-static void search_start(const row_store *s, search *x, uint64_t id)
+static const group no_rows; /* the group of a bucket that has none */
+
+static inline void search_start(const row_store *s, search *x, uint64_t id)
 {
     x->hash         = hash_id(s->salt, id);
     const bucket *b = &s->buckets[hash_bucket(x->hash)];
-    x->g            = b->n_groups ? &b->groups[home_of(b, x->hash)] : NULL;
-    if (x->g)
-        __builtin_prefetch(x->g);
+    x->i            = home_of(b, x->hash);
+    x->g            = b->n_groups ? group_at(s, b, x->i) : &no_rows;
+    __builtin_prefetch(x->g);
 }
 
-static void search_compare(const row_store *s, search *x)
+static inline void search_compare(const row_store *s, search *x)
 {
-    if (!x->g)
-        return;
     x->candidates = group_match(x->g, fingerprint_of(x->hash));
-    if (x->candidates)
-        row_store_prefetch(s, x->g->row[__builtin_ctz(x->candidates)]);
+    if (!x->candidates)
+        return;
+    const bucket *b = &s->buckets[hash_bucket(x->hash)];
+    x->number       = number_of(s, b, group_row(x->g, __builtin_ctz(x->candidates)));
+    row_store_prefetch(s, x->number);
 }
 
-static uint32_t search_end(const row_store *s, search *x, uint64_t id)
+/* The search goes on, its first candidate being another id's. */
+static uint32_t search_on(const row_store *s, search *x, uint64_t id)
 {
     const bucket *b = &s->buckets[hash_bucket(x->hash)];
 
-    if (!x->g)
-        return ROW_NONE;
     for (uint32_t looked = 0;; looked++) {
         for (uint32_t bits = x->candidates; bits; bits &= bits - 1) {
-            uint32_t number = x->g->row[__builtin_ctz(bits)];
-            if (row_store_at(s, number)->id == id)
+            uint32_t number = number_of(s, b, group_row(x->g, __builtin_ctz(bits)));
+            if (row_at(s, number)->id == id)
                 return number;
         }
         if (!(x->g->passed & filter_of(x->hash)) || looked == b->n_groups)
             return ROW_NONE;
-        x->g          = group_after(b, x->g);
+        x->i          = group_after(b, x->i);
+        x->g          = group_at(s, b, x->i);
         x->candidates = group_match(x->g, fingerprint_of(x->hash));
     }
+}
+
+static inline uint32_t search_end(const row_store *s, search *x, uint64_t id)
+{
+    if (x->candidates && row_at(s, x->number)->id == id)
+        return x->number;
+    if (!x->candidates && !(x->g->passed & filter_of(x->hash)))
+        return ROW_NONE;
+    return search_on(s, x, id);
 }
 
 void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows)
@@ -323,32 +411,47 @@ void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t 
 /* A row for id, which has none. */
 static err_t insert_new(row_store *s, uint64_t hash, uint64_t id, uint32_t *number)
 {
-    bucket *b = &s->buckets[hash_bucket(hash)];
+    bucket  *b = &s->buckets[hash_bucket(hash)];
+    uint32_t taken = 0;
 
     TRY(make_room(s, b));
-    TRY(take_number(s, number));
-    row *r = row_store_at(s, *number);
-    memset(r, 0, s->stride);
-    r->id = id;
-    place(b, hash, *number);
+    TRY(take_number(s, b, &taken));
+    place(s, b, hash, taken);
     b->n_rows++;
     s->n_rows++;
+    *number = number_of(s, b, taken);
+    row *r  = row_at(s, *number);
+    memset(r, 0, s->rows.size);
+    r->id = id;
     return OK;
+}
+
+/* Bring near what a new row of the bucket will lie in, if it is known. */
+static void prefetch_next(const row_store *s, const bucket *b)
+{
+    if (slab_array_block(run_shape, b->next) < b->rows.n_blocks)
+        row_store_prefetch(s, number_of(s, b, in_lane(b, b->next)));
 }
 
 err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows)
 {
+    search flight[BATCH];
+
     for (size_t first = 0; first < n; first += BATCH) {
-        size_t end = n - first < BATCH ? n : first + BATCH;
-        search x;
-        for (size_t i = first; i < end; i++)
-            search_start(s, &x, ids[i]); /* brings its group near */
-        for (size_t i = first; i < end; i++) {
-            search_start(s, &x, ids[i]);
-            search_compare(s, &x);
-            rows[i] = search_end(s, &x, ids[i]);
-            if (rows[i] == ROW_NONE)
-                TRY(insert_new(s, x.hash, ids[i], &rows[i]));
+        size_t m = n - first < BATCH ? n - first : BATCH;
+        for (size_t i = 0; i < m; i++)
+            search_start(s, &flight[i], ids[first + i]);
+        for (size_t i = 0; i < m; i++) {
+            search_compare(s, &flight[i]);
+            prefetch_next(s, &s->buckets[hash_bucket(flight[i].hash)]);
+        }
+        for (size_t i = 0; i < m; i++) { /* once more, for those before may have grown it */
+            search *x = &flight[i];
+            search_start(s, x, ids[first + i]);
+            search_compare(s, x);
+            rows[first + i] = search_end(s, x, ids[first + i]);
+            if (rows[first + i] == ROW_NONE)
+                TRY(insert_new(s, x->hash, ids[first + i], &rows[first + i]));
         }
     }
     return OK;
@@ -356,23 +459,27 @@ err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *ro
 
 void row_store_remove(row_store *s, uint32_t number)
 {
-    row     *r    = row_store_at(s, number);
+    row     *r    = row_at(s, number);
     uint64_t hash = hash_id(s->salt, r->id);
     bucket  *b    = &s->buckets[hash_bucket(hash)];
 
-    for (group *g = &b->groups[home_of(b, hash)];; g = group_after(b, g))
+    for (uint32_t i = home_of(b, hash);; i = group_after(b, i)) {
+        group *g = group_at(s, b, i);
         for (uint32_t bits = group_match(g, fingerprint_of(hash)); bits; bits &= bits - 1) {
-            int slot = __builtin_ctz(bits);
-            if (g->row[slot] != number)
+            int      slot  = __builtin_ctz(bits);
+            uint32_t taken = group_row(g, slot);
+            if (number_of(s, b, taken) != number)
                 continue;
             g->fingerprint[slot] = 0;
             b->n_rows--;
             b->n_removed++;
             s->n_rows--;
-            r->count = s->spare;
-            s->spare = number;
+            r->id    = s->foreign[is_of(s, b, hash_id(s->salt, s->foreign[0]))];
+            r->count = b->spare;
+            b->spare = taken;
             return;
         }
+    }
 }
 
 uint32_t row_store_bucket_count(const row_store *s, uint32_t number)
@@ -380,18 +487,14 @@ uint32_t row_store_bucket_count(const row_store *s, uint32_t number)
     return s->buckets[number].n_rows;
 }
 
-bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor,
-                    uint32_t *found)
+bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor, uint32_t *found)
 {
     const bucket *b = &s->buckets[number];
 
-    while (*cursor < b->n_groups * GROUP_SLOTS) {
-        const group *g    = &b->groups[*cursor / GROUP_SLOTS];
-        uint32_t     slot = (*cursor)++ % GROUP_SLOTS;
-        if (g->fingerprint[slot]) {
-            *found = g->row[slot];
+    while (*cursor < b->next) {
+        *found = number_of(s, b, in_lane(b, (*cursor)++));
+        if (is_of(s, b, hash_id(s->salt, row_at(s, *found)->id)))
             return true;
-        }
     }
     return false;
 }
@@ -405,20 +508,14 @@ static int by_id(const void *a, const void *b)
 err_t row_store_bucket(const row_store *s, uint32_t number, row_reference **rows,
                        size_t *capacity, size_t *n)
 {
-    const bucket *b     = &s->buckets[number];
-    size_t        found = 0;
+    uint32_t cursor = 0, found;
 
-    if (*capacity < b->n_rows)
-        TRY(vec_grow(rows, capacity, sizeof **rows, b->n_rows));
-    for (uint32_t i = 0; i < b->n_groups; i++) {
-        const group *g = &b->groups[i];
-        for (int slot = 0; slot < GROUP_SLOTS; slot++)
-            if (g->fingerprint[slot])
-                (*rows)[found++] =
-                    (row_reference){row_store_at(s, g->row[slot])->id, g->row[slot]};
-    }
-    if (found)
-        qsort(*rows, found, sizeof **rows, by_id);
-    *n = found;
+    *n = 0;
+    if (*capacity < s->buckets[number].n_rows)
+        TRY(vec_grow(rows, capacity, sizeof **rows, s->buckets[number].n_rows));
+    while (row_store_next(s, number, &cursor, &found))
+        (*rows)[(*n)++] = (row_reference){row_at(s, found)->id, found};
+    if (*n)
+        qsort(*rows, *n, sizeof **rows, by_id);
     return OK;
 }

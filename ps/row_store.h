@@ -1,10 +1,11 @@
 /* row_store - the rows of one table in one shard, found by id.
  *
- * Per bucket an open-addressed index of 64-byte groups: 1-byte fingerprints and 4-byte
+ * Per bucket an open-addressed index of 64-byte groups: 1-byte fingerprints and 3-byte
  * row numbers, so that a look-up is one cache line and one vector compare. Rows stand
- * in huge-page slabs whose addresses never move; a removed row's place is used again.
- * Growth is per bucket and by about a quarter. Requests are batches: hash all, prefetch
- * index lines, compare, prefetch rows. Every one of the 2^64 ids is legal.
+ * in huge-page slabs whose addresses never move, those of a bucket mostly side by side; a
+ * removed row's place is used again by its bucket. Growth is per bucket and by about a
+ * fifth. Requests are batches: hash all, prefetch index lines, compare, prefetch rows.
+ * Every one of the 2^64 ids is legal.
  *
  * One thread owns a store, so nothing here locks. */
 #ifndef DIPS_PS_ROW_STORE_H
@@ -60,6 +61,10 @@ row *row_store_at(const row_store *s, uint32_t number);
 
 /* Bring the row's first cache lines near. */
 void row_store_prefetch(const row_store *s, uint32_t number);
+
+/* Bring memory for coming rows into being, a huge page a call, so that inserting need not
+ * wait for it. False when there is enough. */
+bool row_store_prefault(row_store *s);
 
 /* Rows held; bytes of memory for them, the index included. */
 uint64_t row_store_count(const row_store *s);

@@ -15,6 +15,7 @@
 typedef struct shard_thread {
     pthread_t       thread;
     bool            started;
+    bool            busy;     /* there is work for when no message waits */
     net_listener   *listener; /* the thread's alone while it runs, as is shard */
     shard          *shard;
     atomic_bool    *stop;
@@ -36,13 +37,19 @@ static err_t send_answer(void *self, uint64_t peer, net_message *m)
     return net_listener_send(t->listener, peer, m, SEND_MS);
 }
 
+/* Handle the message that waits; if there is none, do a piece of what can be done meanwhile. */
 static err_t serve_one(shard_thread *t)
 {
     uint64_t    peer;
     net_message m;
 
-    TRY(net_listener_receive(t->listener, &peer, &m, POLL_MS));
-    return m.data ? shard_handle(t->shard, peer, &m) : OK;
+    TRY(net_listener_receive(t->listener, &peer, &m, t->busy ? 0 : POLL_MS));
+    if (!m.data) {
+        t->busy = shard_idle(t->shard);
+        return OK;
+    }
+    t->busy = true;
+    return shard_handle(t->shard, peer, &m);
 }
 
 static void *serve(void *argument)

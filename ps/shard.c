@@ -55,6 +55,14 @@ void shard_free(shard **shard_)
     *shard_ = NULL;
 }
 
+bool shard_idle(shard *s)
+{
+    for (int t = 0; t < s->n_tables; t++)
+        if (row_store_prefault(s->tables[t].rows))
+            return true;
+    return false;
+}
+
 int64_t shard_clock(const shard *s)
 {
     return (int64_t)s->clock;

@@ -18,6 +18,8 @@
 #ifndef DIPS_PS_SHARD_H
 #define DIPS_PS_SHARD_H
 
+#include <stdbool.h>
+
 #include "common/net.h"
 #include "common/schema.h"
 
@@ -41,6 +43,10 @@ void             shard_free(shard **s);
  * a request (a checkpoint that cannot be read) is answered with FAILED and is no error.
  * An error returned is the end of the shard: no memory for a step, or send failed. */
 MUST_CHECK err_t shard_handle(shard *s, uint64_t peer, net_message *m);
+
+/* A small piece of the work that may be done while nobody asks for anything: memory for
+ * coming rows. Whether there is more of it. */
+bool shard_idle(shard *s);
 
 /* Steps applied so far: what heartbeats carry. */
 int64_t shard_clock(const shard *s);
