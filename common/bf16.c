@@ -35,7 +35,7 @@ INLINE void widen(real *restrict x, const uint16_t *restrict half, size_t n)
 
 CLONES void bf16_widen(real *restrict x, const uint16_t *restrict half, size_t n)
 {
-    BY_LENGTH(n, widen, x, half)
+    BY_LENGTH(n, widen, x, half);
 }
 
 /* n numbers, at most PIECE, from draw number `first` on. Draws are made by eights, which
@@ -63,7 +63,7 @@ INLINE void round_all(uint16_t *restrict half, const real *restrict x, rng chanc
 
 CLONES void bf16_round(uint16_t *restrict half, const real *restrict x, rng chance, size_t n)
 {
-    BY_LENGTH(n, round_all, half, x, chance)
+    BY_LENGTH(n, round_all, half, x, chance);
 }
 
 void bf16_round_plain(uint16_t *half, const real *x, rng chance, size_t n)

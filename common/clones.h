@@ -16,30 +16,32 @@
 /* For what a cloned function calls: inside it, it is built as the function is. */
 #define INLINE static inline __attribute__((always_inline))
 
-/* Lengths of rows that are often asked for: with them as constants a loop over a row has no
- * loop left. call(..., n) is a macro's or an INLINE function's. */
+/* call(..., n), which is an INLINE function, with n as a constant where rows often have that
+ * length: a loop over such a row has no loop left. */
 #define BY_LENGTH(n, call, ...)                                                                \
-    switch (n) {                                                                               \
-    case 8:                                                                                    \
-        call(__VA_ARGS__, 8);                                                                  \
-        break;                                                                                 \
-    case 12:                                                                                   \
-        call(__VA_ARGS__, 12);                                                                 \
-        break;                                                                                 \
-    case 16:                                                                                   \
-        call(__VA_ARGS__, 16);                                                                 \
-        break;                                                                                 \
-    case 18:                                                                                   \
-        call(__VA_ARGS__, 18);                                                                 \
-        break;                                                                                 \
-    case 32:                                                                                   \
-        call(__VA_ARGS__, 32);                                                                 \
-        break;                                                                                 \
-    case 64:                                                                                   \
-        call(__VA_ARGS__, 64);                                                                 \
-        break;                                                                                 \
-    default:                                                                                   \
-        call(__VA_ARGS__, n);                                                                  \
-    }
+    do {                                                                                       \
+        switch (n) {                                                                           \
+        case 8:                                                                                \
+            call(__VA_ARGS__, 8);                                                              \
+            break;                                                                             \
+        case 12:                                                                               \
+            call(__VA_ARGS__, 12);                                                             \
+            break;                                                                             \
+        case 16:                                                                               \
+            call(__VA_ARGS__, 16);                                                             \
+            break;                                                                             \
+        case 18:                                                                               \
+            call(__VA_ARGS__, 18);                                                             \
+            break;                                                                             \
+        case 32:                                                                               \
+            call(__VA_ARGS__, 32);                                                             \
+            break;                                                                             \
+        case 64:                                                                               \
+            call(__VA_ARGS__, 64);                                                             \
+            break;                                                                             \
+        default:                                                                               \
+            call(__VA_ARGS__, n);                                                              \
+        }                                                                                      \
+    } while (0)
 
 #endif

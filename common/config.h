@@ -30,7 +30,13 @@ typedef enum {
     OPTIMIZER_ADAM,            /* rows: lazy, by the row's own update count */
     OPTIMIZER_FTRL,            /* rows only */
 } optimizer_kind;
-typedef enum { PENALTY_NONE, PENALTY_L2, PENALTY_MINIBATCH_AWARE } penalty_kind;
+typedef enum {
+    PENALTY_NONE,
+    PENALTY_L1,
+    PENALTY_L2,
+    PENALTY_DECAY,
+    PENALTY_MINIBATCH_AWARE
+} penalty_kind;
 typedef enum { COUNT_EXACT, COUNT_RUNNING } count_kind;
 typedef enum { FEATURE_ID, FEATURE_FLOAT, FEATURE_TIME, FEATURE_SEQUENCE } feature_kind;
 typedef enum { POOL_NONE, POOL_SUM, POOL_MEAN, POOL_DECAY } pool_kind;

@@ -59,6 +59,28 @@ static void complete_rule(optimizer_config *rule)
         rule->eps = rule->kind == OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8;
 }
 
+/* Decay works on weights: those of ftrl follow from its sums. A step must leave something,
+ * at the highest learning rate of the run, its first one. */
+static err_t check_penalty(const table_config *t, const tree_node *node)
+{
+    const penalty_config *p = &t->penalty;
+
+    if (p->kind != PENALTY_DECAY)
+        return OK;
+    node = AT(node, "penalty", "kind");
+    if (t->optimizer.kind == OPTIMIZER_FTRL)
+        return tree_error(node,
+                          "tables.%s.penalty.kind is decay and its optimizer is ftrl, whose "
+                          "weights follow from its sums and cannot decay; l2 is ftrl's own",
+                          t->name);
+    if (t->optimizer.lr * p->lambda >= 1)
+        return tree_error(node,
+                          "tables.%s.penalty: decay takes lr lambda = %g x %g of a weight in a "
+                          "step, wanted less than 1",
+                          t->name, t->optimizer.lr, p->lambda);
+    return OK;
+}
+
 static err_t check_tables(config *c, const tree_node *root)
 {
     if (c->n_tables > MAX_TABLES)
@@ -71,6 +93,7 @@ static err_t check_tables(config *c, const tree_node *root)
             return tree_error(node, "tables.%s.dim is missing: how many numbers a row has",
                               t->name);
         complete_rule(&t->optimizer);
+        TRY(check_penalty(t, node));
     }
     return OK;
 }

@@ -19,7 +19,8 @@ LIST(rule_words,       [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_MOMENTUM] = "momentum
                        [OPTIMIZER_ADAM] = "adam", [OPTIMIZER_FTRL] = "ftrl");
 LIST(dense_rule_words, [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_MOMENTUM] = "momentum",
                        [OPTIMIZER_ADAGRAD] = "adagrad", [OPTIMIZER_ADAM] = "adam");
-LIST(penalty_words,    [PENALTY_NONE] = "none", [PENALTY_L2] = "l2",
+LIST(penalty_words,    [PENALTY_NONE] = "none", [PENALTY_L1] = "l1", [PENALTY_L2] = "l2",
+                       [PENALTY_DECAY] = "decay",
                        [PENALTY_MINIBATCH_AWARE] = "minibatch_aware");
 LIST(count_words,      [COUNT_EXACT] = "exact", [COUNT_RUNNING] = "running");
 LIST(feature_words,    [FEATURE_ID] = "id", [FEATURE_FLOAT] = "float",
@@ -87,8 +88,9 @@ const option option_table[] = {
      .help = "ftrl: lambda2"},
     {"tables.*.penalty.kind", OPTION_ENUM, TABLE(penalty.kind), WORDS(penalty_words),
      .init = "none",
-     .help = "minibatch_aware: DIN eq. 7, g + lambda/n_j w_j; l2: g + lambda w_j; rows of the "
-             "step alone"},
+     .help = "of the rows of a step, minibatch_aware: DIN eq. 7, g + lambda/n_j w_j; l2: g + "
+             "lambda w_j; l1: g + lambda sign(w_j); of all rows, decay: w_j (1 - lr lambda) in "
+             "every step, made up for when a row is read or touched"},
     {"tables.*.penalty.lambda", OPTION_REAL, TABLE(penalty.lambda), .min = 0, .max = 1e6,
      .init = "0.01", .help = "strength of the penalty (DIN, section 6.5, uses 0.01)"},
     {"tables.*.penalty.count", OPTION_ENUM, TABLE(penalty.count), WORDS(count_words),

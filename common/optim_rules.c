@@ -17,7 +17,7 @@ CLONES void optim_sgd(const optim *o, real lr, real *restrict w, real *restrict 
                       const real *restrict g, size_t n)
 {
     (void)o, (void)state;
-    BY_LENGTH(n, sgd, lr, w, g)
+    BY_LENGTH(n, sgd, lr, w, g);
 }
 
 INLINE void momentum(real lr, real mu, real *restrict w, real *restrict m,
@@ -34,7 +34,7 @@ CLONES void optim_momentum(const optim *o, real lr, real *restrict w, real *rest
 {
     real mu = (real)o->config->momentum;
 
-    BY_LENGTH(n, momentum, lr, mu, w, state, g)
+    BY_LENGTH(n, momentum, lr, mu, w, state, g);
 }
 
 INLINE void adagrad(real lr, real eps, real *restrict w, real *restrict sum,
@@ -51,7 +51,7 @@ CLONES void optim_adagrad(const optim *o, real lr, real *restrict w, real *restr
 {
     real eps = (real)o->config->eps;
 
-    BY_LENGTH(n, adagrad, lr, eps, w, state, g)
+    BY_LENGTH(n, adagrad, lr, eps, w, state, g);
 }
 
 /* ---- rowwise_adagrad ---- */
@@ -70,7 +70,7 @@ CLONES void optim_rowwise_adagrad(const optim *o, real lr, real *restrict w,
 {
     real eps = (real)o->config->eps;
 
-    BY_LENGTH(n, rowwise_adagrad, lr, eps, w, state, g)
+    BY_LENGTH(n, rowwise_adagrad, lr, eps, w, state, g);
 }
 
 /* ---- adam ---- */
@@ -101,7 +101,7 @@ CLONES void optim_adam(const optim *o, real lr, real *restrict w, real *restrict
     uint32_t updates = *t >= 0 && *t < 4e9 ? (uint32_t)*t : UINT32_MAX;
     with.rate        = (real)((double)lr / (1 - powers_of(&o->beta1, updates)));
     with.root        = (real)(1 / sqrt(1 - powers_of(&o->beta2, updates)));
-    BY_LENGTH(n, adam, with, w, state, state + n, g)
+    BY_LENGTH(n, adam, with, w, state, state + n, g);
 }
 
 /* ---- ftrl ---- */
@@ -134,5 +134,5 @@ CLONES void optim_ftrl(const optim *o, real lr, real *restrict w, real *restrict
     const optimizer_config *c    = o->config;
     ftrl_numbers            with = {lr, (real)c->ftrl_beta, (real)c->l1, (real)c->l2};
 
-    BY_LENGTH(n, ftrl, with, w, state, state + n, g)
+    BY_LENGTH(n, ftrl, with, w, state, state + n, g);
 }

@@ -59,11 +59,13 @@ static err_t open_folder(void *self, run_folder *f)
     return run_folder_open_temporary(f, a->config);
 }
 
-/* Reading updates no row, so no table has to know how often its ids occur. */
+/* Reading updates no row, so no table has to know how often its ids occur. Decay shows in
+ * what is read. */
 static void forget_penalties(config *c)
 {
     for (int t = 0; t < c->n_tables; t++)
-        c->tables[t].penalty.kind = PENALTY_NONE;
+        if (c->tables[t].penalty.kind != PENALTY_DECAY)
+            c->tables[t].penalty.kind = PENALTY_NONE;
 }
 
 static err_t apply(applying *a, const task *t, const char *source, int n, char *const *words)

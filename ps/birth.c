@@ -114,12 +114,12 @@ INLINE void fill(draws *make, real scale, rng stream, real *w, size_t n)
 
 CLONES static void normal(real scale, rng stream, real *w, size_t n)
 {
-    BY_LENGTH(n, fill, normal_draws, scale, stream, w)
+    BY_LENGTH(n, fill, normal_draws, scale, stream, w);
 }
 
 CLONES static void uniform(real scale, rng stream, real *w, size_t n)
 {
-    BY_LENGTH(n, fill, uniform_draws, scale, stream, w)
+    BY_LENGTH(n, fill, uniform_draws, scale, stream, w);
 }
 
 void birth_value(init_kind kind, double scale, rng stream, real *w, size_t n)

@@ -177,8 +177,8 @@ static err_t begin(shard *s, const incoming *in, const wire_begin *b)
     if (!s->parts || !s->halves || !s->tickets)
         return err_memory(workers * TICKETS * sizeof *s->tickets, "the workers' tickets");
     s->workers = (int)b->workers;
-    s->clock   = in->header.step;
     s->begun   = true;
+    step_set_clock(s, in->header.step);
     return OK;
 }
 

@@ -83,6 +83,9 @@ MUST_CHECK err_t shard_dispatch(shard *s, incoming *in);
 
 /* ---- step.c ---- */
 
+/* The clock, the tables' too, is at `clock`. */
+void step_set_clock(shard *s, uint64_t clock);
+
 /* Apply every step that is complete, and after each of them serve who waited for it. */
 MUST_CHECK err_t step_advance(shard *s);
 

@@ -63,6 +63,20 @@ static err_t widen_gradients(shard *s, int t)
     return OK;
 }
 
+static double rate_at(const shard *s, const table *t, uint64_t step)
+{
+    return t->config->optimizer.lr * config_lr_factor(s->options.config, (int64_t)step);
+}
+
+void step_set_clock(shard *s, uint64_t clock)
+{
+    s->clock = clock;
+    for (int t = 0; t < s->n_tables; t++) {
+        double lr = rate_at(s, &s->tables[t], clock > 0 ? clock - 1 : 0);
+        table_set_clock(&s->tables[t], clock, lr);
+    }
+}
+
 /* A step with a gradient that is not finite, or without samples, changes no row. */
 static err_t apply_step(shard *s)
 {
@@ -75,7 +89,7 @@ static err_t apply_step(shard *s)
     if (!finite || step.samples == 0)
         return OK;
     for (int t = 0; t < s->n_tables; t++) {
-        step.lr = s->tables[t].config->optimizer.lr * config_lr_factor(c, step.step);
+        step.lr = rate_at(s, &s->tables[t], s->clock);
         TRY(widen_gradients(s, t));
         TRY(update_apply(&s->tables[t], &s->parts[t * s->workers], s->workers, &step,
                          &s->scratch));
@@ -120,7 +134,7 @@ err_t step_advance(shard *s)
         TRY(apply_step(s));
         for (int worker = 0; worker < s->workers; worker++)
             ticket_release(shard_ticket(s, (uint32_t)worker, s->clock));
-        s->clock++;
+        step_set_clock(s, s->clock + 1);
         TRY(serve_pulls(s));
         TRY(serve_parked(s));
     }

@@ -6,6 +6,7 @@
 #include "common/hash.h"
 #include "common/rng.h"
 #include "ps/birth.h"
+#include "ps/gradient.h"
 
 #define PIECE 128 /* ids found and copied at a time, while their rows are in the cache */
 
@@ -70,6 +71,24 @@ bool table_owns(const table *t, const uint64_t *ids, size_t n)
     return all;
 }
 
+void table_set_clock(table *t, uint64_t clock, double lr)
+{
+    const penalty_config *p     = &t->config->penalty;
+    double                decay = p->kind == PENALTY_DECAY ? lr * p->lambda : 0;
+
+    t->clock = clock;
+    if (decay != t->decay)
+        powers_init(&t->left, 1 - decay);
+    t->decay = decay;
+}
+
+double table_decay_since(const table *t, uint32_t touched)
+{
+    return t->decay != 0 && t->clock > touched
+               ? powers_of(&t->left, (uint32_t)(t->clock - touched))
+               : 1;
+}
+
 /* ---- weights ---- */
 
 void table_read_weights(const table *t, const row *r, real *w)
@@ -119,17 +138,20 @@ static bool admitted(const table *t, uint64_t id)
 
 static uint32_t gather_one(const table *t, uint64_t id, uint32_t number, real *w)
 {
-    size_t bytes = (size_t)t->config->dim * sizeof *w;
+    size_t dim = (size_t)t->config->dim;
 
     if (number != ROW_NONE) {
-        table_read_weights(t, row_store_at(t->rows, number), w);
+        const row *r = row_store_at(t->rows, number);
+        table_read_weights(t, r, w);
+        if (t->decay != 0)
+            weights_scale(w, (real)table_decay_since(t, r->touched), dim);
         return number;
     }
     if (admitted(t, id)) {
         table_birth_value(t, id, w);
         return ROW_NONE;
     }
-    memset(w, 0, bytes);
+    memset(w, 0, dim * sizeof *w);
     return ROW_REFUSED;
 }
 
@@ -145,43 +167,58 @@ void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows,
     }
 }
 
-/* Rows for ids[0 .. n-1], none of which has one: n is small. */
-static err_t bear_piece(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
+static void bear_one(const table *t, uint64_t id, row *r)
 {
     size_t dim = (size_t)t->config->dim;
     real   w[CONFIG_DIM_MAX];
 
+    table_birth_value(t, id, w);
+    table_write_weights(t, r, w, 0);
+    optim_init_state(&t->config->optimizer, r->x + t->state_at, w, dim);
+    r->count   = t->exact ? exact_count(t, id) : 0;
+    r->touched = (uint32_t)t->clock;
+}
+
+/* Rows for ids[0 .. n-1] that had none when this step's pull came: n is small. What was made
+ * since is told by touched. Before the first step it is not, but there a row is what it was
+ * born as, and is born the same once more. */
+static err_t bear_piece(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
+{
     TRY(row_store_insert(t->rows, ids, n, rows));
     for (size_t i = 0; i < n; i++) {
         row *r = row_store_at(t->rows, rows[i]);
-        table_birth_value(t, ids[i], w);
-        table_write_weights(t, r, w, 0);
-        optim_init_state(&t->config->optimizer, r->x + t->state_at, w, dim);
-        r->count = t->exact ? exact_count(t, ids[i]) : 0;
+        if (r->touched == 0)
+            bear_one(t, ids[i], r);
+    }
+    return OK;
+}
+
+err_t table_bear_missing(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
+{
+    uint64_t unborn[PIECE];
+    uint32_t born[PIECE];
+    size_t   which[PIECE], m = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] == ROW_NONE) {
+            which[m]    = i;
+            unborn[m++] = ids[i];
+        }
+        if (m == 0 || (m < PIECE && i + 1 < n))
+            continue;
+        TRY(bear_piece(t, unborn, m, born));
+        while (m--)
+            rows[which[m]] = born[m];
+        m = 0;
     }
     return OK;
 }
 
 err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
 {
-    uint64_t unborn[PIECE];
-    uint32_t born[PIECE];
-    size_t   which[PIECE], m;
-
-    for (size_t first = 0; first < n; first += PIECE) {
-        size_t end = n - first < PIECE ? n : first + PIECE;
-        row_store_find(t->rows, ids + first, end - first, rows + first);
-        m = 0;
-        for (size_t i = first; i < end; i++)
-            if (rows[i] == ROW_NONE && admitted(t, ids[i])) {
-                which[m]    = i;
-                unborn[m++] = ids[i];
-            } else if (rows[i] == ROW_NONE) {
-                rows[i] = ROW_REFUSED;
-            }
-        TRY(bear_piece(t, unborn, m, born));
-        for (size_t i = 0; i < m; i++)
-            rows[which[i]] = born[i];
-    }
-    return OK;
+    row_store_find(t->rows, ids, n, rows);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i] == ROW_NONE && !admitted(t, ids[i]))
+            rows[i] = ROW_REFUSED;
+    return table_bear_missing(t, ids, n, rows);
 }

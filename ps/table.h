@@ -2,8 +2,9 @@
  *
  * A row's first value depends on (seed, table, id) alone: a pull of an id without a row is
  * answered with that value and changes nothing; the row itself is born when the first step
- * with the id is applied. An id that occurs in fewer samples than admit.min_count never
- * gets a row of its own: it is answered with zeros and its gradients are dropped.
+ * with the id is applied, and counts as touched when that step began. An id that occurs in
+ * fewer samples than admit.min_count never gets a row of its own: it is answered with zeros
+ * and its gradients are dropped.
  *
  * The payload of a row, in reals:
  *
@@ -33,6 +34,10 @@ typedef struct table {
     uint32_t            first_bucket, end_bucket; /* the shard's */
     row_store          *rows;
     id_counts           counts;
+    uint64_t            clock;    /* steps applied */
+    double              decay;    /* of a weight in a step: lr lambda; 0: none */
+    powers              left;     /* (1 - decay)^steps */
+    uint64_t            repeated; /* gradients dropped: their pull named the id before */
     optim               rule;
     int                 state_at; /* reals of a payload in front of the rule's state */
     bool                exact; /* rows hold exact counts; else what was seen so far */
@@ -45,25 +50,37 @@ MUST_CHECK err_t table_init(table *t, const schema_table *s, uint64_t seed,
                             const safetensors *counts_file, uint32_t first, uint32_t end);
 void             table_clear(table *t);
 
+/* From now on the table is as it is after `clock` steps, the last of which has or had the
+ * learning rate lr (before the first step any will do). */
+void table_set_clock(table *t, uint64_t clock, double lr);
+
+/* What penalty: decay leaves, at the table's clock, of a weight of a row that was last touched
+ * (row.touched) at this one; 1 where the table has another penalty. */
+double table_decay_since(const table *t, uint32_t touched);
+
 /* Whether all ids belong to this shard's buckets. */
 bool table_owns(const table *t, const uint64_t *ids, size_t n);
 
 /* The first value of id's row. w (dim) */
 void table_birth_value(const table *t, uint64_t id, real *w);
 
-/* The weights of r, as reals. w (dim) */
+/* The weights that r holds, as reals; not yet decayed since it was touched. w (dim) */
 void table_read_weights(const table *t, const row *r, real *w);
 
 /* r's weights = w (dim), rounded by the chance of step where the table is bf16. step: the
  * steps applied when this is, that one included; 0: a birth. */
 void table_write_weights(const table *t, row *r, const real *w, uint64_t step);
 
-/* The weights of ids as they are now: values (n, dim). rows[i] = the number of the row of
+/* The weights of ids as they are at the table's clock: values (n, dim). rows[i] = the number of the row of
  * ids[i]; ROW_NONE: it has none yet and got its birth value; ROW_REFUSED: zeros. */
 void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows, real *values);
 
-/* Make rows, at their birth values, of those ids that have none. rows[i] = the number of
- * the row of ids[i], or ROW_REFUSED. An id may be there twice. */
+/* Make rows, at their birth values and touched at the table's clock, of those ids that have
+ * none. rows[i] = the number of the row of ids[i], or ROW_REFUSED. An id may be there twice. */
 MUST_CHECK err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *rows);
+
+/* The same where table_gather told rows, at this clock or an earlier one, and no rows but
+ * those of admitted ids were made since: only those that were ROW_NONE are looked for. */
+MUST_CHECK err_t table_bear_missing(table *t, const uint64_t *ids, size_t n, uint32_t *rows);
 
 #endif

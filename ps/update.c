@@ -1,15 +1,147 @@
 #include "ps/update.h"
 
-#include <math.h>
+#include "common/bf16.h"
+#include "common/rng.h"
+#include "ps/gradient.h"
 
-#include "common/optim.h"
+#define AHEAD      16  /* rows between a prefetch and its use */
+#define LINE       64  /* bytes of a cache line */
+#define FETCH_MOST 512 /* bytes of a row that are asked for; a longer one's rest follows suit */
 
-#define AHEAD 12 /* rows between a prefetch and its use */
+/* What all rows of the step share. */
+typedef struct plan {
+    table             *t;
+    const update_step *step;
+    size_t             dim;
+    size_t             bytes;     /* of a row, to be prefetched */
+    real               share;     /* 1 / samples */
+    uint64_t           roundings; /* family of the streams that round the step's weights */
+} plan;
+
+static plan plan_of(table *t, const update_step *step)
+{
+    const table_config *c     = t->config;
+    size_t              state = optim_state_size(c->optimizer.kind, (size_t)c->dim);
+    size_t              bytes = sizeof(row) + ((size_t)t->state_at + state) * sizeof(real);
+
+    return (plan){
+        .t         = t,
+        .step      = step,
+        .dim       = (size_t)c->dim,
+        .bytes     = bytes < FETCH_MOST ? bytes : FETCH_MOST,
+        .share     = (real)(1 / step->samples),
+        .roundings = rng_family(t->seed, RNG_ROUND, t->salt + (uint64_t)step->step + 1),
+    };
+}
+
+static void prefetch_row(const plan *p, uint32_t number)
+{
+    if (number == ROW_REFUSED)
+        return;
+    const char *r = (const char *)row_store_at(p->t->rows, number);
+    for (size_t at = 0; at < p->bytes; at += LINE)
+        __builtin_prefetch(r + at, 1);
+    __builtin_prefetch(r + p->bytes - 1, 1); /* rows seldom begin at a line's boundary */
+}
+
+/* ---- one row ---- */
+
+static uint32_t add_counts(uint32_t a, uint32_t b)
+{
+    return a + b < a ? UINT32_MAX : a + b;
+}
+
+/* lambda / n_j, or lambda. */
+static double strength_of(const penalty_config *p, const row *r)
+{
+    return p->kind == PENALTY_MINIBATCH_AWARE ? p->lambda / (r->count > 1 ? r->count : 1)
+                                              : p->lambda;
+}
+
+/* What the penalty does before the rule. touched: r's, before this step. */
+static void penalize_before(const plan *p, const row *r, uint32_t touched, real *w, real *g)
+{
+    const penalty_config *c        = &p->t->config->penalty;
+    double                strength = strength_of(c, r);
+
+    if (c->kind == PENALTY_DECAY)
+        weights_scale(w, (real)table_decay_since(p->t, touched), p->dim);
+    else if (c->decoupled || strength == 0)
+        return;
+    else if (c->kind == PENALTY_L1)
+        gradient_add_l1(g, w, (real)strength, p->dim);
+    else
+        gradient_add_l2(g, w, (real)strength, p->dim);
+}
+
+static void penalize_after(const plan *p, const row *r, real *w)
+{
+    const penalty_config *c       = &p->t->config->penalty;
+    double                by_rate = p->step->lr * strength_of(c, r);
+
+    if (!c->decoupled || c->kind == PENALTY_DECAY || by_rate == 0)
+        return;
+    if (c->kind == PENALTY_L1)
+        weights_shrink(w, (real)by_rate, p->dim);
+    else
+        weights_scale(w, (real)(1 - by_rate), p->dim);
+}
+
+/* sum: of the workers' gradients; touched: r's before this step, whatever is there now. */
+static void update_row(const plan *p, row *r, const real *sum, uint32_t count, uint32_t touched)
+{
+    table              *t = p->t;
+    const table_config *c = t->config;
+    real                g[CONFIG_DIM_MAX], wide[CONFIG_DIM_MAX], *w = r->x;
+
+    if (c->precision != PRECISION_FP32) {
+        bf16_widen(wide, (const void *)r->x, p->dim);
+        w = wide;
+    }
+    gradient_share(g, sum, p->share, p->step->row_norm, p->dim);
+    if (c->penalty.kind != PENALTY_NONE)
+        penalize_before(p, r, touched, w, g);
+    optim_update(&t->rule, p->step->lr, w, r->x + t->state_at, g, p->dim);
+    if (c->penalty.kind != PENALTY_NONE)
+        penalize_after(p, r, w);
+    if (w == wide)
+        bf16_round((void *)r->x, w, rng_member(p->roundings, r->id), p->dim);
+    if (!t->exact)
+        r->count = add_counts(r->count, count);
+    r->touched = (uint32_t)t->clock;
+}
+
+/* ---- one worker alone ---- */
+
+static uint32_t count_of(const update_part *part, size_t i)
+{
+    return part->counts ? part->counts[i] : 0;
+}
+
+/* One pass. A row that bears this step's mark already is named a second time. */
+static void apply_alone(const plan *p, const update_part *part)
+{
+    for (size_t i = 0; i < part->n; i++) {
+        if (i + AHEAD < part->n)
+            prefetch_row(p, part->rows[i + AHEAD]);
+        if (part->rows[i] == ROW_REFUSED)
+            continue;
+        row *r = row_store_at(p->t->rows, part->rows[i]);
+        if (r->touched == p->t->clock)
+            p->t->repeated++;
+        else
+            update_row(p, r, part->gradients + i * p->dim, count_of(part, i), r->touched);
+    }
+}
+
+/* ---- several workers ---- */
 
 /* A row of this step, its gradient so far, and in how many of the step's samples it is. */
 typedef struct member {
     uint32_t number;
     uint32_t count;
+    uint32_t touched; /* the row's, before this step */
+    int      part;    /* the last one that named it */
     real    *g;
 } member;
 
@@ -21,153 +153,75 @@ typedef struct step_rows {
     uint32_t n;
 } step_rows;
 
-/* ---- births ---- */
-
-/* Bear the rows that the part's pull did not find. An earlier step or an earlier worker's
- * part may have borne some of them since. */
-static err_t bear_missing(table *t, update_part *part, arena *scratch)
-{
-    uint64_t *ids;
-    uint32_t *rows;
-    size_t    n = 0, m = 0;
-
-    for (size_t i = 0; i < part->n; i++)
-        n += part->rows[i] == ROW_NONE;
-    if (!n)
-        return OK;
-    TRY(arena_take(scratch, n * sizeof *ids, &ids));
-    TRY(arena_take(scratch, n * sizeof *rows, &rows));
-    for (size_t i = 0; i < part->n; i++)
-        if (part->rows[i] == ROW_NONE)
-            ids[m++] = part->ids[i];
-    TRY(table_bear(t, ids, n, rows));
-    m = 0;
-    for (size_t i = 0; i < part->n; i++)
-        if (part->rows[i] == ROW_NONE)
-            part->rows[i] = rows[m++];
-    return OK;
-}
-
-/* ---- the workers' gradients ---- */
-
-static void add(real *restrict sum, const real *restrict g, int dim)
-{
-    for (int d = 0; d < dim; d++)
-        sum[d] += g[d];
-}
-
-static uint32_t add_counts(uint32_t a, uint32_t b)
-{
-    return a + b < a ? UINT32_MAX : a + b;
-}
-
 /* A row's first gradient stays where the message has it; later ones are added to it. */
-static void merge_one(const table *t, step_rows *rows, uint32_t number, real *g, uint32_t count)
+static void merge_one(const plan *p, step_rows *rows, const member *new)
 {
-    row *r = row_store_at(t->rows, number);
+    row *r = row_store_at(p->t->rows, new->number);
 
-    if (r->touched < rows->n && rows->members[r->touched].number == number) {
-        member *m = &rows->members[r->touched];
-        add(m->g, g, t->config->dim);
-        m->count = add_counts(m->count, count);
+    if (r->touched >= rows->n || rows->members[r->touched].number != new->number) {
+        rows->members[rows->n]         = *new;
+        rows->members[rows->n].touched = r->touched;
+        r->touched                     = rows->n++;
         return;
     }
-    r->touched               = rows->n;
-    rows->members[rows->n++] = (member){number, count, g};
+    member *m = &rows->members[r->touched];
+    if (m->part == new->part) {
+        p->t->repeated++;
+        return;
+    }
+    gradient_add(m->g, new->g, p->dim);
+    m->count = add_counts(m->count, new->count);
+    m->part  = new->part;
 }
 
-static void merge_part(const table *t, step_rows *rows, const update_part *part)
+static void merge_part(const plan *p, step_rows *rows, const update_part *part, int index)
 {
-    size_t dim = (size_t)t->config->dim;
-
     for (size_t i = 0; i < part->n; i++) {
-        if (i + AHEAD < part->n && part->rows[i + AHEAD] != ROW_REFUSED)
-            row_store_prefetch(t->rows, part->rows[i + AHEAD]);
-        if (part->rows[i] != ROW_REFUSED)
-            merge_one(t, rows, part->rows[i], part->gradients + i * dim,
-                      part->counts ? part->counts[i] : 0);
+        member new = {.number = part->rows[i],
+                      .count  = count_of(part, i),
+                      .part   = index,
+                      .g      = part->gradients + i * p->dim};
+        if (i + AHEAD < part->n)
+            prefetch_row(p, part->rows[i + AHEAD]);
+        if (new.number != ROW_REFUSED)
+            merge_one(p, rows, &new);
     }
 }
 
-/* ---- one row ---- */
-
-/* g = g / samples, then shortened to row_norm. */
-static void average(real *g, int dim, const update_step *step)
+static void apply_members(const plan *p, const step_rows *rows)
 {
-    real   samples = (real)step->samples;
-    double squares = 0;
-
-    for (int d = 0; d < dim; d++)
-        g[d] /= samples;
-    if (step->row_norm == 0)
-        return;
-    for (int d = 0; d < dim; d++)
-        squares += (double)g[d] * (double)g[d];
-    if (squares <= step->row_norm * step->row_norm)
-        return;
-    real scale = (real)(step->row_norm / sqrt(squares));
-    for (int d = 0; d < dim; d++)
-        g[d] *= scale;
-}
-
-/* lambda / n_j, lambda, or 0: the share of w that the penalty adds to its gradient. */
-static double penalty_of(const penalty_config *p, const row *r)
-{
-    switch (p->kind) {
-    case PENALTY_MINIBATCH_AWARE:
-        return p->lambda / (r->count > 1 ? r->count : 1);
-    case PENALTY_L2:
-        return p->lambda;
-    case PENALTY_NONE:
-        break;
+    for (uint32_t i = 0; i < rows->n; i++) {
+        const member *m = &rows->members[i];
+        if (i + AHEAD < rows->n)
+            prefetch_row(p, rows->members[i + AHEAD].number);
+        update_row(p, row_store_at(p->t->rows, m->number), m->g, m->count, m->touched);
     }
-    return 0;
-}
-
-static void update_row(const table *t, const member *m, const update_step *step)
-{
-    const table_config *c       = t->config;
-    row                *r       = row_store_at(t->rows, m->number);
-    real               *g       = m->g;
-    double              penalty = penalty_of(&c->penalty, r);
-    real                wide[CONFIG_DIM_MAX], *w = r->x;
-
-    if (c->precision != PRECISION_FP32) {
-        table_read_weights(t, r, wide);
-        w = wide;
-    }
-    average(g, c->dim, step);
-    if (penalty != 0 && !c->penalty.decoupled)
-        for (int d = 0; d < c->dim; d++)
-            g[d] += (real)penalty * w[d];
-    optim_update(&t->rule, step->lr, w, r->x + t->state_at, g, (size_t)c->dim);
-    if (penalty != 0 && c->penalty.decoupled)
-        for (int d = 0; d < c->dim; d++)
-            w[d] -= (real)(step->lr * penalty) * w[d];
-    if (w == wide)
-        table_write_weights(t, r, w, (uint64_t)step->step + 1);
-    if (!t->exact)
-        r->count = add_counts(r->count, m->count);
-    r->touched = (uint32_t)(step->step + 1);
 }
 
 err_t update_apply(table *t, update_part *parts, int n_parts, const update_step *step,
                    arena *scratch)
 {
     step_rows rows = {0};
-    size_t    most = 0;
+    size_t    all = 0, most = 0;
+    int       largest = 0;
+    plan      p       = plan_of(t, step);
 
     for (int i = 0; i < n_parts; i++) {
-        TRY(bear_missing(t, &parts[i], scratch));
-        most += parts[i].n;
+        TRY(table_bear_missing(t, parts[i].ids, parts[i].n, parts[i].rows));
+        largest = parts[i].n > most ? i : largest;
+        most    = parts[i].n > most ? parts[i].n : most;
+        all += parts[i].n;
     }
-    TRY(arena_take(scratch, most * sizeof *rows.members, &rows.members));
+    if (all > most)
+        TRY(arena_take(scratch, all * sizeof *rows.members, &rows.members));
+    table_set_clock(t, (uint64_t)step->step + 1, step->lr);
+    if (all == most) { /* nobody else has any */
+        if (n_parts > 0)
+            apply_alone(&p, &parts[largest]);
+        return OK;
+    }
     for (int i = 0; i < n_parts; i++)
-        merge_part(t, &rows, &parts[i]);
-    for (uint32_t i = 0; i < rows.n; i++) {
-        if (i + AHEAD < rows.n)
-            row_store_prefetch(t->rows, rows.members[i + AHEAD].number);
-        update_row(t, &rows.members[i], step);
-    }
+        merge_part(&p, &rows, &parts[i], i);
+    apply_members(&p, &rows);
     return OK;
 }

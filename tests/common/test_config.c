@@ -368,6 +368,12 @@ static void choices_that_exclude_each_other_are_refused(void **state)
     refuse(TWO_TABLES "features: {h: {columns: {g: {table: goods}}}}\n"
                       "model: {history: h, pool: decay}\n",
            "run.yaml:3:27: model.pool is 'decay', and features.h has no column of kind time");
+    refuse("tables: {t: {dim: 2, optimizer: ftrl, penalty: {kind: decay}}}\n",
+           "run.yaml:1:55: tables.t.penalty.kind is decay and its optimizer is ftrl, whose "
+           "weights follow from its sums and cannot decay; l2 is ftrl's own");
+    refuse("tables: {t: {dim: 2, lr: 10, penalty: {kind: decay, lambda: 0.25}}}\n",
+           "run.yaml:1:46: tables.t.penalty: decay takes lr lambda = 10 x 0.25 of a weight in a "
+           "step, wanted less than 1");
     refuse("cluster: {servers: 4096, shards: 2}\n",
            "run.yaml:1:34: 4096 servers of 2 shards are 8192 shards, wanted at most 4096");
 }

@@ -208,13 +208,13 @@ static void the_tail_decays_more_than_the_head(void **unused)
     world_free(w);
 }
 
-static void two_workers_and_a_duplicate_are_charged_once(void **unused)
+static void two_workers_are_charged_once(void **unused)
 {
     (void)unused;
-    const uint64_t ids[]    = {9, 9, 9};
+    const uint64_t ids[]    = {9};
     const uint32_t counts[] = {10};
-    need           needs[]  = {{2, ids, NULL}, {1, ids, NULL}};
-    real           g0[] = {1, 2, 3, 4}, g1[] = {-2, 6}, rows[DIM];
+    need           needs[]  = {{1, ids, NULL}, {1, ids, NULL}};
+    real           g0[] = {4, 6}, g1[] = {-2, 6}, rows[DIM];
     real          *gs[] = {g0, g1}, *at[] = {rows};
 
     write_counts(COUNTS, "t", ids, counts, 1);
@@ -225,10 +225,39 @@ static void two_workers_and_a_duplicate_are_charged_once(void **unused)
     train(w, 0, needs, gs, (double[]){5, 3});
     read_rows(w, 1, &needs[1], at);
     check(rows,
-          (double[]){1 - 0.5 * ((1. + 3 - 2) / 8 + 0.001 * 1),
-                     2 - 0.5 * ((2. + 4 + 6) / 8 + 0.001 * 2)},
+          (double[]){1 - 0.5 * ((4. - 2) / 8 + 0.001 * 1),
+                     2 - 0.5 * ((6. + 6) / 8 + 0.001 * 2)},
           DIM, 16 * (double)REAL_EPSILON);
     world_free(w);
+}
+
+/* A pull must not name an id twice. Of one that does, whether alone or beside others, known
+ * rows and unborn ones alike, the first gradient counts. */
+static void of_an_id_that_a_pull_repeats_the_first_gradient_counts(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[]   = {9, 9, 4, 9, 4};
+    need           needs[] = {{5, ids, NULL}, {1, ids, NULL}};
+
+    for (int workers = 1; workers <= 2; workers++)
+        for (int known = 0; known < 2; known++) {
+            real   g0[] = {4, 6, 100, 100, 8, 8, 100, 100, 100, 100}, g1[] = {-2, 6};
+            real  *gs[] = {g0, g1};
+            world *w    = make(1, "init: {kind: zero}", NULL);
+            world_begin(w, workers, NULL, 0);
+            if (known)
+                bear(w, &needs[0]);
+            train(w, 0, needs, gs, (double[]){4, 4});
+            double n = 4 * workers, other = workers - 1;
+            check(row_of(w, 0, 9)->x,
+                  (double[]){-.5 * (4 - 2 * other) / n, -.5 * (6 + 6 * other) / n}, DIM,
+                  16 * (double)REAL_EPSILON);
+            check(row_of(w, 0, 4)->x, (double[]){-.5 * 8 / n, -.5 * 8 / n}, DIM,
+                  16 * (double)REAL_EPSILON);
+            assert_int_equal(w->shards[0]->tables[0].repeated, 3);
+            assert_int_equal(rows_held_by_all(w, 0), 2);
+            world_free(w);
+        }
 }
 
 static void the_running_count_is_that_of_the_steps_before(void **unused)
@@ -269,6 +298,165 @@ static void decoupled_the_penalty_comes_after_the_rule(void **unused)
     check(row_of(w, 0, 5)->x,
           (double[]){(1 - 0.5 * 1) * (1 - 0.5 * 0.2), (2 + 0.5 * 2) * (1 - 0.5 * 0.2)}, DIM,
           16 * (double)REAL_EPSILON);
+    world_free(w);
+}
+
+/* Train rows (1, -2) and (0.0625, 0) of ids 5 and 6 once with gradients (3, -6) and (0, 0) of
+ * three samples at lr 0.5 under the penalty. */
+static void expect_after_penalty(const char *penalty, const double *first, const double *second)
+{
+    const uint64_t ids[] = {5, 6};
+    need           n     = {2, ids, NULL};
+    real           g[] = {3, -6, 0, 0}, *gs[] = {g};
+
+    world *w = make(1, penalty, NULL);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &n);
+    set_row(w, 5, (real[]){1, -2});
+    set_row(w, 6, (real[]){(real)0.0625, 0});
+    train(w, 0, &n, gs, (double[]){3});
+    check(row_of(w, 0, 5)->x, first, DIM, 16 * (double)REAL_EPSILON);
+    check(row_of(w, 0, 6)->x, second, DIM, 16 * (double)REAL_EPSILON);
+    world_free(w);
+}
+
+static void l1_adds_the_sign_to_the_gradient(void **unused)
+{
+    (void)unused;
+    expect_after_penalty("penalty: {kind: l1, lambda: 0.25}",
+                         (double[]){1 - .5 * (1 + .25), -2 - .5 * (-2 - .25)},
+                         (double[]){.0625 - .5 * .25, 0});
+}
+
+static void decoupled_l1_stops_at_zero(void **unused)
+{
+    (void)unused;
+    expect_after_penalty("penalty: {kind: l1, lambda: 0.25, decoupled: true}",
+                         (double[]){1 - .5 - .125, -2 + 1 + .125}, (double[]){0, 0});
+}
+
+/* ---- decay ---- */
+
+enum { DECAYING = 30, DECAY_STEPS = 60 };
+
+/* The plain model: every row that is born decays in every step; then the step's rows move. */
+typedef struct eager {
+    bool   born[DECAYING];
+    double w[DECAYING][DIM], sum[DECAYING][DIM];
+} eager;
+
+static void eager_step(eager *e, double lr, double lambda, const uint64_t *ids, uint32_t n,
+                       const real *g, bool adagrad)
+{
+    for (uint32_t i = 0; i < n; i++)
+        e->born[ids[i]] = true;
+    for (int i = 0; i < DECAYING; i++)
+        for (int d = 0; e->born[i] && d < DIM; d++)
+            e->w[i][d] *= 1 - lr * lambda;
+    for (uint32_t i = 0; i < n; i++)
+        for (int d = 0; d < DIM; d++) {
+            double x = (double)g[i * DIM + (uint32_t)d], *sum = &e->sum[ids[i]][d];
+            *sum += x * x;
+            e->w[ids[i]][d] -= adagrad ? lr * x / (sqrt(*sum) + 1e-10) : lr * x;
+        }
+}
+
+/* Steps in which rows are touched at random, some after long; after each of them what READ
+ * tells of all rows is compared with the plain model. */
+static void decay_for_a_while(const char *rule, int workers, int shards)
+{
+    rng      r = rng_named(11, RNG_TEST, 0, 0);
+    eager    e = {0};
+    real     rows[DECAYING][DIM], *at[] = {rows[0]};
+    uint64_t all_ids[DECAYING];
+    need     all = {DECAYING, all_ids, NULL};
+    char     more[256];
+
+    snprintf(more, sizeof more,
+             "optimizer: %s, init: {scale: 1}, penalty: {kind: decay, lambda: 0.0625}", rule);
+    world *w = make(shards, more, NULL);
+    world_begin(w, workers, NULL, 0);
+    for (uint64_t i = 0; i < DECAYING; i++)
+        all_ids[i] = i;
+    read_rows(w, 0, &all, at);
+    for (int i = 0; i < DECAYING * DIM; i++)
+        e.w[i / DIM][i % DIM] = (double)rows[i / DIM][i % DIM];
+    for (uint64_t step = 0; step < DECAY_STEPS; step++) {
+        uint64_t ids[DECAYING];
+        real     g[DECAYING * DIM], zero[DECAYING * DIM] = {0}, *gs[] = {g, zero};
+        uint32_t n = 0;
+        for (uint64_t i = 0; i < DECAYING; i++)
+            if (rng_below(&r, 1 + i) == 0) /* id 0 in every step, id 29 in few */
+                ids[n++] = i;
+        for (uint32_t i = 0; i < n * DIM; i++)
+            g[i] = (real)rng_normal(&r);
+        need needs[] = {{n, ids, NULL}, {n, ids, NULL}};
+        eager_step(&e, 0.5, 0.0625, ids, n, g, !strcmp(rule, "adagrad"));
+        train(w, step, needs, gs, workers == 1 ? (double[]){1} : (double[]){.5, .5});
+        read_rows(w, step + 1, &all, at);
+        for (int i = 0; i < DECAYING; i++)
+            check(rows[i], e.w[i], DIM, 100 * (double)REAL_EPSILON);
+    }
+    world_free(w);
+}
+
+static void lazy_decay_is_that_of_every_row_in_every_step(void **unused)
+{
+    (void)unused;
+    decay_for_a_while("sgd", 1, 1);
+    decay_for_a_while("adagrad", 1, 3);
+    decay_for_a_while("sgd", 2, 2);
+}
+
+/* Steps 0 and 1 at lr 0.5, steps 2 and 3 at 0.25; row 5 is touched in the first and the last.
+ * What is made up for is so at the rate of the last step. */
+static void decay_is_made_up_for_at_the_rate_of_the_last_step(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[] = {5, 6};
+    need           both = {2, ids, NULL}, other = {1, ids + 1, NULL};
+    real           rows[2][DIM], *at[] = {rows[0]}, g[2 * DIM] = {0}, *gs[] = {g};
+
+    world *w = world_new("tables: {t: {dim: 2, optimizer: sgd, lr: 0.5,"
+                         " penalty: {kind: decay, lambda: 0.5}}}\n"
+                         "features: {f: {table: t}}\n"
+                         "schedule: {kind: step, rate: 0.5, every: 2}\n",
+                         1, NULL);
+    world_begin(w, 1, NULL, 0);
+    bear(w, &both);
+    set_row(w, 5, (real[]){1, -1});
+    train(w, 0, &both, gs, (double[]){1});
+    train(w, 1, &other, gs, (double[]){1});
+    read_rows(w, 2, &both, at);
+    check(rows[0], (double[]){.75 * .75, -.75 * .75}, DIM, 4 * (double)REAL_EPSILON);
+    train(w, 2, &other, gs, (double[]){1});
+    train(w, 3, &both, gs, (double[]){1});
+    double left = .75 * .875 * .875 * .875;
+    read_rows(w, 4, &both, at);
+    check(rows[0], (double[]){left, -left}, DIM, 4 * (double)REAL_EPSILON);
+    check(row_of(w, 0, 5)->x, (double[]){left, -left}, DIM, 4 * (double)REAL_EPSILON);
+    world_free(w);
+}
+
+/* A row that is born at clock 3 has decayed for no more steps than have passed since. */
+static void a_row_is_as_old_as_its_birth(void **unused)
+{
+    (void)unused;
+    const uint64_t ids[] = {5, 6};
+    need           both = {2, ids, NULL}, old = {1, ids, NULL}, young = {1, ids + 1, NULL};
+    real           rows[2][DIM], birth[DIM], *at[] = {rows[0]}, *at_birth[] = {birth};
+    real           g[2 * DIM] = {0}, *gs[] = {g};
+
+    world *w = make(1, "init: {scale: 1}, penalty: {kind: decay, lambda: 0.5}", NULL);
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t step = 0; step < 3; step++)
+        train(w, step, &old, gs, (double[]){1});
+    read_rows(w, 3, &young, at_birth);
+    train(w, 3, &both, gs, (double[]){1});
+    train(w, 4, &old, gs, (double[]){1});
+    read_rows(w, 5, &both, at);
+    check(rows[1], (double[]){(double)birth[0] * .75 * .75, (double)birth[1] * .75 * .75}, DIM,
+          4 * (double)REAL_EPSILON);
     world_free(w);
 }
 
@@ -543,9 +731,15 @@ int main(void)
         cmocka_unit_test(a_batch_is_charged_the_squared_norm_over_n),
         cmocka_unit_test(an_epoch_of_single_samples_charges_lambda_to_every_row),
         cmocka_unit_test(the_tail_decays_more_than_the_head),
-        cmocka_unit_test(two_workers_and_a_duplicate_are_charged_once),
+        cmocka_unit_test(two_workers_are_charged_once),
+        cmocka_unit_test(of_an_id_that_a_pull_repeats_the_first_gradient_counts),
         cmocka_unit_test(the_running_count_is_that_of_the_steps_before),
         cmocka_unit_test(decoupled_the_penalty_comes_after_the_rule),
+        cmocka_unit_test(l1_adds_the_sign_to_the_gradient),
+        cmocka_unit_test(decoupled_l1_stops_at_zero),
+        cmocka_unit_test(lazy_decay_is_that_of_every_row_in_every_step),
+        cmocka_unit_test(decay_is_made_up_for_at_the_rate_of_the_last_step),
+        cmocka_unit_test(a_row_is_as_old_as_its_birth),
         cmocka_unit_test(a_row_is_clipped_after_dividing_and_before_the_penalty),
         cmocka_unit_test(the_schedule_scales_the_learning_rate),
         cmocka_unit_test(rows_outside_the_step_keep_every_bit),
