@@ -1,5 +1,6 @@
 #include "ps/row_store.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,8 @@ typedef struct group {
 } group;
 
 _Static_assert(sizeof(group) == 64, "a group is a cache line");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a group's numbers are little-endian");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "a group's numbers are little-endian");
 
 typedef struct lane {
     slab_array rows; /* of the slab of rows */
@@ -53,9 +55,9 @@ typedef struct bucket {
     slab_array rows; /* of the lane */
     uint32_t   n_groups;
     uint32_t   n_rows;
-    uint32_t   next;  /* rows of the array from here on were never used */
-    uint32_t   spare; /* a removed row, which names the next one in count; or LANE_NONE */
-    uint32_t   n_removed; /* since the groups were laid out: their filter bits are still there */
+    uint32_t   next;      /* rows of the array from here on were never used */
+    uint32_t   spare;     /* a removed row, which names the next one in count; or LANE_NONE */
+    uint32_t   n_removed; /* since the groups were laid out: their filter bits stay */
 } bucket;
 
 /* Half of an array's last block is empty in the mean; a short directory stays in the cache.
@@ -197,7 +199,7 @@ static void lay_out(const row_store *s, bucket *b)
         uint32_t number = in_lane(b, i);
         if (i + AHEAD < b->next)
             __builtin_prefetch(row_at(s, number_of(s, b, in_lane(b, i + AHEAD))));
-        uint64_t hash   = hash_id(s->salt, row_at(s, number_of(s, b, number))->id);
+        uint64_t hash = hash_id(s->salt, row_at(s, number_of(s, b, number))->id);
         if (is_of(s, b, hash))
             place(s, b, hash, number);
     }
@@ -205,16 +207,15 @@ static void lay_out(const row_store *s, bucket *b)
 
 /* Rows that the bucket's groups are to hold, in the mean 12 to 13.75 each. It is not the same
  * for all buckets, so that they do not all grow at the same time. */
-static inline uint32_t room_for(const row_store *s, const bucket *b)
+static inline uint32_t room_of(uint32_t bucket_number, uint32_t n_groups)
 {
-    uint32_t quarters = 48 + (uint32_t)(b - s->buckets) % 8;
-    return (uint32_t)((uint64_t)b->n_groups * quarters / 4);
+    return (uint32_t)((uint64_t)n_groups * (48 + bucket_number % 8) / 4);
 }
 
 /* See that the bucket has room for a row, and that most of its filter bits mean something. */
 static err_t make_room(row_store *s, bucket *b)
 {
-    if (b->n_rows == room_for(s, b)) {
+    if (b->n_rows == room_of((uint32_t)(b - s->buckets), b->n_groups)) {
         TRY(slab_array_reserve(&b->groups, group_shape, b->n_groups + 1, &s->groups,
                                &s->directories));
         lay_out(s, b);
@@ -335,6 +336,58 @@ bool row_store_prefault(row_store *s)
     return slab_prefault(&s->rows) || slab_prefault(&s->groups);
 }
 
+/* ---- what it takes ---- */
+
+/* The bytes of a full directory and of those that it has outgrown. */
+static uint64_t directory_bytes(uint32_t n_blocks)
+{
+    uint32_t length = 4;
+
+    while (length < n_blocks)
+        length *= 2;
+    return 2 * length * sizeof(uint32_t);
+}
+
+/* An array just long enough for n elements. */
+static slab_array shortest(slab_shape shape, uint32_t n)
+{
+    return (slab_array){.n_blocks = n ? slab_array_block(shape, n - 1) + 1 : 0};
+}
+
+/* Rows of the bucket where there are `mean` of them in the mean: one of eight equally
+ * frequent numbers of the normal distribution with the variance of Poisson's. */
+static uint32_t rows_of_bucket(uint32_t bucket_number, double mean)
+{
+    static const double octile[] = {-1.534, -.887, -.489, -.157, .157, .489, .887, 1.534};
+    double              n        = mean + octile[bucket_number / 8 % 8] * sqrt(mean);
+
+    return n > 0 ? (uint32_t)ceil(n) : 0;
+}
+
+uint64_t row_store_plan_bytes(uint64_t rows, int reals)
+{
+    size_t   size      = sizeof(row) + (size_t)reals * sizeof(real);
+    uint64_t row_bytes = 0, group_bytes = 0, directories = 0;
+    uint32_t in_lane = 0;
+
+    for (uint32_t b = 0; b < HASH_BUCKETS; b++) {
+        uint32_t   n      = rows_of_bucket(b, (double)rows / HASH_BUCKETS);
+        slab_array groups = {0}, runs = shortest(run_shape, n);
+        while (room_of(b, slab_array_length(&groups, group_shape)) < n)
+            groups.n_blocks++;
+        group_bytes += slab_array_length(&groups, group_shape) * sizeof(group);
+        directories += n ? directory_bytes(runs.n_blocks) : 0;
+        in_lane += slab_array_length(&runs, run_shape);
+        if ((b + 1) % (HASH_BUCKETS / LANES))
+            continue;
+        slab_array all = shortest(lane_shape, in_lane);
+        row_bytes += (uint64_t)slab_array_length(&all, lane_shape) * size;
+        in_lane = 0;
+    }
+    return sizeof(row_store) + slab_page_bytes(row_bytes) + slab_page_bytes(group_bytes) +
+           slab_page_bytes(directories);
+}
+
 /* A search in flight. */
 typedef struct search {
     uint64_t     hash;
@@ -411,7 +464,7 @@ void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t 
 /* A row for id, which has none. */
 static err_t insert_new(row_store *s, uint64_t hash, uint64_t id, uint32_t *number)
 {
-    bucket  *b = &s->buckets[hash_bucket(hash)];
+    bucket  *b     = &s->buckets[hash_bucket(hash)];
     uint32_t taken = 0;
 
     TRY(make_room(s, b));

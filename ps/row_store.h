@@ -70,6 +70,10 @@ bool row_store_prefault(row_store *s);
 uint64_t row_store_count(const row_store *s);
 uint64_t row_store_bytes(const row_store *s);
 
+/* The bytes that a store of so many rows will take: right to 2 % from four million rows on,
+ * to 5 % from one million. */
+uint64_t row_store_plan_bytes(uint64_t rows, int reals);
+
 /* The rows of bucket, ascending by id, into *rows (grown as needed, *capacity elements;
  * free). */
 MUST_CHECK err_t row_store_bucket(const row_store *s, uint32_t bucket, row_reference **rows,

@@ -6,7 +6,7 @@
 
 #define HUGE_PAGE  ((size_t)2 << 20)
 #define SMALL_PAGE ((size_t)4 << 10)
-#define REGION     ((size_t)64 << 20) /* bytes, at most */
+#define REGION     ((size_t)64 << 20)   /* bytes, at most */
 #define AHEAD      ((uint64_t)16 << 20) /* bytes, at most, and a 64th of what is in use */
 #define AHEAD_PART 64
 
@@ -128,15 +128,11 @@ static uint64_t used(const slab *s)
 {
     uint32_t mask = (UINT32_C(1) << s->region_bits) - 1;
 
-    return (uint64_t)(s->next >> s->region_bits) * region_bytes(s) +
-           (s->next & mask) * s->size;
+    return (uint64_t)(s->next >> s->region_bits) * region_bytes(s) + (s->next & mask) * s->size;
 }
 
-/* Used bytes as pages: the first huge page is made of small ones. */
-static uint64_t used_pages(const slab *s)
+uint64_t slab_page_bytes(uint64_t bytes)
 {
-    uint64_t bytes = used(s);
-
     return round_up(bytes, bytes <= HUGE_PAGE ? SMALL_PAGE : HUGE_PAGE);
 }
 
@@ -167,7 +163,7 @@ bool slab_prefault(slab *s)
 
 uint64_t slab_bytes(const slab *s)
 {
-    uint64_t bytes = used_pages(s);
+    uint64_t bytes = slab_page_bytes(used(s));
 
     return (bytes > s->ready ? bytes : s->ready) + s->regions.capacity * sizeof *s->regions.at;
 }

@@ -56,4 +56,8 @@ bool slab_prefault(slab *s);
 /* Bytes of memory that elements and what was made ready for them take. */
 uint64_t slab_bytes(const slab *s);
 
+/* Bytes of memory for bytes of elements: whole pages, of which a slab's first ones are
+ * small. */
+uint64_t slab_page_bytes(uint64_t bytes);
+
 #endif

@@ -41,8 +41,7 @@ static inline uint32_t slab_array_block(slab_shape shape, uint32_t i)
 static inline uint32_t slab_array_number(const slab_array *a, slab_shape shape, uint32_t i)
 {
     int k = slab_array_block_bits(shape, i);
-    return a->blocks[((uint32_t)k << shape.steps) + (i >> k)] +
-           (i & ((UINT32_C(1) << k) - 1));
+    return a->blocks[((uint32_t)k << shape.steps) + (i >> k)] + (i & ((UINT32_C(1) << k) - 1));
 }
 
 /* log2 of the length of the block that would be added next. */
@@ -57,7 +56,7 @@ MUST_CHECK err_t slab_array_push(slab_array *a, uint32_t number, slab *directori
 
 /* See that the array has elements 0 .. n-1, from the slab elements; what it had stays. Fewer
  * may have been added where this fails, which does no harm. */
-MUST_CHECK err_t slab_array_reserve(slab_array *a, slab_shape shape, uint32_t n,
-                                    slab *elements, slab *directories);
+MUST_CHECK err_t slab_array_reserve(slab_array *a, slab_shape shape, uint32_t n, slab *elements,
+                                    slab *directories);
 
 #endif

@@ -16,9 +16,6 @@
 #define TENSORS      5
 #define NUMBERS      (sizeof(uint64_t) + 2 * sizeof(uint32_t)) /* id, count, touched */
 
-/* 64 bytes of the index hold 9 to 11 rows, 10 in the mean over sizes. */
-#define INDEX_BYTES 6.4
-
 /* id and count of counts.safetensors */
 #define COUNT_BYTES (sizeof(uint64_t) + sizeof(uint32_t))
 
@@ -39,12 +36,6 @@ static double largest_share(int shards)
 
 /* ---- rows ---- */
 
-/* Id, count, touched, the index with its slack. */
-static double store_bytes(uint64_t rows, size_t reals)
-{
-    return (double)rows * ((double)(sizeof(row) + reals * sizeof(real)) + INDEX_BYTES);
-}
-
 static plan_table plan_of_table(const plan_options *o, int t)
 {
     const table_config *c      = &o->config->tables[t];
@@ -58,7 +49,7 @@ static plan_table plan_of_table(const plan_options *o, int t)
                              .state   = (double)(state * sizeof(real))};
 
     optim_parts(c->optimizer.kind, &parts);
-    p.memory   = store_bytes(p.rows, reals);
+    p.memory   = p.rows ? (double)row_store_plan_bytes(p.rows, (int)reals) : 0;
     p.overhead = p.rows ? p.memory / (double)p.rows - p.weights - p.state : 0;
     p.file     = (double)p.rows * (NUMBERS + p.weights + p.state) +
              shards_of(o) *

@@ -66,6 +66,8 @@ static void a_row_is_its_weights_its_state_and_at_most_24_bytes(void **unused)
     room r;
 
     open_room(&r, 0, NULL);
+    r.ids[0] = 20000000; /* of fewer ids a larger part is begun and not full */
+    r.ids[1] = 200000000;
     assert_int_equal(make(&r, 0), OK);
     const plan_table *user = &r.plan.tables[0], *goods = &r.plan.tables[1];
     assert_float_equal(user->weights, 6 * sizeof(real), 0);
