@@ -12,6 +12,7 @@ typedef struct prepare_options {
     bool        overwrite;
     int64_t     shard_samples;
     int64_t     memory; /* bytes */
+    bool        no_counts;
 } prepare_options;
 
 #define PREPARE_OPTIONS_DEFAULT {.shard_samples = 200000, .memory = INT64_C(1) << 30}
@@ -25,7 +26,9 @@ typedef struct prepare_options {
     {"shard-samples", FLAG_INT, &(o).shard_samples, .min = 1, .max = 1e12,                     \
      .help = "samples of one shard file at most; fewer where --memory is short"},              \
     {"memory", FLAG_INT, &(o).memory, .meta = "BYTES", .min = 4096, .max = 1e15,               \
-     .help = "memory to use about; what needs more is spilled into DIR"}
+     .help = "memory to use about; what needs more is spilled into DIR"},                      \
+    {"no-counts", FLAG_BOOL, &(o).no_counts,                                                   \
+     .help = "leave out counts.safetensors, for tables with penalty.count: running or none"}
 
 #define PREPARE_FLAG_MAX_LEN(at)                                                               \
     {"max-len", FLAG_INT, &(at), .min = 1, .max = 1e6,                                         \

@@ -20,7 +20,7 @@ struct output {
     int                 n_columns;
     shard_limits        limits;
     size_t              memory; /* a reader's share */
-    counts             *counted;
+    counts             *counted; /* NULL: nobody wants them */
     int                 n_splits;
     const char         *names[MOST_SPLITS];
     shard_writer       *splits[MOST_SPLITS];
@@ -157,7 +157,7 @@ err_t output_open(output **out, const prepare_options *o, const char *const *tab
     (*out)->memory    = memory / 4;
     (*out)->limits    = (shard_limits){(uint64_t)o->shard_samples, memory / 4 / MOST_SPLITS};
     err_t err         = open_folder(*out, o);
-    if (err == OK)
+    if (err == OK && !o->no_counts)
         err = counts_new(&(*out)->counted, tables, n_tables, memory / 4, (*out)->partial);
     if (err != OK)
         free_output(out);
@@ -209,7 +209,8 @@ static err_t finish(output *out)
     for (int i = 0; i < out->n_splits; i++)
         TRY(shard_writer_finish(out->splits[i]));
     snprintf(path, sizeof path, "%s/counts.safetensors", out->partial);
-    TRY(counts_write(out->counted, path));
+    if (out->counted)
+        TRY(counts_write(out->counted, path));
     TRY(each_entry(out->folder, remove_made, NULL));
     TRY(each_entry(out->partial, move_up, out));
     rmdir(out->partial);

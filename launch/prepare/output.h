@@ -2,7 +2,7 @@
  *
  * Everything is written into DIR/.partial first and moved up when all of it is there, so
  * that a run that fails or is interrupted leaves DIR as it was. Holds the data shards
- * of each split, counts.safetensors, and what the command adds. */
+ * of each split, counts.safetensors unless --no-counts, and what the command adds. */
 #ifndef DIPS_LAUNCH_PREPARE_OUTPUT_H
 #define DIPS_LAUNCH_PREPARE_OUTPUT_H
 

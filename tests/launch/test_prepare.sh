@@ -41,6 +41,10 @@ expect 3 "ratings.dat:3: rating '9x' is not a number" movielens --out bad
 check '[ -z "$(ls -A bad)" ]'
 expect 0 "1 bad lines were skipped" movielens --out good --max-bad 1
 check '[ -f good/counts.safetensors ]'
+"$dips" prepare synthetic --samples 200 --test-samples 20 --out counted >output.txt 2>&1
+"$dips" prepare synthetic --samples 200 --test-samples 20 --out plain --no-counts >output.txt 2>&1
+check '[ -f counted/counts.safetensors ] && [ ! -e plain/counts.safetensors ]'
+check 'cmp -s counted/train-00000.safetensors plain/train-00000.safetensors'
 expect 2 "--overwrite replaces it" movielens --out good
 expect 3 "nothing.dat: No such file" "$dips" prepare movielens --ratings nothing.dat --movies movies.dat --out x
 expect 5 "making the folder" "$dips" prepare synthetic --out /proc/nowhere/data
