@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -26,6 +27,15 @@ static void must(err_t err)
 static double seconds_since(int64_t since)
 {
     return clock_seconds(clock_monotonic(), since);
+}
+
+/* Of all threads of this process, so far. */
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static int64_t now(void)
@@ -109,14 +119,16 @@ static void run(const char *folder, uint64_t rows, const schema *s)
     double filled = seconds_since(began), held = status_mb("VmRSS");
     printf("%llu rows in %.1f MB, born at %.2f M rows/s\n", (unsigned long long)rows,
            (double)row_store_bytes(t.rows) * 1e-6, (double)rows / filled * 1e-6);
-    printf("%8s %10s %10s %10s %12s\n", "", "MB", "write", "plain", "ratio");
+    printf("%8s %10s %10s %10s %10s %14s\n", "", "MB", "write", "plain", "ratio", "of a core");
     for (int i = 0; i < ROUNDS; i++) {
-        began = now();
+        double cpu = cpu_seconds();
+        began      = now();
         must(snapshot_write(folder, 0, 1, &t, 1, &digest));
         double wrote = seconds_since(began), mb = (double)digest.bytes * 1e-6;
+        cpu       = cpu_seconds() - cpu;
         double dd = plain_write(plain, digest.bytes);
-        printf("%8s %10.1f %5.0f MB/s %5.0f MB/s %10.2f\n", "write", mb, mb / wrote, mb / dd,
-               dd / wrote);
+        printf("%8s %10.1f %5.0f MB/s %5.0f MB/s %10.2f %9.0f MB/s\n", "write", mb, mb / wrote,
+               mb / dd, dd / wrote, mb / cpu);
     }
     printf("memory beyond the rows while writing: %.1f MB\n", status_mb("VmHWM") - held);
     table_clear(&t);
@@ -124,12 +136,14 @@ static void run(const char *folder, uint64_t rows, const schema *s)
         must(table_init(&again, &s->tables[0], 1, NULL, 0, HASH_BUCKETS));
         if (i > 0)
             forget_file(path);
-        began = now();
+        double cpu = cpu_seconds();
+        began      = now();
         must(snapshot_read(folder, 1, whole, &again, 1));
         double took = seconds_since(began), mb = (double)digest.bytes * 1e-6;
-        printf("%8s %10.1f %5.0f MB/s, %.2f M rows/s%s; most resident %.1f MB\n", "read", mb,
-               mb / took, (double)rows / took * 1e-6, i > 0 ? ", from the disk" : ", cached",
-               status_mb("VmHWM"));
+        cpu = cpu_seconds() - cpu;
+        printf("%8s %10.1f %5.0f MB/s, %.2f M rows/s %-13s %18.0f MB/s; most resident %.1f MB\n",
+               "read", mb, mb / took, (double)rows / took * 1e-6,
+               i > 0 ? "from the disk" : "cached", mb / cpu, status_mb("VmHWM"));
         table_clear(&again);
     }
     unlink(path);
