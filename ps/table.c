@@ -216,9 +216,13 @@ err_t table_bear_missing(table *t, const uint64_t *ids, size_t n, uint32_t *rows
 
 err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
 {
-    row_store_find(t->rows, ids, n, rows);
-    for (size_t i = 0; i < n; i++)
-        if (rows[i] == ROW_NONE && !admitted(t, ids[i]))
-            rows[i] = ROW_REFUSED;
-    return table_bear_missing(t, ids, n, rows);
+    for (size_t first = 0; first < n; first += PIECE) {
+        size_t end = n - first < PIECE ? n : first + PIECE;
+        row_store_find(t->rows, ids + first, end - first, rows + first);
+        for (size_t i = first; i < end; i++)
+            if (rows[i] == ROW_NONE && !admitted(t, ids[i]))
+                rows[i] = ROW_REFUSED;
+        TRY(table_bear_missing(t, ids + first, end - first, rows + first));
+    }
+    return OK;
 }

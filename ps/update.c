@@ -4,9 +4,10 @@
 #include "common/rng.h"
 #include "ps/gradient.h"
 
-#define AHEAD      16  /* rows between a prefetch and its use */
-#define LINE       64  /* bytes of a cache line */
-#define FETCH_MOST 512 /* bytes of a row that are asked for; a longer one's rest follows suit */
+#define AHEAD        16 /* rows between a prefetch and its use */
+#define LINE         64 /* bytes of a cache line */
+#define MEMBERS_MOST (UINT32_C(1) << 30)
+#define FETCH_MOST   512 /* bytes of a row that are asked for; the rest follows by itself */
 
 /* What all rows of the step share. */
 typedef struct plan {
@@ -58,14 +59,14 @@ static double strength_of(const penalty_config *p, const row *r)
                                               : p->lambda;
 }
 
-/* What the penalty does before the rule. touched: r's, before this step. */
-static void penalize_before(const plan *p, const row *r, uint32_t touched, real *w, real *g)
+/* What the penalty does before the rule. */
+static void penalize_before(const plan *p, const row *r, real *w, real *g)
 {
     const penalty_config *c        = &p->t->config->penalty;
     double                strength = strength_of(c, r);
 
     if (c->kind == PENALTY_DECAY)
-        weights_scale(w, (real)table_decay_since(p->t, touched), p->dim);
+        weights_scale(w, (real)table_decay_since(p->t, r->touched), p->dim);
     else if (c->decoupled || strength == 0)
         return;
     else if (c->kind == PENALTY_L1)
@@ -87,8 +88,8 @@ static void penalize_after(const plan *p, const row *r, real *w)
         weights_scale(w, (real)(1 - by_rate), p->dim);
 }
 
-/* sum: of the workers' gradients; touched: r's before this step, whatever is there now. */
-static void update_row(const plan *p, row *r, const real *sum, uint32_t count, uint32_t touched)
+/* sum: of the workers' gradients */
+static void update_row(const plan *p, row *r, const real *sum, uint32_t count)
 {
     table              *t = p->t;
     const table_config *c = t->config;
@@ -100,7 +101,7 @@ static void update_row(const plan *p, row *r, const real *sum, uint32_t count, u
     }
     gradient_share(g, sum, p->share, p->step->row_norm, p->dim);
     if (c->penalty.kind != PENALTY_NONE)
-        penalize_before(p, r, touched, w, g);
+        penalize_before(p, r, w, g);
     optim_update(&t->rule, p->step->lr, w, r->x + t->state_at, g, p->dim);
     if (c->penalty.kind != PENALTY_NONE)
         penalize_after(p, r, w);
@@ -130,7 +131,7 @@ static void apply_alone(const plan *p, const update_part *part)
         if (r->touched == p->t->clock)
             p->t->repeated++;
         else
-            update_row(p, r, part->gradients + i * p->dim, count_of(part, i), r->touched);
+            update_row(p, r, part->gradients + i * p->dim, count_of(part, i));
     }
 }
 
@@ -140,31 +141,56 @@ static void apply_alone(const plan *p, const update_part *part)
 typedef struct member {
     uint32_t number;
     uint32_t count;
-    uint32_t touched; /* the row's, before this step */
-    int      part;    /* the last one that named it */
     real    *g;
+    int      part; /* the last one that named it */
 } member;
 
-/* The rows of this step, each once. Which member a row is stands in the row itself, in
- * touched, until the step is done: a row whose touched leads to a member that leads back
- * is one (Briggs and Torczon 1993), so nothing has to be cleared before or after. */
+/* The rows of this step, each once, and where the member of a row stands: an open-addressed
+ * index that stays in the cache while rows do not. */
 typedef struct step_rows {
-    member  *members;
-    uint32_t n;
+    member   *members;
+    uint32_t  n;
+    uint32_t *slots; /* (2^bits) a member's place + 1; 0: empty */
+    int       bits;
 } step_rows;
+
+/* Room for n members. */
+static err_t step_rows_init(step_rows *rows, size_t n, arena *scratch)
+{
+    *rows = (step_rows){.bits = 4};
+    if (n > MEMBERS_MOST)
+        return err_set(ERR_MEMORY,
+                       "a step with gradients for %zu rows of a table in one shard; "
+                       "it may have %u",
+                       n, MEMBERS_MOST);
+    while (((size_t)1 << rows->bits) < 2 * n)
+        rows->bits++;
+    TRY(arena_take_zero(scratch, sizeof *rows->slots << rows->bits, &rows->slots));
+    return arena_take(scratch, n * sizeof *rows->members, &rows->members);
+}
+
+/* The slot of the row's member, or the empty one where it belongs. */
+static uint32_t *find_slot(const step_rows *rows, uint32_t number)
+{
+    uint32_t mask = (UINT32_C(1) << rows->bits) - 1;
+    uint32_t at   = number * UINT32_C(0x9e3779b1) >> (32 - rows->bits);
+
+    while (rows->slots[at] && rows->members[rows->slots[at] - 1].number != number)
+        at = (at + 1) & mask;
+    return &rows->slots[at];
+}
 
 /* A row's first gradient stays where the message has it; later ones are added to it. */
 static void merge_one(const plan *p, step_rows *rows, const member *new)
 {
-    row *r = row_store_at(p->t->rows, new->number);
+    uint32_t *slot = find_slot(rows, new->number);
 
-    if (r->touched >= rows->n || rows->members[r->touched].number != new->number) {
-        rows->members[rows->n]         = *new;
-        rows->members[rows->n].touched = r->touched;
-        r->touched                     = rows->n++;
+    if (!*slot) {
+        rows->members[rows->n++] = *new;
+        *slot                    = rows->n;
         return;
     }
-    member *m = &rows->members[r->touched];
+    member *m = &rows->members[*slot - 1];
     if (m->part == new->part) {
         p->t->repeated++;
         return;
@@ -179,10 +205,8 @@ static void merge_part(const plan *p, step_rows *rows, const update_part *part, 
     for (size_t i = 0; i < part->n; i++) {
         member new = {.number = part->rows[i],
                       .count  = count_of(part, i),
-                      .part   = index,
-                      .g      = part->gradients + i * p->dim};
-        if (i + AHEAD < part->n)
-            prefetch_row(p, part->rows[i + AHEAD]);
+                      .g      = part->gradients + i * p->dim,
+                      .part   = index};
         if (new.number != ROW_REFUSED)
             merge_one(p, rows, &new);
     }
@@ -194,34 +218,51 @@ static void apply_members(const plan *p, const step_rows *rows)
         const member *m = &rows->members[i];
         if (i + AHEAD < rows->n)
             prefetch_row(p, rows->members[i + AHEAD].number);
-        update_row(p, row_store_at(p->t->rows, m->number), m->g, m->count, m->touched);
+        update_row(p, row_store_at(p->t->rows, m->number), m->g, m->count);
     }
+}
+
+/* ---- the step ---- */
+
+/* The one part that has rows, NULL where several have; any of them where none has. */
+static const update_part *part_alone(const update_part *parts, int n_parts)
+{
+    const update_part *alone = NULL;
+
+    for (int i = 0; i < n_parts; i++) {
+        if (alone && alone->n > 0 && parts[i].n > 0)
+            return NULL;
+        if (!alone || parts[i].n > 0)
+            alone = &parts[i];
+    }
+    return alone;
+}
+
+static err_t apply_all(const plan *p, const update_part *parts, int n_parts, arena *scratch)
+{
+    step_rows rows;
+    size_t    n = 0;
+
+    for (int i = 0; i < n_parts; i++)
+        n += parts[i].n;
+    TRY(step_rows_init(&rows, n, scratch));
+    for (int i = 0; i < n_parts; i++)
+        merge_part(p, &rows, &parts[i], i);
+    apply_members(p, &rows);
+    return OK;
 }
 
 err_t update_apply(table *t, update_part *parts, int n_parts, const update_step *step,
                    arena *scratch)
 {
-    step_rows rows = {0};
-    size_t    all = 0, most = 0;
-    int       largest = 0;
-    plan      p       = plan_of(t, step);
+    plan p = plan_of(t, step);
 
-    for (int i = 0; i < n_parts; i++) {
-        TRY(table_bear_missing(t, parts[i].ids, parts[i].n, parts[i].rows));
-        largest = parts[i].n > most ? i : largest;
-        most    = parts[i].n > most ? parts[i].n : most;
-        all += parts[i].n;
-    }
-    if (all > most)
-        TRY(arena_take(scratch, all * sizeof *rows.members, &rows.members));
-    table_set_clock(t, (uint64_t)step->step + 1, step->lr);
-    if (all == most) { /* nobody else has any */
-        if (n_parts > 0)
-            apply_alone(&p, &parts[largest]);
-        return OK;
-    }
     for (int i = 0; i < n_parts; i++)
-        merge_part(&p, &rows, &parts[i], i);
-    apply_members(&p, &rows);
+        TRY(table_bear_missing(t, parts[i].ids, parts[i].n, parts[i].rows));
+    table_set_clock(t, (uint64_t)step->step + 1, step->lr);
+    const update_part *alone = part_alone(parts, n_parts);
+    if (!alone)
+        return apply_all(&p, parts, n_parts, scratch);
+    apply_alone(&p, alone);
     return OK;
 }
