@@ -225,6 +225,21 @@ static err_t make_room(row_store *s, bucket *b)
     return OK;
 }
 
+err_t row_store_reserve(row_store *s, uint32_t number, uint32_t n)
+{
+    bucket  *b      = &s->buckets[number];
+    uint64_t wanted = (uint64_t)b->n_rows + n, groups;
+
+    if (room_of(number, b->n_groups) >= wanted)
+        return OK;
+    groups = wanted * 4 / (48 + number % 8);
+    groups += room_of(number, (uint32_t)groups) < wanted;
+    TRY(slab_array_reserve(&b->groups, group_shape, (uint32_t)groups, &s->groups,
+                           &s->directories));
+    lay_out(s, b);
+    return OK;
+}
+
 /* Another run of the lane's numbers for the bucket. */
 static err_t take_run(row_store *s, bucket *b)
 {

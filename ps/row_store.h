@@ -53,6 +53,9 @@ void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t 
  * zero. rows[i] = the number of the row of ids[i], new or old; an id may be there twice. */
 MUST_CHECK err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows);
 
+/* Make room in the index for n more rows of bucket, which then need not grow step by step. */
+MUST_CHECK err_t row_store_reserve(row_store *s, uint32_t bucket, uint32_t n);
+
 /* Take the row out; its number may be used again. */
 void row_store_remove(row_store *s, uint32_t number);
 

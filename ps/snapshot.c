@@ -337,6 +337,10 @@ static err_t read_bucket(const table_reader *x, uint32_t bucket)
     uint64_t at   = safetensors_get_u64(x->buckets, bucket);
     uint64_t last = safetensors_get_u64(x->buckets, bucket + 1);
 
+    if (last - at > ROW_MOST)
+        return err_set(ERR_FORMAT, "%s: %s: bucket %u has %" PRIu64 " rows",
+                       safetensors_path(x->file), x->buckets->name, bucket, last - at);
+    TRY(row_store_reserve(x->table->rows, bucket, (uint32_t)(last - at)));
     for (; at < last; at += PIECE)
         TRY(read_piece(x, bucket, at, last - at < PIECE ? last - at : PIECE));
     return OK;

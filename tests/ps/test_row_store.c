@@ -331,6 +331,34 @@ static void a_store_of_few_rows_is_small(void **unused)
     row_store_free(&s);
 }
 
+/* Told beforehand how many rows come, a bucket takes the memory that it would have grown to. */
+static void room_made_ahead_is_the_room_that_would_have_grown(void **unused)
+{
+    (void)unused;
+    enum { IDS = 60000 };
+    row_store *grown = make(), *told = make();
+    uint32_t  *rows = calloc(HASH_BUCKETS, sizeof *rows);
+
+    for (uint64_t id = 0; id < IDS; id++)
+        rows[hash_bucket(hash_id(SALT, id))]++;
+    for (uint32_t bucket = 0; bucket < HASH_BUCKETS; bucket++)
+        assert_int_equal(row_store_reserve(told, bucket, rows[bucket]), OK);
+    for (uint64_t id = 0; id < IDS; id++) {
+        insert_one(grown, id);
+        insert_one(told, id);
+    }
+    uint64_t bytes = row_store_bytes(told);
+    assert_float_equal((double)bytes / (double)row_store_bytes(grown), 1, 0.005);
+    for (uint64_t id = 0; id < IDS; id++) {
+        assert_true(row_store_at(told, find_one(told, id))->id == id);
+        assert_int_equal(row_store_reserve(told, hash_bucket(hash_id(SALT, id)), 0), OK);
+    }
+    assert_true(row_store_bytes(told) == bytes);
+    row_store_free(&grown);
+    row_store_free(&told);
+    free(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +370,7 @@ int main(void)
         cmocka_unit_test(random_operations_agree_with_a_plain_map),
         cmocka_unit_test(a_row_costs_less_than_24_bytes_beside_its_payload),
         cmocka_unit_test(a_store_of_few_rows_is_small),
+        cmocka_unit_test(room_made_ahead_is_the_room_that_would_have_grown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
