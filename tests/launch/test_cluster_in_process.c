@@ -1,270 +1,10 @@
-/* A whole cluster in one process: server threads, and worker threads that pull and push
- * over real sockets. What the workers learn is planted, so that the rows are known. */
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+/* A whole cluster in one process: what the workers learn does not depend on how they are
+ * connected to their servers, or to how many. */
+#include "cluster.h"
 
-#include <cmocka.h>
+#include <math.h>
 
 #include "common/manifest.h"
-#include "common/rng.h"
-#include "ps/server.h"
-#include "worker/ps_client.h"
-
-enum { WORKERS = 2, STEPS = 50, PART_IDS = 40, PART_SAMPLES = 4 };
-enum { TABLES = 2, IDS = 300, DIM = 3 };
-
-static const char yaml[] = "tables:\n"
-                           "  plain: {dim: 3, init: {kind: zero}, optimizer: sgd, lr: 0.5}\n"
-                           "  adaptive: {dim: 3, optimizer: rowwise_adagrad, lr: 0.1}\n"
-                           "features: {a: {table: plain}, b: {table: adaptive}}\n";
-
-/* All rows of both tables. */
-typedef struct state {
-    real rows[TABLES][IDS][DIM];
-} state;
-
-typedef struct cluster {
-    config           *config;
-    schema           *schema;
-    net              *net;
-    server           *servers[2];
-    int               shards, staleness;
-    const char       *endpoints[8];
-    pthread_barrier_t begun;
-} cluster;
-
-#define must(call)                                                                            \
-    do {                                                                                      \
-        if ((call) != OK)                                                                     \
-            fail_msg("%s: %s", #call, err_text());                                            \
-    } while (0)
-
-/* ---- servers ---- */
-
-/* As many shards on two servers as wanted (the first server has one). */
-static void open_cluster(cluster *c, int shards, const char *endpoint)
-{
-    *c = (cluster){.shards = shards};
-    must(config_parse(&c->config, "run.yaml", yaml, strlen(yaml), 0, NULL));
-    must(schema_new(&c->schema, c->config));
-    must(net_new(&c->net));
-    for (int i = 0, first = 0; first < shards; i++) {
-        server_options o = {.config      = c->config,
-                            .schema      = c->schema,
-                            .first_shard = first,
-                            .shards_here = i ? shards - first : 1,
-                            .shards      = shards,
-                            .endpoint    = endpoint};
-        must(server_start(&c->servers[i], c->net, &o));
-        for (int k = 0; k < o.shards_here; k++)
-            c->endpoints[first + k] = server_endpoint(c->servers[i], k);
-        first += o.shards_here;
-    }
-    pthread_barrier_init(&c->begun, NULL, WORKERS);
-}
-
-static void close_cluster(cluster *c)
-{
-    for (int i = 0; i < 2; i++)
-        if (c->servers[i])
-            must(server_stop(&c->servers[i]));
-    net_free(&c->net);
-    schema_free(&c->schema);
-    config_free(&c->config);
-    pthread_barrier_destroy(&c->begun);
-}
-
-/* ---- a worker ---- */
-
-typedef struct worker {
-    cluster   *cluster;
-    int        rank;
-    pthread_t  thread;
-    net_link  *link;
-    ps_client *client;
-    id_maker  *maker;
-    arena      memory;
-    err_report report;
-} worker;
-
-static err_t open_worker(worker *w, cluster *c, int rank)
-{
-    *w = (worker){.cluster = c, .rank = rank};
-    TRY(net_dial(&w->link, c->net, c->shards, c->endpoints));
-    TRY(id_maker_new(&w->maker, c->schema, c->shards));
-    ps_client_options o = {.transport  = net_link_transport(w->link),
-                           .clock      = clock_monotonic(),
-                           .schema     = c->schema,
-                           .generation = 1,
-                           .worker     = rank,
-                           .workers    = WORKERS,
-                           .in_flight  = c->staleness + 1,
-                           .timeout_s  = 20};
-    return ps_client_new(&w->client, &o);
-}
-
-static void close_worker(worker *w)
-{
-    ps_client_free(&w->client);
-    id_maker_free(&w->maker);
-    net_link_close(&w->link);
-    arena_clear(&w->memory);
-}
-
-/* What the worker's part of a step consists of: ids and their gradients, multiples of
- * 1/8, so that sums and the plain table's rows are exact. */
-static void draw_part(uint64_t ids[PART_IDS], real gradient[PART_IDS], int64_t step, int rank)
-{
-    rng r = rng_named(5, RNG_TEST, (uint64_t)step, (uint64_t)rank);
-
-    for (int i = 0; i < PART_IDS; i++) {
-        uint64_t id = rng_below(&r, IDS);
-        ids[i]      = id;
-        gradient[i] = (real)((double)(id % 7) - 3 + (double)rank) / 8;
-    }
-}
-
-static err_t make_sets(worker *w, const uint64_t *ids, size_t n, id_set *sets)
-{
-    const uint64_t *lists[TABLES] = {ids, ids};
-    const size_t    many[TABLES]  = {n, n};
-
-    return id_maker_make_bare(w->maker, lists, many, &w->memory, sets);
-}
-
-static err_t pull(worker *w, int64_t step, id_set *sets)
-{
-    uint64_t ids[PART_IDS];
-    real     gradient[PART_IDS];
-    int      staleness = w->cluster->staleness;
-
-    draw_part(ids, gradient, step, w->rank);
-    TRY(make_sets(w, ids, PART_IDS, sets));
-    return ps_pull(w->client, step, step > staleness ? step - staleness : 0, sets);
-}
-
-/* Gradients scaled by the number of the table's column. */
-static err_t push(worker *w, int64_t step, int64_t pulled_until, const id_set *sets)
-{
-    uint64_t ids[PART_IDS];
-    real     gradient[PART_IDS], *gradients[TABLES];
-
-    TRY(ps_gradients(w->client, step, sets, gradients));
-    draw_part(ids, gradient, step, w->rank);
-    for (int t = 0; t < TABLES; t++)
-        for (int i = 0; i < sets[t].n; i++)
-            for (int k = 0; k < PART_IDS; k++)
-                for (int d = 0; sets[t].ids[i] == ids[k] && d < DIM; d++)
-                    gradients[t][i * DIM + d] = gradient[k] * (real)(d + 1);
-    return ps_push(w->client, step, pulled_until, &(ps_part){PART_SAMPLES, 0, true}, sets);
-}
-
-static err_t train(worker *w)
-{
-    id_set sets[STEPS][TABLES];
-    real  *rows[TABLES];
-    int    pulled = 0;
-
-    for (int step = 0; step < STEPS; step++) {
-        for (; pulled < STEPS && pulled <= step + w->cluster->staleness; pulled++)
-            TRY(pull(w, pulled, sets[pulled]));
-        TRY(ps_rows(w->client, step, sets[step], rows));
-        TRY(push(w, step, pulled, sets[step]));
-    }
-    return OK;
-}
-
-/* Rows of all ids at version. */
-static err_t read_all(worker *w, int64_t version, state *s)
-{
-    uint64_t ids[IDS];
-    id_set   sets[TABLES];
-    real    *rows[TABLES];
-
-    for (int i = 0; i < IDS; i++)
-        ids[i] = (uint64_t)i;
-    TRY(make_sets(w, ids, IDS, sets));
-    TRY(ps_read(w->client, version, sets, rows));
-    for (int t = 0; t < TABLES; t++)
-        for (int i = 0; i < sets[t].n; i++)
-            memcpy(s->rows[t][sets[t].ids[i]], rows[t] + i * DIM, DIM * sizeof(real));
-    return OK;
-}
-
-static void *run_worker(void *argument)
-{
-    worker *w   = argument;
-    err_t   err = w->rank == 0 ? ps_begin(w->client, NULL, 0) : OK;
-
-    pthread_barrier_wait(&w->cluster->begun);
-    if (err == OK)
-        err = train(w);
-    err_keep(&w->report, err);
-    return NULL;
-}
-
-/* ---- runs ---- */
-
-/* Train from the empty start; the worker of rank 0 stays open. */
-static void train_cluster(cluster *c, worker *zero)
-{
-    worker one;
-
-    must(open_worker(zero, c, 0));
-    must(open_worker(&one, c, 1));
-    assert_int_equal(pthread_create(&one.thread, NULL, run_worker, &one), 0);
-    run_worker(zero);
-    pthread_join(one.thread, NULL);
-    must(err_give(&zero->report));
-    must(err_give(&one.report));
-    close_worker(&one);
-}
-
-static void train_and_read(state *s, int shards, int staleness, const char *endpoint)
-{
-    cluster c;
-    worker  zero;
-
-    open_cluster(&c, shards, endpoint);
-    c.staleness = staleness;
-    train_cluster(&c, &zero);
-    must(read_all(&zero, STEPS, s));
-    close_worker(&zero);
-    close_cluster(&c);
-}
-
-/* SGD on the plain table by hand: w -= lr * (sum of gradients) / samples. All numbers are
- * multiples of 1/128 and small, hence exact. */
-static void plain_by_hand(real w[IDS][DIM])
-{
-    memset(w, 0, sizeof(real) * IDS * DIM);
-    for (int64_t step = 0; step < STEPS; step++)
-        for (int rank = 0; rank < WORKERS; rank++) {
-            uint64_t ids[PART_IDS];
-            real     gradient[PART_IDS];
-            bool     seen[IDS] = {false};
-            draw_part(ids, gradient, step, rank);
-            for (int i = 0; i < PART_IDS; i++) {
-                for (int d = 0; !seen[ids[i]] && d < DIM; d++)
-                    w[ids[i]][d] -=
-                        (real)0.5 * gradient[i] * (real)(d + 1) / (WORKERS * PART_SAMPLES);
-                seen[ids[i]] = true;
-            }
-        }
-}
-
-static const char *abstract_endpoint(void)
-{
-    static char text[64];
-
-    snprintf(text, sizeof text, "ipc://@dips-test-cluster-%d-%%d", (int)getpid());
-    return text;
-}
 
 /* ---- the claims ---- */
 
@@ -277,7 +17,7 @@ static void rows_are_those_of_the_formula_over_every_kind_of_endpoint(void **unu
     (void)unused;
     plain_by_hand(plain);
     for (int i = 0; i < 3; i++) {
-        train_and_read(&got, 2, 0, endpoints[i]);
+        train_and_read(&got, 2, 0, endpoints[i], NULL);
         assert_memory_equal(got.rows[0], plain, sizeof plain);
         if (i == 0)
             first = got;
@@ -290,9 +30,9 @@ static void the_number_of_shards_does_not_change_a_bit(void **unused)
     static state one, many;
 
     (void)unused;
-    train_and_read(&one, 1, 0, "inproc://shard-%d");
+    train_and_read(&one, 1, 0, "inproc://shard-%d", NULL);
     for (int shards = 2; shards <= 3; shards++) {
-        train_and_read(&many, shards, 0, "tcp://127.0.0.1:*");
+        train_and_read(&many, shards, 0, "tcp://127.0.0.1:*", NULL);
         assert_memory_equal(&many, &one, sizeof one);
     }
 }
@@ -303,15 +43,68 @@ static void pulls_ahead_are_answered_and_change_nothing(void **unused)
     static state sync, pipelined;
 
     (void)unused;
-    train_and_read(&sync, 2, 0, "inproc://shard-%d");
-    train_and_read(&pipelined, 2, 2, "inproc://shard-%d");
+    train_and_read(&sync, 2, 0, "inproc://shard-%d", NULL);
+    train_and_read(&pipelined, 2, 2, "inproc://shard-%d", NULL);
     assert_memory_equal(&pipelined, &sync, sizeof sync);
+}
+
+/* Planted gradients are bf16 as they are, so only the rows that are read at the end were
+ * rounded, each once and to the nearest. */
+static void bf16_on_the_wire_is_the_rows_rounded_once_on_any_number_of_shards(void **unused)
+{
+    static char  option[] = "cluster.values=bf16";
+    static state exact, got, first;
+
+    (void)unused;
+    train_and_read(&exact, 1, 0, "inproc://shard-%d", NULL);
+    for (int shards = 1; shards <= 3; shards++) {
+        train_and_read(&got, shards, 0, "tcp://127.0.0.1:*", option);
+        if (shards == 1)
+            first = got;
+        assert_memory_equal(&got, &first, sizeof got);
+    }
+    const real *of = &exact.rows[0][0][0], *is = &got.rows[0][0][0];
+    for (int i = 0; i < TABLES * IDS * DIM; i++) {
+        float    narrow = (float)is[i];
+        uint32_t bits;
+        memcpy(&bits, &narrow, sizeof bits);
+        assert_int_equal(bits & 0xffff, 0);
+        assert_true(fabs((double)is[i] - (double)of[i]) <= fabs((double)of[i]) / 256);
+    }
+}
+
+static void values_of_another_type_are_refused_on_both_sides(void **unused)
+{
+    static char option[] = "cluster.values=bf16";
+    cluster     c;
+    worker      w;
+    id_set      sets[TABLES];
+    real       *rows[TABLES];
+    ps_stats    stats;
+    uint64_t    id = 7;
+
+    (void)unused;
+    open_cluster_with(&c, 1, "inproc://shard-%d", option);
+    c.config->cluster.values = PRECISION_FP32; /* as the client has it, made now */
+    must(open_worker(&w, &c, 0));
+    c.config->cluster.values = PRECISION_BF16;
+    must(ps_begin(w.client, NULL, 0));
+    must(make_sets(&w, &id, 1, sets));
+    must(ps_pull(w.client, 0, 0, sets));
+    assert_int_equal(ps_rows(w.client, 0, sets, rows), ERR_MESSAGE);
+    assert_non_null(strstr(err_text(), "table plain: rows of another type"));
+    must(ps_gradients(w.client, 0, sets, rows));
+    must(ps_push(w.client, 0, 1, &(ps_part){1, 0, true}, sets));
+    must(ps_client_stats(w.client, &stats));
+    assert_int_equal(stats.dropped, 1);
+    close_worker(&w);
+    close_cluster(&c);
 }
 
 /* Save a trained run of 2 shards into folder and remember its rows. */
 static void save_run(const char *folder, state *s)
 {
-    manifest_file files[3] = {{.name = "dense.safetensors"}};
+    manifest_file files[3]  = {{.name = "dense.safetensors"}};
     char          nothing[] = "";
     cluster       c;
     worker        zero;
@@ -362,6 +155,8 @@ int main(void)
         cmocka_unit_test(rows_are_those_of_the_formula_over_every_kind_of_endpoint),
         cmocka_unit_test(the_number_of_shards_does_not_change_a_bit),
         cmocka_unit_test(pulls_ahead_are_answered_and_change_nothing),
+        cmocka_unit_test(bf16_on_the_wire_is_the_rows_rounded_once_on_any_number_of_shards),
+        cmocka_unit_test(values_of_another_type_are_refused_on_both_sides),
         cmocka_unit_test(a_saved_run_comes_back_on_another_number_of_shards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
