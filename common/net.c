@@ -9,6 +9,7 @@
 
 #define LINGER_MS     2000 /* last messages get this long to leave a closed socket */
 #define QUEUE         256  /* messages in a peer's queue before its sender waits */
+#define UNREAD        16   /* messages of a peer that a listener holds unread */
 #define BACKLOG       1024 /* connections that the kernel holds for a listener */
 #define RECONNECT_MS  50
 #define RECONNECT_MAX 1000
@@ -224,7 +225,7 @@ static err_t socket_open(socket_end *end, net *n, int kind, const char *endpoint
     } options[] = {
         {ZMQ_LINGER, LINGER_MS},
         {ZMQ_SNDHWM, QUEUE},
-        {ZMQ_RCVHWM, QUEUE},
+        {ZMQ_RCVHWM, kind == ZMQ_ROUTER ? UNREAD : QUEUE},
         {ZMQ_BACKLOG, BACKLOG},
         {ZMQ_RECONNECT_IVL, RECONNECT_MS},
         {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX},

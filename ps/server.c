@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "ps/shard.h"
 
-#define POLL_MS 100   /* between looks at the stop flag */
-#define SEND_MS 10000 /* for a worker that is there and does not read */
+#define POLL_MS 100 /* between looks at the stop flag */
 
 /* A shard, its listener, and the thread that brings them together. */
 typedef struct shard_thread {
@@ -19,6 +19,7 @@ typedef struct shard_thread {
     net_listener   *listener; /* the thread's alone while it runs, as is shard */
     shard          *shard;
     atomic_bool    *stop;
+    bool            complained; /* of a peer that does not read */
     _Atomic int64_t clock;
     atomic_bool     failed; /* report holds why, and does not change any more */
     err_report      report;
@@ -30,11 +31,19 @@ struct server {
     shard_thread *threads;
 };
 
+/* A worker has fewer answers under way than its queue has places. Who asks on and on and
+ * reads nothing finds the queue full and loses answers; nobody else waits for it. */
 static err_t send_answer(void *self, uint64_t peer, net_message *m)
 {
-    shard_thread *t = self;
+    shard_thread *t   = self;
+    err_t         err = net_listener_send(t->listener, peer, m, 0);
 
-    return net_listener_send(t->listener, peer, m, SEND_MS);
+    if (err != ERR_TIMEOUT)
+        return err;
+    if (!t->complained)
+        log_each(LOG_WARN, "an answer is dropped (the next ones in silence): %s", err_text());
+    t->complained = true;
+    return OK;
 }
 
 /* Handle the message that waits; if there is none, do a piece of what can be done meanwhile. */
