@@ -166,6 +166,40 @@ static void every_bucket_has_one_shard(void **state)
         }
 }
 
+/* 10 M ids that are random, in sequence, or multiples of 65,536: the fullest of 8 shards has at
+ * most 2 % more than the mean; by chance it is about one per mille. The bound is checked
+ * at 3 shards too, which do not divide the buckets. */
+static void ten_million_ids_lie_evenly_on_shards(void **state)
+{
+    (void)state;
+    enum { IDS = 10000000 };
+    uint64_t salt = hash_table_salt("goods");
+    rng      r    = rng_named(3, RNG_TEST, 0, 0);
+
+    for (int kind = 0; kind < 3; kind++) {
+        static int count[HASH_BUCKETS];
+        double     rows[9] = {0}, of_3[4] = {0};
+        memset(count, 0, sizeof count);
+        for (uint64_t i = 0; i < IDS; i++) {
+            uint64_t id = kind == 0 ? rng_next(&r) : kind == 1 ? i : i * 65536;
+            count[hash_bucket(hash_id(salt, id))]++;
+        }
+        for (uint32_t b = 0; b < HASH_BUCKETS; b++) {
+            rows[hash_shard_of_bucket(b, 8)] += count[b];
+            of_3[hash_shard_of_bucket(b, 3)] += count[b];
+        }
+        for (int k = 0; k < 8; k++)
+            rows[8] = fmax(rows[8], rows[k]);
+        for (int k = 0; k < 3; k++)
+            of_3[3] = fmax(of_3[3], of_3[k]);
+        print_message("%s ids: the fullest of 8 shards has %.4f times the mean, of 3 %.4f\n",
+                      (const char *[]){"random", "sequential", "x65,536"}[kind],
+                      rows[8] / (IDS / 8.0), of_3[3] / (IDS / 3.0));
+        assert_true(rows[8] <= 1.02 * IDS / 8);
+        assert_true(of_3[3] <= 1.02 * IDS / 3);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +214,7 @@ int main(void)
         cmocka_unit_test(normal_values_have_mean_0_and_variance_1),
         cmocka_unit_test(buckets_are_even_for_patterned_ids),
         cmocka_unit_test(every_bucket_has_one_shard),
+        cmocka_unit_test(ten_million_ids_lie_evenly_on_shards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
