@@ -32,6 +32,7 @@ struct ps_client {
     real             *room;  /* (room_size) for other gradients */
     size_t            room_size;
     bool             *complained; /* (shards) a bad message was logged */
+    ps_traffic        traffic;
 };
 
 /* ---- exchanges ---- */
@@ -100,8 +101,10 @@ static wire_header header_of(const ps_client *c, wire_kind kind, uint64_t step)
 /* m is taken. */
 static err_t send_one(ps_client *c, wire_kind kind, uint64_t step, int shard, net_message *m)
 {
-    const transport *t   = c->options.transport;
-    err_t            err = t->send(t->self, shard, m, (int)(c->options.timeout_s * 1000));
+    const transport *t = c->options.transport;
+
+    c->traffic.sent += m->size;
+    err_t err = t->send(t->self, shard, m, (int)(c->options.timeout_s * 1000));
 
     if (err != OK)
         return err_add(err, "%s of %llu to shard %d of %d", wire_kind_name(kind),
@@ -328,6 +331,7 @@ static err_t take_answer(ps_client *c, int from, net_message *m)
     wire_kind   request;
     err_t       err = wire_open(&h, m);
 
+    c->traffic.received += m->size;
     assert(from >= 0 && from < c->shards);
     if (err == OK)
         err = request_of(&request, &h, m);
@@ -660,4 +664,9 @@ err_t ps_client_stats(ps_client *c, ps_stats *stats)
     }
     exchange_close(c, &c->call);
     return err;
+}
+
+ps_traffic ps_client_traffic(const ps_client *c)
+{
+    return c->traffic;
 }

@@ -80,4 +80,10 @@ typedef struct ps_stats {
 } ps_stats;
 MUST_CHECK err_t ps_client_stats(ps_client *c, ps_stats *stats);
 
+/* Bytes of this worker's messages so far, heads included. */
+typedef struct ps_traffic {
+    uint64_t sent, received;
+} ps_traffic;
+ps_traffic ps_client_traffic(const ps_client *c);
+
 #endif

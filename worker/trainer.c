@@ -455,6 +455,7 @@ static err_t summarize(trainer *t)
 
     if (!is_first(t))
         return OK;
+    const ps_traffic traffic = ps_client_traffic(learner_client(t->learner));
     TRY(ps_client_stats(learner_client(t->learner), &stats));
     const metrics_field fields[] = {
         METRIC_INT("step", t->plan.last),
@@ -471,6 +472,8 @@ static err_t summarize(trainer *t)
         METRIC_INT("rows", (int64_t)stats.rows),
         METRIC_INT("row_bytes", (int64_t)stats.bytes),
         METRIC_INT("dropped_messages", (int64_t)stats.dropped),
+        METRIC_INT("wire_sent_bytes", (int64_t)traffic.sent),
+        METRIC_INT("wire_received_bytes", (int64_t)traffic.received),
     };
     TRY(metrics_log_write(t->log, "summary", sizeof fields / sizeof *fields, fields));
     console_end_line(&t->console);

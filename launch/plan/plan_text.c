@@ -67,6 +67,16 @@ static void print_head(const plan *p, const char *source, FILE *to)
         fprintf(to, "(ids shared out over the tables %s)\n", p->options.shared_out);
 }
 
+/* "24 + 4 + 22.3 = 50.3"; of a few rows the overhead is that of an empty store. */
+static void row_text(char *to, size_t size, const plan_table *one)
+{
+    if (one->overhead < 100)
+        snprintf(to, size, "%.0f + %.0f + %.1f = %.1f", one->weights, one->state, one->overhead,
+                 one->weights + one->state + one->overhead);
+    else
+        snprintf(to, size, "%.0f + %.0f + few rows", one->weights, one->state);
+}
+
 static void print_tables(const plan *p, FILE *to)
 {
     fprintf(to, "\n%-12s %15s %5s %-5s %-16s %24s %10s %11s\n", "table", "ids", "dim", "",
@@ -75,8 +85,7 @@ static void print_tables(const plan *p, FILE *to)
         const table_config *c   = &p->options.config->tables[t];
         const plan_table   *one = &p->tables[t];
         char                row[48];
-        snprintf(row, sizeof row, "%.0f + %.0f + %.1f = %.1f", one->weights, one->state,
-                 one->overhead, one->weights + one->state + one->overhead);
+        row_text(row, sizeof row, one);
         fprintf(to, "%-12s %15s %5d %-5s %-16s %24s %10s %11s\n", c->name,
                 count_text((double)one->rows).at, c->dim,
                 c->precision == PRECISION_BF16 ? "bf16" : REAL_NAME,

@@ -1,4 +1,4 @@
-# dips plan foretells a run: checkpoint and wire to 5 %, and says in words what is wrong.
+# dips plan foretells a run: rows, checkpoint and wire to 5 %, and says in words what is wrong.
 . "$2/tests/launch/lib.sh"
 
 world data --goods 1M --users 100K --zipf 0
@@ -24,6 +24,9 @@ train run cluster.servers=2
 rows=$(number rows run/metrics.jsonl)
 near rows "$(sed 's/.*"rows":\([0-9]*\),"tables".*/\1/; s/^{"rows":\([0-9]*\).*/\1/' plan.json)" "$rows"
 last=$(ls -d run/checkpoints/step-* | tail -n 1)
+seen=$(($(number wire_sent_bytes run/metrics.jsonl) + $(number wire_received_bytes run/metrics.jsonl)))
+planned=$(($(number pull_bytes plan.json) + $(number rows_bytes plan.json) + $(number push_bytes plan.json)))
+near "wire of a step" $planned $((seen / $(grep -c '"event":"step"' run/metrics.jsonl)))
 near checkpoint "$(number checkpoint plan.json)" "$(cat "$last"/*.safetensors | wc -c)"
 
 # wrong STATUS SENTENCE WORDS...: dips plan WORDS refuses with SENTENCE.
