@@ -75,16 +75,14 @@ void ticket_release(ticket *t)
     net_message_clear(&t->pull);
     net_message_clear(&t->reply);
     net_message_clear(&t->push);
-    t->rows.n = 0;
+    vec_clear(&t->rows);
     t->state  = TICKET_FREE;
 }
 
 void shard_forget(shard *s)
 {
-    for (size_t i = 0; s->tickets && i < (size_t)s->workers * TICKETS; i++) {
+    for (size_t i = 0; s->tickets && i < (size_t)s->workers * TICKETS; i++)
         ticket_release(&s->tickets[i]);
-        vec_clear(&s->tickets[i].rows);
-    }
     free(s->tickets);
     s->tickets = NULL;
     for (size_t i = 0; i < s->parked.n; i++)

@@ -71,7 +71,7 @@ static inline ticket *shard_ticket(const shard *s, uint32_t worker, uint64_t ste
     return &s->tickets[(size_t)worker * TICKETS + step % TICKETS];
 }
 
-/* Give back what the ticket holds of a step; its room for rows stays. */
+/* Give back what the ticket holds of a step. */
 void ticket_release(ticket *t);
 
 /* Drop all tickets and parked messages. */

@@ -277,4 +277,19 @@ static inline const char *abstract_endpoint(void)
     return text;
 }
 
+/* Memory of this process, in kB. */
+static inline int resident_kb(void)
+{
+    char  line[256];
+    int   kb = 0;
+    FILE *f  = fopen("/proc/self/status", "r");
+
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmRSS: %d", &kb) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kb;
+}
+
 #endif

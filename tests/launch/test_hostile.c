@@ -271,20 +271,6 @@ static int64_t end_hostile(hostile *h)
 
 /* ---- the job ---- */
 
-static int resident_mb(void)
-{
-    char  line[256];
-    int   kb = 0;
-    FILE *f  = fopen("/proc/self/status", "r");
-
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmRSS: %d", &kb) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kb >> 10;
-}
-
 /* Messages dropped by both shards, when there are as many as sent, or after WAIT_MS. */
 static int64_t dropped_messages(worker *w, int64_t sent)
 {
@@ -308,7 +294,7 @@ static void rubbish_is_dropped_and_counted_and_changes_no_bit(void **unused)
     (void)unused;
     start_hostile(&enemy, 1);
     train_and_read(&peace, SHARDS, 1, tcp, NULL);
-    int before = resident_mb();
+    int before = resident_kb();
     open_cluster(&c, SHARDS, tcp);
     c.staleness = 1;
     let_loose(&enemy, &c);
@@ -319,7 +305,7 @@ static void rubbish_is_dropped_and_counted_and_changes_no_bit(void **unused)
     must(read_all(&zero, STEPS, &war));
     assert_memory_equal(&war, &peace, sizeof war);
 #ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed */
-    assert_in_range(resident_mb(), 0, before + ROOM_MB);
+    assert_in_range(resident_kb(), 0, before + ROOM_MB * 1024);
 #endif
     (void)before;
     close_worker(&zero);
