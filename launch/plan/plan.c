@@ -7,8 +7,12 @@
 #include "ps/row_store.h"
 
 /* Memory of a process before it holds anything: code, heap, ZeroMQ, and with Open MPI. */
-#define SERVER_BYTES 10e6
+#define SERVER_BYTES 14e6
 #define WORKER_BYTES 45e6
+
+/* Of each table in each shard: the last huge pages of its rows and of its index are half
+ * empty in the mean. */
+#define TABLE_BYTES (2.0 * (1 << 20))
 
 /* Of a checkpoint's file: an entry of the header for each tensor of a table, of which
  * there are ids, weight, count, touched and buckets besides the parts of the state. */
@@ -76,12 +80,13 @@ static void plan_servers(plan *p)
     int                 servers = o->servers > 0 ? o->servers : 1;
     double              tickets = o->config->train.staleness + 1;
     double flight = p->step.push + tickets * (p->step.pull + p->step.rows); /* of a worker */
+    double fixed = SERVER_BYTES + TABLE_BYTES * o->schema->n_tables * o->config->cluster.shards;
 
     p->largest         = largest_share(shards_of(o));
     p->server_rows     = p->all.memory * p->largest * o->config->cluster.shards;
     p->server_messages = MESSAGE_COPIES * flight * o->config->cluster.workers / servers;
-    p->server          = p->server_rows + p->server_messages + SERVER_BYTES;
-    double room        = o->memory - SERVER_BYTES;
+    p->server          = p->server_rows + p->server_messages + fixed;
+    double room        = o->memory - fixed;
     if (room > 0)
         p->servers_needed = ceil((p->all.memory + p->server_messages * servers) / room);
 }
