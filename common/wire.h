@@ -29,6 +29,7 @@
  *   0  u64  version                8  u32  tables T   12  u32  0
  *  16  T x { u32 n;  u32 1 if counts follow }
  *   .  T x { u64 id[n];  u32 count[n] where they follow, padded to 8 }
+ *      id: distinct in a PULL; of one that is there more than once the first gradient counts
  *      count: in how many samples of the worker's part of the step the id occurs
  * ROWS    shard -> worker     the answer to PULL and READ: rows in the order of the ids
  *   0  u64  version                8  u32  tables T   12  u32  kind of the request

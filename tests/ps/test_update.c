@@ -225,8 +225,7 @@ static void two_workers_are_charged_once(void **unused)
     train(w, 0, needs, gs, (double[]){5, 3});
     read_rows(w, 1, &needs[1], at);
     check(rows,
-          (double[]){1 - 0.5 * ((4. - 2) / 8 + 0.001 * 1),
-                     2 - 0.5 * ((6. + 6) / 8 + 0.001 * 2)},
+          (double[]){1 - .5 * ((4. - 2) / 8 + .001 * 1), 2 - .5 * ((6. + 6) / 8 + .001 * 2)},
           DIM, 16 * (double)REAL_EPSILON);
     world_free(w);
 }
@@ -408,8 +407,8 @@ static void lazy_decay_is_that_of_every_row_in_every_step(void **unused)
     decay_for_a_while("sgd", 2, 2);
 }
 
-/* Steps 0 and 1 at lr 0.5, steps 2 and 3 at 0.25; row 5 is touched in the first and the last.
- * What is made up for is so at the rate of the last step. */
+/* Steps 0 and 1 at lr 0.5, steps 2 and 3 at 0.25; row 5 is touched by steps 0 and 2. What is
+ * made up for is so at the rate of the last step. */
 static void decay_is_made_up_for_at_the_rate_of_the_last_step(void **unused)
 {
     (void)unused;
@@ -429,12 +428,12 @@ static void decay_is_made_up_for_at_the_rate_of_the_last_step(void **unused)
     train(w, 1, &other, gs, (double[]){1});
     read_rows(w, 2, &both, at);
     check(rows[0], (double[]){.75 * .75, -.75 * .75}, DIM, 4 * (double)REAL_EPSILON);
-    train(w, 2, &other, gs, (double[]){1});
-    train(w, 3, &both, gs, (double[]){1});
-    double left = .75 * .875 * .875 * .875;
-    read_rows(w, 4, &both, at);
-    check(rows[0], (double[]){left, -left}, DIM, 4 * (double)REAL_EPSILON);
+    train(w, 2, &both, gs, (double[]){1});
+    train(w, 3, &other, gs, (double[]){1});
+    double left = .75 * .875 * .875;
     check(row_of(w, 0, 5)->x, (double[]){left, -left}, DIM, 4 * (double)REAL_EPSILON);
+    read_rows(w, 4, &both, at);
+    check(rows[0], (double[]){left * .875, -left * .875}, DIM, 4 * (double)REAL_EPSILON);
     world_free(w);
 }
 
@@ -566,6 +565,75 @@ static void a_row_is_born_by_its_first_step(void **unused)
     world_free(w);
 }
 
+/* What a pull tells of an id without a row is what its row holds once it is born, to the bit:
+ * also where the row is rounded. */
+static void a_row_is_born_as_the_pull_told(void **unused)
+{
+    (void)unused;
+    static const char *const tables[] = {
+        "init: {kind: normal, scale: 0.5}",
+        "init: {kind: normal, scale: 0.5}, precision: bf16",
+        "init: {kind: uniform, scale: 0.5}, precision: bf16",
+    };
+    uint64_t ids[64];
+    need     all = {64, ids, NULL};
+
+    for (uint64_t i = 0; i < 64; i++)
+        ids[i] = i * i;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        real   told[64][DIM], held[64][DIM], *at_told[] = {told[0]}, *at_held[] = {held[0]};
+        world *w = make(2, tables[i], NULL);
+        world_begin(w, 1, NULL, 0);
+        read_rows(w, 0, &all, at_told);
+        assert_int_equal(rows_held_by_all(w, 0), 0);
+        bear(w, &all);
+        assert_int_equal(rows_held_by_all(w, 0), 64);
+        read_rows(w, 0, &all, at_held);
+        assert_memory_equal(told, held, sizeof told);
+        world_free(w);
+    }
+}
+
+/* 400 steps of 1/4096 each on a bf16 from 1 down, whose neighbours are 1/256 apart: rounded to
+ * the nearest it would stand still. By chance it walks 400/4096, give or take: each step's
+ * rounding has a variance of at most 1/128 x 1/4096, so that 5 deviations are 0.14 of one row
+ * and 0.0077 of the mean of 320. */
+static void a_bf16_row_follows_steps_below_its_spacing(void **unused)
+{
+    (void)unused;
+    enum { N = 32, STEPS = 400 };
+    uint64_t ids[N];
+    need     all  = {N, ids, NULL};
+    double   mean = 0;
+
+    for (uint64_t i = 0; i < N; i++)
+        ids[i] = i;
+    for (int run = 0; run < 5; run++) {
+        char yaml[256];
+        snprintf(yaml, sizeof yaml,
+                 "tables: {t: {dim: %d, optimizer: sgd, lr: 0.5, precision: bf16, init: {kind: "
+                 "zero}}}\nfeatures: {f: {table: t}}\ntrain: {seed: %d}\n",
+                 DIM, run + 1);
+        world *w = world_new(yaml, 1, NULL);
+        world_begin(w, 1, NULL, 0);
+        for (uint64_t step = 0; step <= STEPS; step++) {
+            real g[N * DIM], *gs[] = {g};
+            for (int i = 0; i < N * DIM; i++)
+                g[i] = step ? (real)(1. / 2048) : -2; /* first to 1, then down */
+            train(w, step, &all, gs, (double[]){1});
+        }
+        real rows[N * DIM], *at[] = {rows};
+        read_rows(w, STEPS + 1, &all, at);
+        for (int i = 0; i < N * DIM; i++) {
+            double walked = 1 - (double)rows[i];
+            assert_true(fabs(walked - STEPS / 4096.) < 0.14);
+            mean += walked / (5 * N * DIM);
+        }
+        world_free(w);
+    }
+    assert_true(fabs(mean - STEPS / 4096.) < 0.0077);
+}
+
 /* A push whose flag or samples forbid the step. */
 static void push_and_look(bool finite, double samples)
 {
@@ -676,8 +744,10 @@ static void several_workers_are_as_one(void **unused)
         "optimizer: adam",
         "optimizer: ftrl, l1: 0.001",
         "optimizer: rowwise_adagrad, penalty: {kind: l2, lambda: 0.01}",
+        "optimizer: rowwise_adagrad, precision: bf16",
+        "optimizer: adagrad, penalty: {kind: decay, lambda: 0.01}, precision: bf16",
     };
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         world *one = train_randomly(1, 1, tables[i]);
         for (int workers = 2; workers <= 4; workers += 2) {
             world *many = train_randomly(workers, 2, tables[i]);
@@ -744,6 +814,8 @@ int main(void)
         cmocka_unit_test(the_schedule_scales_the_learning_rate),
         cmocka_unit_test(rows_outside_the_step_keep_every_bit),
         cmocka_unit_test(a_row_is_born_by_its_first_step),
+        cmocka_unit_test(a_row_is_born_as_the_pull_told),
+        cmocka_unit_test(a_bf16_row_follows_steps_below_its_spacing),
         cmocka_unit_test(one_bad_flag_skips_the_step_but_moves_the_clock),
         cmocka_unit_test(a_step_without_samples_is_not_applied),
         cmocka_unit_test(an_id_below_min_count_gets_zeros_and_never_a_row),
