@@ -200,6 +200,7 @@ typedef struct config {
         config_every every;
         int          keep;
         char         dir[CONFIG_PATH_MAX]; /* "": checkpoints/ in the run folder */
+        double       timeout;              /* seconds of a shard's part */
     } checkpoint;
 } config;
 

@@ -294,6 +294,9 @@ const option option_table[] = {
      .unit = "checkpoints", .help = "how many of the newest stay"},
     {"checkpoint.dir", OPTION_TEXT, RUN(checkpoint.dir), .init = "''",
      .help = "where they go; '': checkpoints/ in the run folder"},
+    {"checkpoint.timeout", OPTION_REAL, RUN(checkpoint.timeout), .min = 0.1, .max = 86400,
+     .init = "1800", .unit = "seconds",
+     .help = "a shard that writes or reads its part of one for so long is frozen"},
 };
 
 /* clang-format on */

@@ -16,7 +16,49 @@ struct learner {
     graph        *graph;
     ps_client    *client;
     learner_times times;
+    bool          busy; /* worker 0: it waits for shards that write or read files */
+    int64_t       told; /* clock: when it last told the other workers so */
 };
+
+/* ---- long work of worker 0 ----
+ *
+ * While the shards write a checkpoint, or read one, worker 0 waits for them and the others wait
+ * for worker 0, for longer than any step takes. It tells them once a second that it lives. */
+
+enum { DONE, BUSY };
+
+/* What the client asks in its waits. */
+static err_t check(void *self)
+{
+    learner   *l = self;
+    const job *j = l->job;
+
+    if (l->busy && clock_seconds(j->clock, l->told) >= 1) {
+        l->told = clock_now(j->clock);
+        TRY(comm_broadcast(j->workers, &(char){BUSY}, 1));
+    }
+    return j->check ? j->check(j->self) : OK;
+}
+
+static void begin_long_work(learner *l)
+{
+    l->busy = true;
+    l->told = clock_now(l->job->clock);
+}
+
+/* Collective: worker 0 has ended its long work; the others wait until it has. */
+static err_t end_long_work(learner *l)
+{
+    const job *j     = l->job;
+    char       state = comm_rank(j->workers) == 0 ? DONE : BUSY;
+
+    l->busy = false;
+    do {
+        TRY(comm_broadcast(j->workers, &state, 1));
+        TRY(check(l));
+    } while (state == BUSY);
+    return OK;
+}
 
 /* ---- building ---- */
 
@@ -24,17 +66,18 @@ static err_t dial(learner *l, int in_flight)
 {
     const job              *j       = l->job;
     const ps_client_options options = {
-        .transport  = j->shards,
-        .clock      = j->clock,
-        .schema     = j->schema,
-        .generation = j->generation,
-        .worker     = comm_rank(j->workers),
-        .workers    = comm_size(j->workers),
-        .in_flight  = in_flight,
-        .values     = j->config->cluster.values,
-        .timeout_s  = j->config->cluster.step_timeout,
-        .check      = j->check,
-        .self       = j->self,
+        .transport            = j->shards,
+        .clock                = j->clock,
+        .schema               = j->schema,
+        .generation           = j->generation,
+        .worker               = comm_rank(j->workers),
+        .workers              = comm_size(j->workers),
+        .in_flight            = in_flight,
+        .values               = j->config->cluster.values,
+        .timeout_s            = j->config->cluster.step_timeout,
+        .check                = check,
+        .self                 = l,
+        .checkpoint_timeout_s = j->config->checkpoint.timeout,
     };
     return ps_client_new(&l->client, &options);
 }
@@ -259,8 +302,11 @@ err_t learner_begin(learner *l, const char *folder, int64_t step)
 {
     err_t err = OK;
 
-    if (comm_rank(l->job->workers) == 0)
+    if (comm_rank(l->job->workers) == 0) {
+        begin_long_work(l);
         err = ps_begin(l->client, folder, step);
+    }
+    TRY(end_long_work(l));
     TRY(share_error(l, err));
     return folder ? load_dense(l->dense, folder) : OK;
 }
@@ -308,12 +354,14 @@ err_t learner_save(learner *l, const char *dir, int64_t step, int64_t bad_steps)
 
     if (comm_rank(l->job->workers) == 0) {
         manifest_folder(folder, dir, step);
+        begin_long_work(l);
         err = write_checkpoint(l, folder, step, bad_steps);
         if (err != OK)
             err = err_add(err, "checkpoint of step %" PRId64, step);
         else if (manifest_keep(dir, l->job->config->checkpoint.keep) != OK)
             log_once(LOG_WARN, "an old checkpoint stays: %s", err_text());
     }
+    TRY(end_long_work(l));
     return share_error(l, err);
 }
 

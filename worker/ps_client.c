@@ -17,6 +17,7 @@ typedef struct exchange {
     uint64_t     step;    /* of the header of the request and of its answers */
     uint64_t     version;
     int          missing; /* shards that have not answered yet */
+    double       timeout_s;
     net_message *answers; /* (shards) data is NULL until there is one, and once it is used */
     real        *room;    /* (room_size) for rows that are not read where they came */
     size_t       room_size;
@@ -45,6 +46,9 @@ static void exchange_open(const ps_client *c, exchange *x, wire_kind request, ui
     x->step    = step;
     x->version = version;
     x->missing = c->shards;
+    bool file    = request == WIRE_BEGIN || request == WIRE_SAVE;
+    x->timeout_s = file && c->options.checkpoint_timeout_s > 0 ? c->options.checkpoint_timeout_s
+                                                               : c->options.timeout_s;
 }
 
 static void exchange_close(const ps_client *c, exchange *x)
@@ -365,12 +369,12 @@ static err_t tell_silence(const ps_client *c, const exchange *x)
         first++;
     if (x->missing == 1)
         return err_set(ERR_TIMEOUT, "shard %d of %d is silent for %g s: asked for %s of %llu",
-                       first, c->shards, c->options.timeout_s, wire_kind_name(x->request),
+                       first, c->shards, x->timeout_s, wire_kind_name(x->request),
                        (unsigned long long)x->step);
     return err_set(ERR_TIMEOUT,
                    "%d of %d shards are silent for %g s, the first is %d: asked for %s of %llu",
-                   x->missing, c->shards, c->options.timeout_s, first,
-                   wire_kind_name(x->request), (unsigned long long)x->step);
+                   x->missing, c->shards, x->timeout_s, first, wire_kind_name(x->request),
+                   (unsigned long long)x->step);
 }
 
 /* Milliseconds of the next slice of a wait. */
@@ -384,7 +388,7 @@ static err_t await(ps_client *c, exchange *x)
 {
     const ps_client_options *o       = &c->options;
     const transport         *t       = o->transport;
-    const int64_t            timeout = (int64_t)(o->timeout_s * (double)NS_PER_S);
+    const int64_t            timeout = (int64_t)(x->timeout_s * (double)NS_PER_S);
     int64_t                  now = clock_now(o->clock), news = now, asked = now;
 
     while (x->missing > 0) {

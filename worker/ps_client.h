@@ -30,6 +30,7 @@ typedef struct ps_client_options {
     int                 in_flight; /* steps pulled and not pushed at most: staleness + 1 */
     precision_kind      values;    /* cluster.values: the type of rows and gradients sent */
     double              timeout_s;
+    double              checkpoint_timeout_s; /* the same of BEGIN and SAVE; 0: timeout_s */
     err_t (*check)(void *self); /* asked every 100 ms of a wait; not OK ends it. NULL: none */
     void *self;
 } ps_client_options;

@@ -162,8 +162,11 @@ static void print_times(const plan *p, FILE *to)
         fprintf(to, "at %s samples/s a step takes %.1f ms\n", count_text(o->samples_per_s).at,
                 plan_step_s(p) * 1e3);
     if (o->disk > 0)
-        fprintf(to, "at %s/s of disk a server writes a checkpoint in %.1f s\n",
-                bytes_text(o->disk).at, plan_checkpoint_s(p));
+        fprintf(to, "at %s/s of disk a server writes a checkpoint in %.1f s%s\n",
+                bytes_text(o->disk).at, plan_checkpoint_s(p),
+                plan_checkpoint_s(p) > o->config->checkpoint.timeout
+                    ? ", which is beyond checkpoint.timeout"
+                    : "");
 }
 
 void plan_print(const plan *p, const char *source, FILE *to)

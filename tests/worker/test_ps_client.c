@@ -194,6 +194,7 @@ static void start(int shards, int in_flight)
                                  .workers    = 6,
                                  .in_flight  = in_flight,
                                  .timeout_s  = 2.5,
+                                 .checkpoint_timeout_s = 40,
                                  .check      = fake_check,
                                  .self       = &run};
     assert_int_equal(ps_client_new(&client, &options), OK);
@@ -395,6 +396,25 @@ static void a_silent_shard_is_named_after_the_timeout(void **state)
     run.silent = 6;
     assert_int_equal(ps_read(client, 3, sets, rows), ERR_TIMEOUT);
     assert_says("2 of 3 shards are silent for 2.5 s, the first is 1: asked for READ of 1");
+    stop();
+}
+
+/* Shards write and read files for longer than any step takes. */
+static void a_checkpoint_has_a_deadline_of_its_own(void **state)
+{
+    manifest_file files[2];
+
+    (void)state;
+    start(2, 1);
+    run.silent = 2;
+    assert_int_equal(ps_save(client, 7, "runs/a/step-7", files), ERR_TIMEOUT);
+    assert_says("shard 1 of 2 is silent for 40 s: asked for SAVE of 7");
+    assert_int_equal(run.now, 40000 * NS_PER_MS);
+    stop();
+    start(2, 1);
+    run.silent = 1;
+    assert_int_equal(ps_begin(client, "runs/a/step-7", 7), ERR_TIMEOUT);
+    assert_says("shard 0 of 2 is silent for 40 s: asked for BEGIN of 7");
     stop();
 }
 
@@ -630,6 +650,7 @@ int main(void)
         cmocka_unit_test(a_late_answer_to_one_call_is_none_to_the_next),
         cmocka_unit_test(garbage_is_dropped_and_the_answer_is_still_found),
         cmocka_unit_test(a_silent_shard_is_named_after_the_timeout),
+        cmocka_unit_test(a_checkpoint_has_a_deadline_of_its_own),
         cmocka_unit_test(a_wait_asks_whether_to_go_on_every_100_ms),
         cmocka_unit_test(rows_that_were_not_asked_for_are_refused),
         cmocka_unit_test(a_failed_shard_tells_its_own_sentence_and_code),
