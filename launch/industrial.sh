@@ -4,7 +4,7 @@
 # no room for floats, trains one epoch on 2 servers and a worker with checkpoints on the way, kills
 # a server with SIGKILL, resumes, evaluates, and prints what was planned beside what was seen.
 # What FOLDER (runs/industrial-IDS) holds of an earlier attempt is used again. Needs a build, about
-# 17 bytes of disk an id for the data and 170 for checkpoints.
+# 17 bytes of disk an id for the data and 210 for checkpoints.
 set -euo pipefail
 ids=200M
 [ $# -eq 0 ] || { ids=$1 && shift; }
