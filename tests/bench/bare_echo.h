@@ -13,7 +13,7 @@
 
 enum { ECHO_WAIT_MS = 20000 };
 
-static err_t echo_bytes(net_message *m, size_t size, uint64_t answer)
+static inline err_t echo_bytes(net_message *m, size_t size, uint64_t answer)
 {
     TRY(net_message_new(m, size));
     memset(m->data, 1, size);
@@ -23,7 +23,7 @@ static err_t echo_bytes(net_message *m, size_t size, uint64_t answer)
 }
 
 /* Answer what comes until *stop. */
-static err_t echo_serve(net_listener *l, atomic_bool *stop)
+static inline err_t echo_serve(net_listener *l, atomic_bool *stop)
 {
     while (!atomic_load(stop)) {
         uint64_t    peer, size;
@@ -41,7 +41,7 @@ static err_t echo_serve(net_listener *l, atomic_bool *stop)
     return OK;
 }
 
-static err_t echo_ask(const transport *t, size_t bytes, uint64_t answer)
+static inline err_t echo_ask(const transport *t, size_t bytes, uint64_t answer)
 {
     net_message m;
 
@@ -49,7 +49,7 @@ static err_t echo_ask(const transport *t, size_t bytes, uint64_t answer)
     return t->send(t->self, 0, &m, ECHO_WAIT_MS);
 }
 
-static err_t echo_hear(const transport *t, uint64_t bytes)
+static inline err_t echo_hear(const transport *t, uint64_t bytes)
 {
     net_message m;
     int         from;

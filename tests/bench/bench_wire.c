@@ -14,17 +14,13 @@
  * Beside each a bare echo of the same bytes with as many in flight (bare_echo.h), which
  * takes turns with it, many times: rates are medians over the turns. At the end rows are
  * compared with what the pushes must give. */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "bare_echo.h"
 #include "common/rng.h"
 #include "common/wire.h"
-#include "ps/server.h"
+#include "far_side.h"
 #include "worker/ps_client.h"
 
 enum {
@@ -41,22 +37,6 @@ enum {
 static const char yaml[] = "tables:\n"
                            "  t: {dim: 16, init: {kind: zero}, optimizer: sgd, lr: 0.5}\n"
                            "features: {f: {table: t}}\n";
-
-/* A shard and an echo behind sockets, in a process or in threads of this one. */
-typedef struct far_side {
-    const config *config;
-    const schema *schema;
-    net          *net;
-    server       *server;
-    net_listener *echo;
-    pthread_t     thread;
-    atomic_bool   stop;
-    err_report    report;
-    pid_t         pid;     /* 0: threads */
-    int           pipe[2]; /* its endpoints come up, its end goes down */
-    int           hold[2];
-    char          endpoints[2][NET_ENDPOINT_MAX];
-} far_side;
 
 typedef struct bench {
     uint64_t   rows;
@@ -75,108 +55,17 @@ typedef struct bench {
     id_set     sets[GROUP];
 } bench;
 
-/* ---- the far side ---- */
-
-static void *run_echo(void *argument)
-{
-    far_side *f = argument;
-
-    err_keep(&f->report, echo_serve(f->echo, &f->stop));
-    return NULL;
-}
-
-static err_t far_start(far_side *f, const char *shard_at, const char *echo_at)
-{
-    server_options options = {.config      = f->config,
-                              .schema      = f->schema,
-                              .shards_here = 1,
-                              .shards      = 1,
-                              .endpoint    = shard_at};
-
-    TRY(net_new(&f->net));
-    TRY(server_start(&f->server, f->net, &options));
-    TRY(net_listen(&f->echo, f->net, echo_at));
-    snprintf(f->endpoints[0], NET_ENDPOINT_MAX, "%s", server_endpoint(f->server, 0));
-    snprintf(f->endpoints[1], NET_ENDPOINT_MAX, "%s", net_listener_endpoint(f->echo));
-    atomic_store(&f->stop, false);
-    return pthread_create(&f->thread, NULL, run_echo, f) ? err_set(ERR_SYSTEM, "no thread")
-                                                         : OK;
-}
-
-static err_t far_stop(far_side *f)
-{
-    atomic_store(&f->stop, true);
-    pthread_join(f->thread, NULL);
-    net_listener_close(&f->echo);
-    TRY(server_stop(&f->server));
-    net_free(&f->net);
-    return err_give(&f->report);
-}
-
-/* The far side as a process: until its pipe is closed. */
-static int far_process(far_side *f, const char *shard_at, const char *echo_at)
-{
-    char none;
-
-    close(f->pipe[0]);
-    close(f->hold[1]);
-    if (far_start(f, shard_at, echo_at) != OK ||
-        write(f->pipe[1], f->endpoints, sizeof f->endpoints) != sizeof f->endpoints ||
-        read(f->hold[0], &none, 1) != 0 || far_stop(f) != OK) {
-        fprintf(stderr, "bench_wire: the server: %s\n", err_text());
-        return 1;
-    }
-    return 0;
-}
-
-static err_t far_fork(far_side *f, const char *shard_at, const char *echo_at)
-{
-    if (pipe(f->pipe) != 0 || pipe(f->hold) != 0)
-        return err_set(ERR_SYSTEM, "no pipe");
-    fflush(stdout);
-    f->pid = fork();
-    if (f->pid == 0)
-        _exit(far_process(f, shard_at, echo_at));
-    close(f->pipe[1]);
-    close(f->hold[0]);
-    if (f->pid < 0 ||
-        read(f->pipe[0], f->endpoints, sizeof f->endpoints) != sizeof f->endpoints)
-        return err_set(ERR_SYSTEM, "no server process");
-    return OK;
-}
-
-static err_t far_join(far_side *f)
-{
-    int status = 0;
-
-    if (!f->pid)
-        return far_stop(f);
-    close(f->hold[1]);
-    close(f->pipe[0]);
-    if (waitpid(f->pid, &status, 0) != f->pid || status != 0)
-        return err_set(ERR_DEATH, "the server process ended badly");
-    f->pid = 0;
-    return OK;
-}
-
 /* ---- the near side ---- */
 
 static err_t open_bench(bench *b, const char *kind)
 {
-    char        at[2][64];
     const char *there[2] = {b->far.endpoints[0], b->far.endpoints[1]};
-    bool        inproc   = !strcmp(kind, "inproc");
 
-    for (int i = 0; i < 2; i++)
-        snprintf(at[i], sizeof at[i],
-                 !strcmp(kind, "tcp") ? "tcp://127.0.0.1:*" : "%s://%sdips-bench-%d-%d", kind,
-                 inproc ? "" : "@", (int)getpid(), i);
     b->step = 0;
     memset(b->pushes, 0, b->rows * sizeof *b->pushes);
-    b->far = (far_side){.config = b->config, .schema = b->schema};
-    TRY((inproc ? far_start : far_fork)(&b->far, at[0], at[1]));
+    TRY(far_open(&b->far, kind, b->config, b->schema));
     b->net = b->far.net;
-    if (!inproc)
+    if (b->far.pid)
         TRY(net_new(&b->net));
     TRY(net_dial(&b->link, b->net, 1, &there[0]));
     TRY(net_dial(&b->echo, b->net, 1, &there[1]));
@@ -197,7 +86,7 @@ static err_t close_bench(bench *b)
     net_link_close(&b->echo);
     if (b->far.pid)
         net_free(&b->net);
-    return far_join(&b->far);
+    return far_close(&b->far);
 }
 
 /* sets[i] = ids first .. first + n - 1, or n random ones (distinct, but for a few). */
@@ -269,16 +158,6 @@ typedef struct mark {
     int64_t at;
     double  cpu[2];
 } mark;
-
-static double cpu_seconds(pid_t pid)
-{
-    clockid_t       clock;
-    struct timespec t = {0};
-
-    if (clock_getcpuclockid(pid, &clock) == 0)
-        clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static mark mark_now(const bench *b)
 {
@@ -553,19 +432,6 @@ static err_t bench_kind(bench *b, const char *kind)
            (unsigned long long)wrong, (unsigned long long)compared);
     TRY(close_bench(b));
     return wrong ? err_set(ERR_NUMERIC, "the rows are not what was pushed") : OK;
-}
-
-static void print_machine(void)
-{
-    char  line[256], *model = NULL;
-    FILE *f = fopen("/proc/cpuinfo", "r");
-
-    while (f && !model && fgets(line, sizeof line, f))
-        if (!strncmp(line, "model name", 10) && (model = strchr(line, ':')))
-            model[strcspn(model, "\n")] = 0;
-    printf("%ld x%s\n", sysconf(_SC_NPROCESSORS_ONLN), model ? model + 1 : " unknown");
-    if (f)
-        fclose(f);
 }
 
 static err_t run(bench *b, int n_kinds, char **kinds)

@@ -1,0 +1,244 @@
+/* bench_remote - what it costs a training step that the rows are elsewhere.
+ *
+ *     bench_remote [SECONDS [BATCH [EVENTS]]]
+ *
+ * Whole steps of DIN (pull, forward, backward, push, update) by one worker against a shard
+ * that is a thread of the same process (embedded), and a process of its own over ipc and
+ * over tcp: all three in one run, in turns of a few steps; rates are medians over the turns.
+ * With staleness 1 the next rows travel while a step computes. SECONDS for each figure. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/rng.h"
+#include "far_side.h"
+#include "worker/learner.h"
+
+enum { PLACES = 3, BATCHES = 8, TURNS = 11, FIELDS = 3, GOODS = 1000000 };
+
+static const char yaml[] =
+    "tables:\n"
+    "  user: {dim: 16, optimizer: rowwise_adagrad}\n"
+    "  f0: {dim: 16, optimizer: rowwise_adagrad}\n"
+    "  f1: {dim: 16, optimizer: rowwise_adagrad}\n"
+    "  f2: {dim: 16, optimizer: rowwise_adagrad}\n"
+    "features:\n"
+    "  user: {table: user}\n"
+    "  f0: {table: f0}\n"
+    "  f1: {table: f1}\n"
+    "  f2: {table: f2}\n"
+    "  history: {columns: {f0: {table: f0}, f1: {table: f1}, f2: {table: f2}}}\n"
+    "model: {kind: din, profile: [user], candidate: [f0, f1, f2], history: history}\n";
+
+/* A worker with its shard somewhere. */
+typedef struct place {
+    const char *kind;
+    far_side    far;
+    net        *net;
+    net_link   *link;
+    job         job;
+    learner    *learner;
+    int64_t     step;
+    double      rate[TURNS];
+} place;
+
+typedef struct bench {
+    int     B, T;
+    double  seconds;
+    config *config;
+    schema *schema;
+    comm   *alone;
+    arena   inputs, step;
+    batch   batches[BATCHES];
+    id_set *sets[BATCHES];
+    double  ids; /* distinct ones of a batch, in the mean */
+    place   places[PLACES];
+} bench;
+
+/* ---- batches ---- */
+
+/* Few ids are seen often, most of them seldom: k with a probability like 1/k. */
+static uint64_t draw_id(rng *r)
+{
+    double bits = rng_uniform(r) * 20; /* 2^20 is about GOODS */
+
+    return (((uint64_t)1 << (int)bits) + rng_below(r, (uint64_t)1 << (int)bits)) % GOODS;
+}
+
+static err_t draw_slot(bench *b, const schema_slot *about, batch_slot *slot, rng *r)
+{
+    slot->rows = slot->n = about->sequence < 0 ? b->B : b->B * b->T;
+    TRY(arena_take(&b->inputs, (size_t)slot->n * sizeof *slot->ids, &slot->ids));
+    for (int i = 0; i < slot->n; i++)
+        slot->ids[i] = draw_id(r);
+    return OK;
+}
+
+static err_t draw_batch(bench *b, batch *x, rng *r)
+{
+    const schema *s = b->schema;
+    arena        *a = &b->inputs;
+    int          *offsets;
+
+    *x = (batch){.B = b->B, .weight_sum = b->B};
+    TRY(arena_take(a, (size_t)b->B * sizeof *x->label, &x->label));
+    TRY(arena_take_zero(a, (size_t)s->n_slots * sizeof *x->slots, &x->slots));
+    TRY(arena_take_zero(a, sizeof *x->sequences, &x->sequences));
+    TRY(arena_take(a, (size_t)(b->B + 1) * sizeof *offsets, &offsets));
+    for (int i = 0; i <= b->B; i++)
+        offsets[i] = i * b->T;
+    for (int i = 0; i < b->B; i++)
+        x->label[i] = (real)rng_below(r, 2);
+    *x->sequences = (batch_sequence){.events = b->B * b->T, .offsets = offsets};
+    for (int k = 0; k < s->n_slots; k++)
+        TRY(draw_slot(b, &s->slots[k], &x->slots[k], r));
+    return OK;
+}
+
+static err_t draw_batches(bench *b)
+{
+    rng       r     = rng_named(1, RNG_TEST, 0, 0);
+    id_maker *maker = NULL;
+    size_t    bytes = (size_t)b->schema->n_tables * sizeof(id_set);
+
+    TRY(id_maker_new(&maker, b->schema, 1));
+    for (int i = 0; i < BATCHES; i++) {
+        TRY(draw_batch(b, &b->batches[i], &r));
+        TRY(arena_take(&b->inputs, bytes, &b->sets[i]));
+        TRY(id_maker_make(maker, &b->batches[i], &b->inputs, b->sets[i]));
+        for (int t = 0; t < b->schema->n_tables; t++)
+            b->ids += b->sets[i][t].n / (double)BATCHES;
+    }
+    id_maker_free(&maker);
+    return OK;
+}
+
+/* ---- places ---- */
+
+static err_t place_open(bench *b, place *p)
+{
+    const char *there = p->far.endpoints[0];
+
+    p->net = p->far.net;
+    if (p->far.pid)
+        TRY(net_new(&p->net));
+    TRY(net_dial(&p->link, p->net, 1, &there));
+    p->job = (job){.config  = b->config,
+                   .schema  = b->schema,
+                   .workers = b->alone,
+                   .shards  = net_link_transport(p->link),
+                   .clock   = clock_monotonic()};
+    TRY(learner_new(&p->learner, &p->job, 2));
+    return learner_begin(p->learner, NULL, 0);
+}
+
+static err_t place_close(place *p)
+{
+    learner_free(&p->learner);
+    net_link_close(&p->link);
+    if (p->far.pid)
+        net_free(&p->net);
+    return far_close(&p->far);
+}
+
+/* n steps from a drain point to the next. */
+static err_t train(bench *b, place *p, int n, int staleness)
+{
+    int64_t first = p->step, end = p->step + n, pulled = first;
+
+    for (; p->step < end; p->step++) {
+        learner_outcome outcome;
+        arena_reset(&b->step);
+        for (; pulled < end && pulled <= p->step + staleness; pulled++) {
+            int64_t version = pulled - staleness;
+            TRY(learner_pull(p->learner, pulled, version > first ? version : first,
+                             b->sets[pulled % BATCHES]));
+        }
+        TRY(learner_step(p->learner, p->step, pulled, &b->batches[p->step % BATCHES],
+                         b->sets[p->step % BATCHES], &b->step, OK, &outcome));
+        if (outcome.bad)
+            return err_set(ERR_NUMERIC, "step %lld is bad", (long long)p->step);
+    }
+    return OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static err_t compare(bench *b, int staleness)
+{
+    int    n = BATCHES;
+    double median[PLACES], took;
+
+    for (int i = 0; i < PLACES; i++) { /* rows are born, memory is there; how many steps fit */
+        int64_t begin = clock_now(clock_monotonic());
+        TRY(train(b, &b->places[i], BATCHES, staleness));
+        took = clock_seconds(clock_monotonic(), begin) / BATCHES;
+        n    = 1 + (int)(b->seconds / TURNS / took);
+    }
+    for (int turn = 0; turn < TURNS; turn++)
+        for (int i = 0; i < PLACES; i++) {
+            int64_t begin = clock_now(clock_monotonic());
+            TRY(train(b, &b->places[i], n, staleness));
+            b->places[i].rate[turn] = n * b->B / clock_seconds(clock_monotonic(), begin);
+        }
+    for (int i = 0; i < PLACES; i++) {
+        qsort(b->places[i].rate, TURNS, sizeof *b->places[i].rate, ascending);
+        median[i] = b->places[i].rate[TURNS / 2];
+        printf("staleness %d  %-8s  %8.0f samples/s  %6.2f ms a step  %+5.1f %%\n", staleness,
+               i ? b->places[i].kind : "embedded", median[i], b->B / median[i] * 1e3,
+               100 * (median[0] / median[i] - 1));
+        fflush(stdout);
+    }
+    return OK;
+}
+
+static err_t run(bench *b)
+{
+    static const char *const kinds[PLACES] = {"inproc", "ipc", "tcp"};
+
+    TRY(config_parse(&b->config, "bench.yaml", yaml, strlen(yaml), 0, NULL));
+    TRY(schema_new(&b->schema, b->config));
+    for (int i = PLACES - 1; i >= 0; i--) { /* threads come last */
+        b->places[i].kind = kinds[i];
+        TRY(far_open(&b->places[i].far, kinds[i], b->config, b->schema));
+    }
+    TRY(comm_self(&b->alone));
+    TRY(draw_batches(b));
+    print_machine();
+    printf("DIN, %d fields x 16, batch %d, %d events, %.0f distinct ids a step\n", FIELDS, b->B,
+           b->T, b->ids);
+    for (int i = 0; i < PLACES; i++)
+        TRY(place_open(b, &b->places[i]));
+    for (int staleness = 0; staleness < 2; staleness++)
+        TRY(compare(b, staleness));
+    for (int i = 0; i < PLACES; i++)
+        TRY(place_close(&b->places[i]));
+    return OK;
+}
+
+int main(int argc, char **argv)
+{
+    bench b = {.seconds = argc > 1 ? atof(argv[1]) : 5,
+               .B       = argc > 2 ? atoi(argv[2]) : 1024,
+               .T       = argc > 3 ? atoi(argv[3]) : 50};
+
+    if (b.seconds <= 0 || b.B <= 0 || b.T <= 0) {
+        fprintf(stderr, "usage: bench_remote [SECONDS [BATCH [EVENTS]]]\n");
+        return 2;
+    }
+    if (run(&b) != OK) {
+        fprintf(stderr, "bench_remote: %s\n", err_text());
+        return 1;
+    }
+    comm_close(&b.alone);
+    schema_free(&b.schema);
+    config_free(&b.config);
+    arena_clear(&b.inputs);
+    arena_clear(&b.step);
+    return 0;
+}

@@ -1,0 +1,151 @@
+/* far_side - the other end of a benchmark: a shard, and a bare echo, behind sockets, in a
+ * process or in threads of this one; and what the machine is. */
+#ifndef DIPS_TESTS_BENCH_FAR_SIDE_H
+#define DIPS_TESTS_BENCH_FAR_SIDE_H
+
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bare_echo.h"
+#include "ps/server.h"
+
+typedef struct far_side {
+    const config *config;
+    const schema *schema;
+    net          *net;
+    server       *server;
+    net_listener *echo;
+    pthread_t     thread;
+    atomic_bool   stop;
+    err_report    report;
+    pid_t         pid;     /* 0: threads */
+    int           pipe[2]; /* its endpoints come up, its end goes down */
+    int           hold[2];
+    char          endpoints[2][NET_ENDPOINT_MAX];
+} far_side;
+
+static inline void *run_echo(void *argument)
+{
+    far_side *f = argument;
+
+    err_keep(&f->report, echo_serve(f->echo, &f->stop));
+    return NULL;
+}
+
+static inline err_t far_start(far_side *f, const char *shard_at, const char *echo_at)
+{
+    server_options options = {.config      = f->config,
+                              .schema      = f->schema,
+                              .shards_here = 1,
+                              .shards      = 1,
+                              .endpoint    = shard_at};
+
+    TRY(net_new(&f->net));
+    TRY(server_start(&f->server, f->net, &options));
+    TRY(net_listen(&f->echo, f->net, echo_at));
+    snprintf(f->endpoints[0], NET_ENDPOINT_MAX, "%s", server_endpoint(f->server, 0));
+    snprintf(f->endpoints[1], NET_ENDPOINT_MAX, "%s", net_listener_endpoint(f->echo));
+    atomic_store(&f->stop, false);
+    return pthread_create(&f->thread, NULL, run_echo, f) ? err_set(ERR_SYSTEM, "no thread")
+                                                         : OK;
+}
+
+static inline err_t far_stop(far_side *f)
+{
+    atomic_store(&f->stop, true);
+    pthread_join(f->thread, NULL);
+    net_listener_close(&f->echo);
+    TRY(server_stop(&f->server));
+    net_free(&f->net);
+    return err_give(&f->report);
+}
+
+/* The far side as a process: until its pipe is closed. */
+static inline int far_process(far_side *f, const char *shard_at, const char *echo_at)
+{
+    char none;
+
+    close(f->pipe[0]);
+    close(f->hold[1]);
+    if (far_start(f, shard_at, echo_at) != OK ||
+        write(f->pipe[1], f->endpoints, sizeof f->endpoints) != sizeof f->endpoints ||
+        read(f->hold[0], &none, 1) != 0 || far_stop(f) != OK) {
+        fprintf(stderr, "the far side: %s\n", err_text());
+        return 1;
+    }
+    return 0;
+}
+
+static inline err_t far_fork(far_side *f, const char *shard_at, const char *echo_at)
+{
+    if (pipe(f->pipe) != 0 || pipe(f->hold) != 0)
+        return err_set(ERR_SYSTEM, "no pipe");
+    fflush(stdout);
+    f->pid = fork();
+    if (f->pid == 0)
+        _exit(far_process(f, shard_at, echo_at));
+    close(f->pipe[1]);
+    close(f->hold[0]);
+    if (f->pid < 0 ||
+        read(f->pipe[0], f->endpoints, sizeof f->endpoints) != sizeof f->endpoints)
+        return err_set(ERR_SYSTEM, "no server process");
+    return OK;
+}
+
+/* Open at an endpoint of kind tcp, ipc (a process) or inproc (threads). There must be no
+ * thread yet where it is a process. */
+static inline err_t far_open(far_side *f, const char *kind, const config *c, const schema *s)
+{
+    char at[2][64];
+    bool inproc = !strcmp(kind, "inproc");
+
+    for (int i = 0; i < 2; i++)
+        snprintf(at[i], sizeof at[i],
+                 !strcmp(kind, "tcp") ? "tcp://127.0.0.1:*" : "%s://%sdips-bench-%d-%d", kind,
+                 inproc ? "" : "@", (int)getpid(), i);
+    *f = (far_side){.config = c, .schema = s};
+    return (inproc ? far_start : far_fork)(f, at[0], at[1]);
+}
+
+static inline err_t far_close(far_side *f)
+{
+    int status = 0;
+
+    if (!f->pid)
+        return far_stop(f);
+    close(f->hold[1]);
+    close(f->pipe[0]);
+    if (waitpid(f->pid, &status, 0) != f->pid || status != 0)
+        return err_set(ERR_DEATH, "the server process ended badly");
+    f->pid = 0;
+    return OK;
+}
+
+/* Seconds that the processors worked for the process; 0: this one. */
+static inline double cpu_seconds(pid_t pid)
+{
+    clockid_t       clock;
+    struct timespec t = {0};
+
+    if (clock_getcpuclockid(pid, &clock) == 0)
+        clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static inline void print_machine(void)
+{
+    char  line[256], *model = NULL;
+    FILE *f = fopen("/proc/cpuinfo", "r");
+
+    while (f && !model && fgets(line, sizeof line, f))
+        if (!strncmp(line, "model name", 10) && (model = strchr(line, ':')))
+            model[strcspn(model, "\n")] = 0;
+    printf("%ld x%s\n", sysconf(_SC_NPROCESSORS_ONLN), model ? model + 1 : " unknown");
+    if (f)
+        fclose(f);
+}
+
+#endif
