@@ -96,6 +96,12 @@ void config_free(config **c)
 
 /* ---- use ---- */
 
+bool config_needs_counts(const table_config *t)
+{
+    return (t->admit.min_count > 1 && t->admit.counter == COUNTER_DATASET) ||
+           (t->penalty.kind == PENALTY_MINIBATCH_AWARE && t->penalty.count == COUNT_EXACT);
+}
+
 double config_lr_factor(const config *c, int64_t step)
 {
     double periods = (double)step / (double)c->schedule.every;

@@ -38,6 +38,7 @@ typedef enum {
     PENALTY_MINIBATCH_AWARE
 } penalty_kind;
 typedef enum { COUNT_EXACT, COUNT_RUNNING } count_kind;
+typedef enum { COUNTER_DATASET, COUNTER_EXACT, COUNTER_SKETCH } counter_kind;
 typedef enum { FEATURE_ID, FEATURE_FLOAT, FEATURE_TIME, FEATURE_SEQUENCE } feature_kind;
 typedef enum { POOL_NONE, POOL_SUM, POOL_MEAN, POOL_DECAY } pool_kind;
 typedef enum { TRANSFORM_NONE, TRANSFORM_LOG, TRANSFORM_STANDARD } transform_kind;
@@ -96,6 +97,23 @@ typedef struct penalty_config {
     bool         decoupled; /* after the rule, not inside the gradient */
 } penalty_config;
 
+/* Which ids get a row of their own. */
+typedef struct admit_config {
+    uint32_t     min_count;      /* samples with the id; 0 or 1: every id */
+    counter_kind counter;        /* what counts them */
+    double       false_positive; /* sketch: share of rarer ids that pass nevertheless */
+    int64_t      expected_ids;   /* sketch: different ids that will ever be counted */
+    double       probability;    /* of each step with the id; 1: no matter of chance */
+} admit_config;
+
+/* Which rows leave; 0: none for this reason. */
+typedef struct evict_config {
+    int64_t idle_steps;
+    int     idle_days; /* of the data's time */
+    double  min_norm;
+    int64_t max_bytes; /* of all rows of the table, on all servers */
+} evict_config;
+
 typedef struct table_config {
     char             name[CONFIG_NAME_MAX];
     int              dim;
@@ -105,7 +123,8 @@ typedef struct table_config {
     double           init_scale; /* normal: standard deviation; uniform: half width */
     optimizer_config optimizer;
     penalty_config   penalty;
-    uint32_t         admit_min_count; /* by exact counts: a rarer id never gets a row */
+    admit_config     admit;
+    evict_config     evict;
 } table_config;
 
 /* A feature of a sample, or a column of a sequence's events. */
@@ -228,6 +247,9 @@ MUST_CHECK err_t config_print_options(FILE *to, const char *containing);
 
 /* factor(t) of the learning-rate schedule at step t. */
 double config_lr_factor(const config *c, int64_t step);
+
+/* Whether the servers need the counts of data.counts for the table. */
+bool config_needs_counts(const table_config *t);
 
 /* The text of an enumerator, as the YAML file spells it ("rowwise_adagrad"). */
 const char *config_optimizer_name(optimizer_kind kind);

@@ -9,7 +9,8 @@
 
 #include "common/hash.h"
 
-#define MAX_TABLES 256 /* that a message can carry */
+#define MAX_TABLES  256 /* that a message can carry */
+#define SKETCH_MOST 256 /* a cell of a sketch counts to one less */
 
 /* ---- places ---- */
 
@@ -81,6 +82,36 @@ static err_t check_penalty(const table_config *t, const tree_node *node)
     return OK;
 }
 
+/* Chance or a count decides who gets a row, and a sketch has to know its size. */
+static err_t check_admission(const table_config *t, const tree_node *node)
+{
+    const admit_config *a = &t->admit;
+
+    if (a->probability < 1 && a->min_count > 1)
+        return tree_error(AT(node, "admit", "probability"),
+                          "tables.%s.admit.probability is %g and admit.min_count %u: one of "
+                          "them decides who gets a row, wanted 1 or no min_count",
+                          t->name, a->probability, a->min_count);
+    if (a->counter != COUNTER_DATASET && a->min_count < 2)
+        return tree_error(AT(node, "admit", "counter"),
+                          "tables.%s.admit.counter counts up to admit.min_count, which is %u, "
+                          "wanted 2 or more",
+                          t->name, a->min_count);
+    if (a->counter != COUNTER_SKETCH)
+        return OK;
+    if (a->min_count > SKETCH_MOST)
+        return tree_error(AT(node, "admit", "min_count"),
+                          "tables.%s.admit.min_count is %u, wanted at most %d, which a sketch "
+                          "counts to; admit.counter: exact has no limit",
+                          t->name, a->min_count, SKETCH_MOST);
+    if (a->expected_ids == 0)
+        return tree_error(AT(node, "admit"),
+                          "tables.%s.admit.expected_ids is missing: for how many different ids "
+                          "the sketch is made, as 600M",
+                          t->name);
+    return OK;
+}
+
 static err_t check_tables(config *c, const tree_node *root)
 {
     if (c->n_tables > MAX_TABLES)
@@ -94,6 +125,7 @@ static err_t check_tables(config *c, const tree_node *root)
                               t->name);
         complete_rule(&t->optimizer);
         TRY(check_penalty(t, node));
+        TRY(check_admission(t, node));
     }
     return OK;
 }

@@ -18,6 +18,7 @@ typedef enum {
     OPTION_INT,      /* int */
     OPTION_UINT32,   /* uint32_t */
     OPTION_INT64,    /* int64_t */
+    OPTION_LARGE,    /* int64_t; as text also 600M, 12G, 12GiB */
     OPTION_SEED,     /* uint64_t, all of its values */
     OPTION_REAL,     /* double; .automatic: NAN until the rule is known */
     OPTION_TEXT,     /* char[size] */

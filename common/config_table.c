@@ -23,6 +23,8 @@ LIST(penalty_words,    [PENALTY_NONE] = "none", [PENALTY_L1] = "l1", [PENALTY_L2
                        [PENALTY_DECAY] = "decay",
                        [PENALTY_MINIBATCH_AWARE] = "minibatch_aware");
 LIST(count_words,      [COUNT_EXACT] = "exact", [COUNT_RUNNING] = "running");
+LIST(counter_words,    [COUNTER_DATASET] = "dataset", [COUNTER_EXACT] = "exact",
+                       [COUNTER_SKETCH] = "sketch");
 LIST(feature_words,    [FEATURE_ID] = "id", [FEATURE_FLOAT] = "float",
                        [FEATURE_SEQUENCE] = "sequence");
 LIST(column_words,     [FEATURE_ID] = "id", [FEATURE_TIME] = "time");
@@ -99,9 +101,34 @@ const option option_table[] = {
              "before the step, at least 1: early steps weigh too much"},
     {"tables.*.penalty.decoupled", OPTION_BOOL, TABLE(penalty.decoupled), .init = "false",
      .help = "apply the penalty after the update rule instead of adding it to the gradient"},
-    {"tables.*.admit.min_count", OPTION_UINT32, TABLE(admit_min_count), .min = 0,
+    {"tables.*.admit.min_count", OPTION_UINT32, TABLE(admit.min_count), .min = 0,
      .max = UINT32_MAX, .init = "0", .unit = "samples",
-     .help = "an id that data.counts finds in fewer samples never gets a row of its own"},
+     .help = "an id has no row of its own before it was in so many"},
+    {"tables.*.admit.counter", OPTION_ENUM, TABLE(admit.counter), WORDS(counter_words),
+     .init = "dataset",
+     .help = "dataset: of data.counts, known from the start; exact: a counter for each id seen "
+             "so far; sketch: bounded memory"},
+    {"tables.*.admit.false_positive", OPTION_REAL, TABLE(admit.false_positive), .min = 1e-6,
+     .max = 0.5, .init = "0.01",
+     .help = "sketch: share of ids that may pass before min_count"},
+    {"tables.*.admit.expected_ids", OPTION_LARGE, TABLE(admit.expected_ids), .min = 0,
+     .max = 1e12, .init = "0", .unit = "ids",
+     .help = "sketch: different ids that false_positive is to hold for, as 600M"},
+    {"tables.*.admit.probability", OPTION_REAL, TABLE(admit.probability), .min = 1e-9,
+     .max = 1, .init = "1",
+     .help = "a step gives an id without a row one with this probability"},
+    {"tables.*.evict.idle_steps", OPTION_INT64, TABLE(evict.idle_steps), .min = 0,
+     .max = UINT32_MAX, .init = "0", .unit = "steps",
+     .help = "a row that no step touched for so many leaves; 0: none does"},
+    {"tables.*.evict.idle_days", OPTION_INT, TABLE(evict.idle_days), .min = 0, .max = 36500,
+     .init = "0", .unit = "days",
+     .help = "a row leaves when more than so many days have begun since a step touched it, by "
+             "`time` of the data; 0: none does"},
+    {"tables.*.evict.min_norm", OPTION_REAL, TABLE(evict.min_norm), .min = 0, .max = 1e12,
+     .init = "0", .help = "a row whose L2 norm is below leaves; 0: none does"},
+    {"tables.*.evict.max_bytes", OPTION_LARGE, TABLE(evict.max_bytes), .min = 0, .max = 1e15,
+     .init = "0", .unit = "bytes",
+     .help = "memory of the rows on all servers, as 12G: the longest untouched leave; 0: any"},
 
     /* ---- features ---- */
     {"features.*.kind", OPTION_ENUM, FEATURE(kind), WORDS(feature_words), .init = "id",

@@ -46,6 +46,10 @@ const char *option_wants(const option *o, char wants[ERR_TEXT_MAX])
     case OPTION_INT64:
         n = append(wants, n, "a whole number in %.15g .. %.15g", o->min, o->max);
         break;
+    case OPTION_LARGE:
+        n = append(wants, n, "a whole number, also as 600M or 12GiB, in %.15g .. %.15g", o->min,
+                   o->max);
+        break;
     case OPTION_SEED:
         n = append(wants, n, "a whole number in 0 .. %" PRIu64, UINT64_MAX);
         break;
@@ -111,6 +115,36 @@ static bool read_whole(const option *o, const char *text, int64_t *value)
         return false;
     *value = (int64_t)x; /* no option's range is wider than 1e15 */
     return true;
+}
+
+/* The larger first; a number is printed with the first that divides it. */
+static const struct {
+    const char *name;
+    int64_t     factor;
+} units[] = {
+    {"T", INT64_C(1000000000000)}, {"G", 1000000000}, {"M", 1000000},   {"K", 1000},
+    {"TiB", INT64_C(1) << 40},     {"GiB", 1 << 30},  {"MiB", 1 << 20}, {"KiB", 1 << 10},
+};
+
+enum { UNITS = sizeof units / sizeof *units };
+
+/* A whole number, or a number and a unit that are one together: 1.5G. */
+static bool read_large(const option *o, const char *text, int64_t *value)
+{
+    char  *end;
+    double x;
+
+    if (read_whole(o, text, value))
+        return true;
+    if (!read_number(text, &x, &end))
+        return false;
+    for (int i = 0; i < UNITS; i++)
+        if (!strcmp(end, units[i].name)) {
+            x *= (double)units[i].factor;
+            *value = x >= o->min && x <= o->max ? (int64_t)x : 0;
+            return x >= o->min && x <= o->max && x == floor(x);
+        }
+    return false;
 }
 
 static bool read_seed(const char *text, uint64_t *value)
@@ -308,6 +342,8 @@ static bool set_scalar(const option *o, void *value, const tree_node *n)
         return read_whole(o, text, &whole) && (*(uint32_t *)value = (uint32_t)whole, true);
     case OPTION_INT64:
         return read_whole(o, text, value);
+    case OPTION_LARGE:
+        return read_large(o, text, value);
     case OPTION_SEED:
         return read_seed(text, value);
     case OPTION_REAL:
@@ -415,6 +451,16 @@ static void print_every(const config_every *every, FILE *to)
     }
 }
 
+static void print_large(int64_t value, FILE *to)
+{
+    for (int i = 0; value && i < UNITS; i++)
+        if (value % units[i].factor == 0) {
+            fprintf(to, "%" PRId64 "%s", value / units[i].factor, units[i].name);
+            return;
+        }
+    fprintf(to, "%" PRId64, value);
+}
+
 static void print_list(const option *o, const void *value, FILE *to)
 {
     const int          *enums = value;
@@ -452,6 +498,9 @@ void option_print(const option *o, const void *base, FILE *to)
         break;
     case OPTION_INT64:
         fprintf(to, "%" PRId64, *(const int64_t *)value);
+        break;
+    case OPTION_LARGE:
+        print_large(*(const int64_t *)value, to);
         break;
     case OPTION_SEED:
         fprintf(to, "%" PRIu64, *(const uint64_t *)value);

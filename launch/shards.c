@@ -33,9 +33,7 @@ void shards_endpoint(char endpoint[NET_ENDPOINT_MAX], const config *c, const cha
 static bool needs_counts(const config *c)
 {
     for (int t = 0; t < c->n_tables; t++)
-        if (c->tables[t].admit_min_count > 1 ||
-            (c->tables[t].penalty.kind == PENALTY_MINIBATCH_AWARE &&
-             c->tables[t].penalty.count == COUNT_EXACT))
+        if (config_needs_counts(&c->tables[t]))
             return true;
     return false;
 }

@@ -15,7 +15,7 @@ static const char *wish_for_counts(const table_config *c)
 {
     if (c->penalty.kind == PENALTY_MINIBATCH_AWARE && c->penalty.count == COUNT_EXACT)
         return "penalty.count: exact";
-    if (c->admit_min_count > 1)
+    if (c->admit.min_count > 1 && c->admit.counter == COUNTER_DATASET)
         return "admit.min_count";
     return NULL;
 }
@@ -132,7 +132,7 @@ static uint32_t exact_count(const table *t, uint64_t id)
 
 static bool admitted(const table *t, uint64_t id)
 {
-    uint32_t least = t->config->admit_min_count;
+    uint32_t least = t->config->admit.min_count;
     return least <= 1 || exact_count(t, id) >= least;
 }
 

@@ -58,8 +58,7 @@ static plan_table plan_of_table(const plan_options *o, int t)
     p.file     = (double)p.rows * (NUMBERS + p.weights + p.state) +
              shards_of(o) *
                  ((HASH_BUCKETS + 1.0) * sizeof(uint64_t) + TENSOR_ENTRY * (TENSORS + parts));
-    if (c->admit_min_count > 1 ||
-        (c->penalty.kind == PENALTY_MINIBATCH_AWARE && c->penalty.count == COUNT_EXACT))
+    if (config_needs_counts(c))
         p.counts = (double)p.rows * COUNT_BYTES;
     return p;
 }

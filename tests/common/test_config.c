@@ -89,7 +89,7 @@ static void the_example_of_the_design_loads(void **state)
     assert_true(c->tables[0].penalty.lambda == 0.01);
     assert_int_equal(c->tables[1].optimizer.kind, OPTIMIZER_ROWWISE_ADAGRAD);
     assert_true(c->tables[1].optimizer.lr == 0.05);
-    assert_int_equal(c->tables[2].admit_min_count, 2);
+    assert_int_equal(c->tables[2].admit.min_count, 2);
     assert_int_equal(c->n_features, 4);
     assert_int_equal(c->features[3].kind, FEATURE_SEQUENCE);
     assert_int_equal(c->features[3].n_columns, 3);
@@ -171,6 +171,71 @@ static void what_is_printed_as_words_loads_to_the_same(void **state)
     free(again);
     config_free(&first);
     config_free(&second);
+}
+
+static void large_numbers_have_units(void **state)
+{
+    static const struct {
+        const char *text, *printed;
+        int64_t     value;
+    } cases[] = {
+        {"0", "0", 0},
+        {"12G", "12G", 12000000000},
+        {"1.5K", "1500", 1500},
+        {"2T", "2T", 2000000000000},
+        {"3MiB", "3MiB", 3 << 20},
+        {"12GiB", "12GiB", (int64_t)12 << 30},
+        {"1e6", "1M", 1000000},
+        {"4294967297", "4294967297", 4294967297},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char word[80], wanted[80];
+        snprintf(word, sizeof word, "tables.t.evict.max_bytes=%s", cases[i].text);
+        snprintf(wanted, sizeof wanted, "max_bytes: %s\n", cases[i].printed);
+        config *c    = load("tables: {t: {dim: 4}}\n", 1, (char *[]){word});
+        char   *text = print(c);
+        assert_true(c->tables[0].evict.max_bytes == cases[i].value);
+        assert_non_null(strstr(text, wanted));
+        free(text);
+        config_free(&c);
+    }
+    refuse("tables: {t: {dim: 4, evict: {max_bytes: 12X}}}\n",
+           "run.yaml:1:41: tables.t.evict.max_bytes is '12X', wanted a whole number, also as "
+           "600M or 12GiB, in 0 .. 1e+15 bytes");
+    refuse(
+        "tables: {t: {dim: 4, evict: {max_bytes: 1.0001K}}}\n",
+        "run.yaml:1:41: tables.t.evict.max_bytes is '1.0001K', wanted a whole number, also as "
+        "600M or 12GiB, in 0 .. 1e+15 bytes");
+    refuse("tables: {t: {dim: 4, evict: {max_bytes: 2000T}}}\n",
+           "run.yaml:1:41: tables.t.evict.max_bytes is '2000T', wanted a whole number, also as "
+           "600M or 12GiB, in 0 .. 1e+15 bytes");
+    refuse("tables: {t: {dim: 4, evict: {max_bytes: -1K}}}\n",
+           "run.yaml:1:41: tables.t.evict.max_bytes is '-1K', wanted a whole number, also as "
+           "600M or 12GiB, in 0 .. 1e+15 bytes");
+}
+
+static void admission_is_by_one_rule_that_can_work(void **state)
+{
+    (void)state;
+    refuse("tables: {t: {dim: 4, admit: {min_count: 2, probability: 0.5}}}\n",
+           "run.yaml:1:57: tables.t.admit.probability is 0.5 and admit.min_count 2: one of "
+           "them decides who gets a row, wanted 1 or no min_count");
+    refuse("tables: {t: {dim: 4, admit: {counter: exact}}}\n",
+           "run.yaml:1:39: tables.t.admit.counter counts up to admit.min_count, which is 0, "
+           "wanted 2 or more");
+    refuse(
+        "tables: {t: {dim: 4, admit: {counter: sketch, min_count: 3}}}\n",
+        "run.yaml:1:29: tables.t.admit.expected_ids is missing: for how many different ids the "
+        "sketch is made, as 600M");
+    refuse(
+        "tables: {t: {dim: 4, admit: {counter: sketch, min_count: 257, expected_ids: 1M}}}\n",
+        "run.yaml:1:58: tables.t.admit.min_count is 257, wanted at most 256, which a sketch "
+        "counts "
+        "to; admit.counter: exact has no limit");
+    refuse("tables: {t: {dim: 4, admit: {probability: 0}}}\n",
+           "run.yaml:1:43: tables.t.admit.probability is '0', wanted a number in 1e-09 .. 1");
 }
 
 static void an_empty_file_is_all_defaults(void **state)
@@ -486,6 +551,8 @@ int main(void)
         cmocka_unit_test(the_example_of_the_design_loads),
         cmocka_unit_test(what_is_printed_loads_to_the_same),
         cmocka_unit_test(what_is_printed_as_words_loads_to_the_same),
+        cmocka_unit_test(large_numbers_have_units),
+        cmocka_unit_test(admission_is_by_one_rule_that_can_work),
         cmocka_unit_test(an_empty_file_is_all_defaults),
         cmocka_unit_test(words_win_over_the_file_and_later_words_over_earlier),
         cmocka_unit_test(an_unknown_key_names_place_and_nearest),
