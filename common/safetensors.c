@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -399,6 +400,25 @@ const safetensors_tensor *safetensors_find(const safetensors *file, const char *
             low = middle + 1;
     }
     return NULL;
+}
+
+err_t safetensors_expect(const safetensors_tensor **out, const safetensors *file,
+                         const char *name, dtype type, int n_dims, const uint64_t *shape)
+{
+    const safetensors_tensor *t = safetensors_find(file, name);
+
+    if (!t)
+        return err_set(ERR_FORMAT, "%s: there is no tensor %s", safetensors_path(file), name);
+    if (t->type != type || t->n_dims != n_dims)
+        return err_set(ERR_FORMAT, "%s: %s is %s with %d dimensions, wanted %s with %d",
+                       safetensors_path(file), name, dtype_name(t->type), t->n_dims,
+                       dtype_name(type), n_dims);
+    for (int i = 0; i < n_dims; i++)
+        if (t->shape[i] != shape[i])
+            return err_set(ERR_FORMAT, "%s: dimension %d of %s is %" PRIu64 ", wanted %" PRIu64,
+                           safetensors_path(file), i, name, t->shape[i], shape[i]);
+    *out = t;
+    return OK;
 }
 
 const char *safetensors_metadata(const safetensors *file, const char *key)

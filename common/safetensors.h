@@ -71,6 +71,12 @@ const safetensors_tensor *safetensors_at(const safetensors *file, int i);
 /* The tensor called name, or NULL. */
 const safetensors_tensor *safetensors_find(const safetensors *file, const char *name);
 
+/* The tensor called name, which must be of type and have the n_dims sizes of shape.
+ * ERR_FORMAT says how it differs, or that it is not there. */
+MUST_CHECK err_t safetensors_expect(const safetensors_tensor **out, const safetensors *file,
+                                    const char *name, dtype type, int n_dims,
+                                    const uint64_t *shape);
+
 /* The text under key of "__metadata__", or NULL. */
 const char *safetensors_metadata(const safetensors *file, const char *key);
 
