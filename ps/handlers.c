@@ -156,10 +156,11 @@ static err_t begin(shard *s, const incoming *in, const wire_begin *b)
     char folder[CONFIG_PATH_MAX];
 
     shard_forget(s);
-    s->begun      = false;
+    s->refused = s->admitted = s->evicted = 0;
+    s->begun                              = false;
     s->generation = in->header.generation;
     for (int t = 0; t < s->n_tables; t++)
-        row_store_clear(s->tables[t].rows);
+        TRY(table_empty(&s->tables[t]));
     TRY(check_begin(in, b));
     if (b->path_bytes >= sizeof folder)
         return err_set(ERR_CONFIG, "a checkpoint's path of %u bytes", b->path_bytes);
@@ -469,12 +470,17 @@ err_t handle_save(shard *s, incoming *in)
 err_t handle_stats(shard *s, incoming *in)
 {
     wire_header h      = answer_header(s, WIRE_STATED, &in->header);
-    wire_stated stated = {.rows = rows_held(s), .dropped = s->dropped};
+    wire_stated stated = {.rows     = rows_held(s),
+                          .dropped  = s->dropped,
+                          .refused  = s->refused,
+                          .admitted = s->admitted,
+                          .evicted  = s->evicted};
     net_message m;
 
     TRY(wire_decode_empty(&in->message));
     for (int t = 0; t < s->n_tables; t++)
-        stated.bytes += row_store_bytes(s->tables[t].rows);
+        stated.bytes += row_store_bytes(s->tables[t].rows) +
+                        admission_bytes(&s->tables[t].admission);
     TRY(wire_encode_stated(&m, &h, &stated));
     return answer(s, in->peer, &m);
 }

@@ -5,6 +5,7 @@
 
 #include "common/hash.h"
 #include "common/log.h"
+#include "ps/eviction.h"
 #include "ps/state.h"
 
 err_t shard_new(shard **out, const shard_options *options)
@@ -27,6 +28,8 @@ err_t shard_new(shard **out, const shard_options *options)
                        s->counts, hash_first_bucket(options->index, options->shards),
                        hash_first_bucket(options->index + 1, options->shards));
         s->n_tables = t + 1;
+        if (err == OK)
+            err = eviction_check(&s->tables[t]);
     }
     if (err != OK)
         shard_free(&s);

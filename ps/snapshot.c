@@ -10,6 +10,7 @@
 #include "common/optim.h"
 #include "common/vec.h"
 #include "ps/bucket_pack.h"
+#include "ps/snapshot_counters.h"
 
 #define PARTS_MOST 8    /* the weights and the parts of a rule's state */
 #define PIECE      1024 /* rows read at a time */
@@ -73,11 +74,12 @@ static void tensor_name(char name[CONFIG_NAME_MAX + 32], const table *t, const c
 
 /* A table's tensors in the file. */
 typedef struct table_writer {
-    const table *table;
-    int          ids, count, touched, buckets;
-    int          n_fields;
-    field        fields[PARTS_MOST];
-    int          values[PARTS_MOST];
+    const table    *table;
+    int             ids, count, touched, buckets;
+    int             n_fields;
+    field           fields[PARTS_MOST];
+    int             values[PARTS_MOST];
+    counters_writer counters;
 } table_writer;
 
 /* A bucket on its way to the file. */
@@ -110,7 +112,8 @@ static err_t declare_table(table_writer *x, safetensors_writer *w, const table *
                                 x->fields[i].wide ? 2 : 1, shape, &x->values[i]));
     }
     TRY(declare(w, t, "count", DTYPE_U32, rows, &x->count));
-    return declare(w, t, "touched", DTYPE_U32, rows, &x->touched);
+    TRY(declare(w, t, "touched", DTYPE_U32, rows, &x->touched));
+    return counters_declare(&x->counters, w, t);
 }
 
 /* Append to tensor what the bucket's rows hold at offset: bytes of each. */
@@ -151,7 +154,7 @@ static err_t write_table(table_writer *x, safetensors_writer *w, packing *p)
         }
         TRY(safetensors_append(w, x->buckets, &written, sizeof written));
     }
-    return OK;
+    return counters_write(&x->counters, w);
 }
 
 static err_t write_tables(safetensors_writer *w, const table *tables, int n_tables)
@@ -197,32 +200,13 @@ typedef struct table_reader {
     const safetensors_tensor *values[PARTS_MOST];
 } table_reader;
 
-static err_t find(const safetensors_tensor **out, const safetensors *file, const char *name,
-                  dtype type, int n_dims, const uint64_t *shape)
-{
-    const safetensors_tensor *t = safetensors_find(file, name);
-
-    if (!t)
-        return err_set(ERR_FORMAT, "%s: there is no tensor %s", safetensors_path(file), name);
-    if (t->type != type || t->n_dims != n_dims)
-        return err_set(ERR_FORMAT, "%s: %s is %s with %d dimensions, wanted %s with %d",
-                       safetensors_path(file), name, dtype_name(t->type), t->n_dims,
-                       dtype_name(type), n_dims);
-    for (int i = 0; i < n_dims; i++)
-        if (t->shape[i] != shape[i])
-            return err_set(ERR_FORMAT, "%s: dimension %d of %s is %" PRIu64 ", wanted %" PRIu64,
-                           safetensors_path(file), i, name, t->shape[i], shape[i]);
-    *out = t;
-    return OK;
-}
-
 static err_t find_list(const safetensors_tensor **out, const table_reader *x, const char *what,
                        dtype type, uint64_t n)
 {
     char name[CONFIG_NAME_MAX + 32];
 
     tensor_name(name, x->table, what);
-    return find(out, x->file, name, type, 1, &n);
+    return safetensors_expect(out, x->file, name, type, 1, &n);
 }
 
 static err_t find_tensors(table_reader *x)
@@ -239,8 +223,8 @@ static err_t find_tensors(table_reader *x)
     x->n_fields = list_fields(x->table, x->fields);
     for (int i = 0; i < x->n_fields; i++) {
         uint64_t shape[2] = {rows, (uint64_t)x->fields[i].width};
-        TRY(find(&x->values[i], x->file, x->fields[i].name, x->fields[i].type,
-                 x->fields[i].wide ? 2 : 1, shape));
+        TRY(safetensors_expect(&x->values[i], x->file, x->fields[i].name, x->fields[i].type,
+                               x->fields[i].wide ? 2 : 1, shape));
     }
     return OK;
 }
@@ -362,7 +346,7 @@ static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
         TRY(read_bucket(x, bucket));
     }
     read_on(x, &s, s.end);
-    return OK;
+    return counters_read(x->table, x->file, first, end);
 }
 
 /* The rows that belong to the tables in the file of a shard, which owned the buckets first ..

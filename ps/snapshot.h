@@ -8,6 +8,7 @@
  *     T.count    U32 [r]
  *     T.touched  U32 [r]
  *     T.buckets  U64 [4097]             bucket b's rows are buckets[b] .. buckets[b+1] - 1
+ * and the counters of admission and the calendar of eviction (ps/snapshot_counters.h).
  *
  * (F64 in the double build.) Files are written and read a bucket at a time. A cut of any
  * number of shards is read by any number of others: each takes its own buckets. */

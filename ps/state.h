@@ -10,6 +10,7 @@
 #include "common/arena.h"
 #include "common/vec.h"
 #include "common/wire.h"
+#include "ps/eviction.h"
 #include "ps/shard.h"
 #include "ps/table.h"
 #include "ps/update.h"
@@ -60,6 +61,7 @@ struct shard {
     VEC(parked) parked;
 
     uint64_t dropped;    /* messages */
+    uint64_t refused, admitted, evicted; /* gradients, ids and rows since BEGIN */
     VEC(uint64_t) noted; /* peers whose first bad message is in the log */
     update_part *parts;  /* (tables, workers) of the step being applied */
     const uint16_t **halves; /* (tables, workers) their gradients, where they came as bf16 */
@@ -88,6 +90,12 @@ void step_set_clock(shard *s, uint64_t clock);
 
 /* Apply every step that is complete, and after each of them serve who waited for it. */
 MUST_CHECK err_t step_advance(shard *s);
+
+/* ---- holds.c ---- */
+
+/* What the tickets of steps beyond the clock's, n of them, hold of a table: rows that no
+ * eviction may take. In s->scratch. */
+MUST_CHECK err_t holds_find(shard *s, int number, eviction_hold **holds, int *n);
 
 /* ---- handlers.c: one per kind. ERR_MESSAGE: the message is to be dropped ---- */
 

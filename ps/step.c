@@ -1,5 +1,6 @@
 /* step - when a step is complete, and what happens then (ps/shard.h: the clock). */
 #include "common/bf16.h"
+#include "ps/applicants.h"
 #include "ps/state.h"
 
 /* Whether the worker has pushed the step that the clock is at, and all its pulls that this
@@ -24,8 +25,15 @@ static bool step_is_complete(const shard *s)
     return true;
 }
 
+/* What the pushes of a step tell of it besides gradients. */
+typedef struct step_facts {
+    double  samples;
+    int64_t time; /* the latest */
+    bool    finite;
+} step_facts;
+
 /* Bring a worker's ticket and push together, table by table, in s->parts. */
-static err_t collect_parts(shard *s, uint32_t worker, double *samples, bool *finite)
+static err_t collect_parts(shard *s, uint32_t worker, step_facts *facts)
 {
     ticket      *now  = shard_ticket(s, worker, s->clock);
     uint32_t    *rows = now->rows.at;
@@ -34,8 +42,10 @@ static err_t collect_parts(shard *s, uint32_t worker, double *samples, bool *fin
 
     TRY(wire_decode_request(&pull, &now->pull));
     TRY(wire_decode_push(&push, &now->push));
-    *samples += push.samples;
-    *finite &= push.finite;
+    facts->samples += push.samples;
+    facts->finite &= push.finite;
+    if (push.time > facts->time)
+        facts->time = push.time;
     for (int t = 0; t < s->n_tables; t++) {
         int at        = t * s->workers + (int)worker;
         s->halves[at] = push.table[t].halves;
@@ -77,23 +87,53 @@ void step_set_clock(shard *s, uint64_t clock)
     }
 }
 
+/* Let rows leave that the configuration wants no longer. */
+static err_t evict(shard *s, int number, int64_t time)
+{
+    table              *t = &s->tables[number];
+    const evict_config *c = &t->config->evict;
+    eviction_hold      *holds;
+    int                 n;
+
+    if (!eviction_wanted(c))
+        return OK;
+    if (c->idle_days)
+        TRY(calendar_note(&t->calendar, (int64_t)s->clock, time, c->idle_days));
+    TRY(holds_find(s, number, &holds, &n));
+    return eviction_apply(t, holds, n, &s->scratch, &s->evicted);
+}
+
+/* Births, counts, admission, touched, eviction. */
+static err_t apply_to_table(shard *s, int number, const update_step *step, int64_t time)
+{
+    update_part      *parts  = &s->parts[number * s->workers];
+    applicants_result result = {0};
+
+    TRY(widen_gradients(s, number));
+    TRY(update_apply(&s->tables[number], parts, s->workers, step, &s->scratch));
+    TRY(applicants_apply(&s->tables[number], parts, s->workers, &s->scratch, &result));
+    s->refused += result.refused;
+    s->admitted += result.admitted;
+    TRY(evict(s, number, time));
+    arena_reset(&s->scratch);
+    return OK;
+}
+
 /* A step with a gradient that is not finite, or without samples, changes no row. */
 static err_t apply_step(shard *s)
 {
-    const config *c      = s->options.config;
-    update_step   step   = {.step = (int64_t)s->clock, .row_norm = c->clip.row_norm};
-    bool          finite = true;
+    const config *c     = s->options.config;
+    update_step   step  = {.step = (int64_t)s->clock, .row_norm = c->clip.row_norm};
+    step_facts    facts = {.time = WIRE_NO_TIME, .finite = true};
 
     for (int worker = 0; worker < s->workers; worker++)
-        TRY(collect_parts(s, (uint32_t)worker, &step.samples, &finite));
-    if (!finite || step.samples == 0)
+        TRY(collect_parts(s, (uint32_t)worker, &facts));
+    step.samples = facts.samples;
+    if (!facts.finite || facts.samples == 0)
         return OK;
     for (int t = 0; t < s->n_tables; t++) {
         step.lr = rate_at(s, &s->tables[t], s->clock);
-        TRY(widen_gradients(s, t));
-        TRY(update_apply(&s->tables[t], &s->parts[t * s->workers], s->workers, &step,
-                         &s->scratch));
-        arena_reset(&s->scratch);
+        TRY(apply_to_table(s, t, &step, facts.time));
     }
     return OK;
 }

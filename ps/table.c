@@ -51,6 +51,7 @@ err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetenso
     t->state_at = (int)((dim * weight + sizeof(real) - 1) / sizeof(real));
     optim_init(&t->rule, &c->optimizer);
     TRY(find_counts(t, counts_file));
+    TRY(admission_init(&t->admission, &c->admit, t->salt, seed, first, end));
     return row_store_new(&t->rows, t->salt,
                          t->state_at + (int)optim_state_size(c->optimizer.kind, dim));
 }
@@ -58,6 +59,15 @@ err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetenso
 void table_clear(table *t)
 {
     row_store_free(&t->rows);
+    admission_clear(&t->admission);
+    calendar_clear(&t->calendar);
+}
+
+err_t table_empty(table *t)
+{
+    row_store_clear(t->rows);
+    calendar_clear(&t->calendar);
+    return admission_reset(&t->admission);
 }
 
 bool table_owns(const table *t, const uint64_t *ids, size_t n)
@@ -111,6 +121,18 @@ void table_write_weights(const table *t, row *r, const real *w, uint64_t step)
         bf16_round((void *)r->x, w, rng_named(t->seed, RNG_ROUND, t->salt + step, r->id), dim);
 }
 
+void table_touch(const table *t, row *r)
+{
+    real w[CONFIG_DIM_MAX];
+
+    if (t->decay != 0 && r->touched != t->clock) {
+        table_read_weights(t, r, w);
+        weights_scale(w, (real)table_decay_since(t, r->touched), (size_t)t->config->dim);
+        table_write_weights(t, r, w, t->clock);
+    }
+    r->touched = (uint32_t)t->clock;
+}
+
 void table_birth_value(const table *t, uint64_t id, real *w)
 {
     const table_config *c   = t->config;
@@ -130,10 +152,14 @@ static uint32_t exact_count(const table *t, uint64_t id)
                          : 0;
 }
 
+/* Whether an id without a row gets one as soon as a step has it. */
 static bool admitted(const table *t, uint64_t id)
 {
-    uint32_t least = t->config->admit.min_count;
-    return least <= 1 || exact_count(t, id) >= least;
+    const admit_config *c = &t->config->admit;
+
+    if (admission_by_step(c))
+        return false;
+    return c->min_count <= 1 || exact_count(t, id) >= c->min_count;
 }
 
 static uint32_t gather_one(const table *t, uint64_t id, uint32_t number, real *w)
@@ -224,5 +250,12 @@ err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
                 rows[i] = ROW_REFUSED;
         TRY(table_bear_missing(t, ids + first, end - first, rows + first));
     }
+    return OK;
+}
+
+err_t table_admit(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
+{
+    for (size_t first = 0; first < n; first += PIECE)
+        TRY(bear_piece(t, ids + first, n - first < PIECE ? n - first : PIECE, rows + first));
     return OK;
 }

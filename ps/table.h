@@ -2,9 +2,10 @@
  *
  * A row's first value depends on (seed, table, id) alone: a pull of an id without a row is
  * answered with that value and changes nothing; the row itself is born when the first step
- * with the id is applied, and counts as touched when that step began. An id that occurs in
- * fewer samples than admit.min_count never gets a row of its own: it is answered with zeros
- * and its gradients are dropped.
+ * with the id is applied, and counts as touched when that step began. An id that is not
+ * admitted has no row: it is answered with zeros and its gradients are dropped.
+ * admit.counter: dataset never admits those that occur in fewer than min_count samples of the
+ * data set; where a running count or chance decides, a row is made by ps/applicants.h alone.
  *
  * The payload of a row, in reals:
  *
@@ -21,6 +22,8 @@
 
 #include "common/optim.h"
 #include "common/schema.h"
+#include "ps/admission.h"
+#include "ps/calendar.h"
 #include "ps/id_counts.h"
 #include "ps/row_store.h"
 
@@ -39,6 +42,8 @@ typedef struct table {
     powers              left;     /* (1 - decay)^steps */
     uint64_t            repeated; /* gradients dropped: their pull named the id before */
     optim               rule;
+    admission           admission;
+    calendar            calendar; /* kept where evict.idle_days wants it */
     int                 state_at; /* reals of a payload in front of the rule's state */
     bool                exact; /* rows hold exact counts; else what was seen so far */
 } table;
@@ -58,6 +63,9 @@ void table_set_clock(table *t, uint64_t clock, double lr);
  * (row.touched) at this one; 1 where the table has another penalty. */
 double table_decay_since(const table *t, uint32_t touched);
 
+/* Remove all rows, set all counters of admission to zero, and forget the calendar. */
+MUST_CHECK err_t table_empty(table *t);
+
 /* Whether all ids belong to this shard's buckets. */
 bool table_owns(const table *t, const uint64_t *ids, size_t n);
 
@@ -71,6 +79,9 @@ void table_read_weights(const table *t, const row *r, real *w);
  * steps applied when this is, that one included; 0: a birth. */
 void table_write_weights(const table *t, row *r, const real *w, uint64_t step);
 
+/* Bring r to the table's clock: decayed until now, and touched. */
+void table_touch(const table *t, row *r);
+
 /* The weights of ids as they are at the table's clock: values (n, dim). rows[i] = the number of the row of
  * ids[i]; ROW_NONE: it has none yet and got its birth value; ROW_REFUSED: zeros. */
 void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows, real *values);
@@ -82,5 +93,8 @@ MUST_CHECK err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *r
 /* The same where table_gather told rows, at this clock or an earlier one, and no rows but
  * those of admitted ids were made since: only those that were ROW_NONE are looked for. */
 MUST_CHECK err_t table_bear_missing(table *t, const uint64_t *ids, size_t n, uint32_t *rows);
+/* Make rows, at their birth values, of n distinct ids that have none: they are admitted.
+ * rows[i] = the number of the row of ids[i]. */
+MUST_CHECK err_t table_admit(table *t, const uint64_t *ids, size_t n, uint32_t *rows);
 
 #endif

@@ -1,0 +1,31 @@
+/* snapshot_counters - what a shard's file holds of a table besides rows (ps/snapshot.h).
+ *
+ * For each table T, where its configuration asks for it:
+ *     T.waiting.ids      U64 [w]       admit.counter: exact: the ids that wait, by bucket and
+ *     T.waiting.count    U32 [w]       within a bucket by id, and their counts
+ *     T.waiting.buckets  U64 [4097]    bucket b's are buckets[b] .. buckets[b+1] - 1
+ *     T.sketch           U8 [b, n]     admit.counter: sketch: the b buckets of the shard
+ *     T.days             I64 [d, 2]    evict.idle_days: (day, its first step), ascending
+ *
+ * What a cut does not have begins at zero, so that admission and eviction may be configured
+ * later. A sketch of another size than the configuration's is refused. */
+#ifndef DIPS_PS_SNAPSHOT_COUNTERS_H
+#define DIPS_PS_SNAPSHOT_COUNTERS_H
+
+#include "common/safetensors.h"
+#include "ps/table.h"
+
+/* A table's tensors in a file being written; -1: there is none. */
+typedef struct counters_writer {
+    const table *table;
+    int          ids, count, buckets, sketch, days;
+} counters_writer;
+
+MUST_CHECK err_t counters_declare(counters_writer *x, safetensors_writer *w, const table *t);
+MUST_CHECK err_t counters_write(const counters_writer *x, safetensors_writer *w);
+
+/* Take over what file, which is of the buckets first .. end-1, holds for t's buckets.
+ * Nothing is believed unchecked. */
+MUST_CHECK err_t counters_read(table *t, const safetensors *file, uint32_t first, uint32_t end);
+
+#endif
