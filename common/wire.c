@@ -303,14 +303,41 @@ err_t wire_open(wire_header *h, const net_message *m)
     return OK;
 }
 
-void wire_seal(net_message *m)
+static void seal_with(net_message *m, uint64_t body_hash)
 {
     header_part head = header_of(m);
 
-    head.body_hash = hash_bytes(m->data + WIRE_HEADER_BYTES, m->size - WIRE_HEADER_BYTES);
+    head.body_hash = body_hash;
     memcpy(m->data, &head, sizeof head);
     head.header_hash = hash_bytes(m->data, HASHED_HEAD);
     memcpy(m->data, &head, sizeof head);
+}
+
+void wire_seal(net_message *m)
+{
+    seal_with(m, hash_bytes(m->data + WIRE_HEADER_BYTES, m->size - WIRE_HEADER_BYTES));
+}
+
+wire_sum wire_sum_begin(const net_message *m)
+{
+    return (wire_sum){hash_stream_new(), m->data + WIRE_HEADER_BYTES};
+}
+
+void wire_sum_until(wire_sum *s, const void *end)
+{
+    if (s->stream)
+        hash_stream_add(s->stream, s->end, (size_t)((const unsigned char *)end - s->end));
+    s->end = end;
+}
+
+void wire_sum_seal(wire_sum *s, net_message *m)
+{
+    wire_sum_until(s, m->data + m->size);
+    if (s->stream)
+        seal_with(m, hash_stream_value(s->stream));
+    else
+        wire_seal(m);
+    hash_stream_free(&s->stream);
 }
 
 err_t wire_encode_empty(net_message *m, const wire_header *h)

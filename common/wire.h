@@ -226,6 +226,17 @@ MUST_CHECK err_t wire_prepare_push(net_message *m, const wire_header *h, wire_pu
 void             wire_change_push(net_message *m, const wire_push *p);
 void             wire_seal(net_message *m);
 
+/* The same checksum made while a large body is written from front to back, each piece while
+ * it is still in the cache: begin after prepare, until (all bytes in front of `end` are as
+ * they will be) as often as one likes, then seal. */
+typedef struct wire_sum {
+    struct hash_stream  *stream; /* NULL, for want of memory: seal sums up all */
+    const unsigned char *end;
+} wire_sum;
+wire_sum wire_sum_begin(const net_message *m);
+void     wire_sum_until(wire_sum *s, const void *end);
+void     wire_sum_seal(wire_sum *s, net_message *m);
+
 MUST_CHECK err_t wire_encode_begin(net_message *m, const wire_header *h, const wire_begin *b);
 MUST_CHECK err_t wire_encode_done(net_message *m, const wire_header *h, const wire_done *d);
 MUST_CHECK err_t wire_encode_text(net_message *m, const wire_header *h, const wire_text *t);

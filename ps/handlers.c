@@ -10,7 +10,8 @@
 
 #define PARKED_MOST(s) (64 + 4 * (size_t)(s)->workers)
 #define STEP_MOST      (UINT32_MAX - 1) /* touched, step + 1, is 32 bits wide */
-#define GATHERED_MOST  (2 * CONFIG_DIM_MAX) /* reals gathered before they are rounded */
+#define GATHERED_MOST  (2 * CONFIG_DIM_MAX) /* reals gathered at a time: they fit the L1 cache \
+                                             */
 
 /* ---- answers ---- */
 
@@ -227,21 +228,32 @@ static size_t total_ids(const wire_request *q)
     return total;
 }
 
-/* The weights of ids, written to where they travel. rows (n) tells what the ids mean. */
-static void gather_values(const table *t, const uint64_t *ids, uint32_t *rows,
-                          const wire_values *to)
+/* The weights of n ids, written to where they travel, from row `first` of the table's
+ * values on. rows (n) tells what the ids mean. */
+static const void *gather_values(const table *t, const uint64_t *ids, size_t n, uint32_t *rows,
+                                 const wire_values *to, size_t first)
 {
-    real   piece[GATHERED_MOST];
-    size_t dim = to->dim, most = GATHERED_MOST / dim;
+    size_t dim = to->dim;
+    real   wide[GATHERED_MOST];
 
     if (to->type == PRECISION_FP32) {
-        table_gather(t, ids, to->n, rows, to->values);
-        return;
+        table_gather(t, ids, n, rows, to->values + first * dim);
+        return to->values + (first + n) * dim;
     }
+    table_gather(t, ids, n, rows, wide);
+    bf16_nearest(to->halves + first * dim, wide, n * dim);
+    return to->halves + (first + n) * dim;
+}
+
+/* All of a table's, a few at a time. */
+static void fill_values(const table *t, const uint64_t *ids, uint32_t *rows,
+                        const wire_values *to, wire_sum *sum)
+{
+    size_t most = GATHERED_MOST / to->dim;
+
     for (size_t first = 0; first < to->n; first += most) {
         size_t n = to->n - first < most ? to->n - first : most;
-        table_gather(t, ids + first, n, rows + first, piece);
-        bf16_nearest(to->halves + first * dim, piece, n * dim);
+        wire_sum_until(sum, gather_values(t, ids + first, n, rows + first, to, first));
     }
 }
 
@@ -257,11 +269,12 @@ static err_t make_rows(const shard *s, const wire_request *q, const wire_header 
                                    .dim  = (uint32_t)s->tables[t].config->dim,
                                    .type = s->options.config->cluster.values};
     TRY(wire_prepare_rows(m, &h, &r));
+    wire_sum sum = wire_sum_begin(m);
     for (int t = 0; t < q->tables; t++) {
-        gather_values(&s->tables[t], q->table[t].ids, rows, &r.table[t]);
+        fill_values(&s->tables[t], q->table[t].ids, rows, &r.table[t], &sum);
         rows += q->table[t].n;
     }
-    wire_seal(m);
+    wire_sum_seal(&sum, m);
     return OK;
 }
 

@@ -253,6 +253,31 @@ static void decoded_arrays_are_aligned_and_lie_in_the_message(void **state)
     net_message_clear(&n);
 }
 
+static void a_body_summed_piece_by_piece_is_sealed_as_at_once(void **state)
+{
+    static const size_t steps[] = {1, 7, 64, 1000, 100000};
+    wire_header         h       = {.kind = WIRE_ROWS, .generation = 3, .sender = 5, .step = 77};
+    wire_rows   r = {.request = WIRE_PULL, .tables = 1, .table = {{.n = 2500, .dim = 7}}};
+    net_message m;
+
+    (void)state;
+    assert_int_equal(wire_prepare_rows(&m, &h, &r), OK);
+    for (int i = 0; i < 2500 * 7; i++)
+        r.table[0].values[i] = (real)i;
+    wire_seal(&m);
+    for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+        uint64_t sealed = get_u64(&m, 32);
+        wire_sum sum    = wire_sum_begin(&m);
+        for (size_t at = BODY; at < m.size; at += steps[k])
+            wire_sum_until(&sum, m.data + at);
+        memset(m.data + 32, 0, 16);
+        wire_sum_seal(&sum, &m);
+        assert_int_equal(get_u64(&m, 32), sealed);
+        assert_int_equal(wire_open(&h, &m), OK);
+    }
+    net_message_clear(&m);
+}
+
 static void every_truncation_is_refused(void **state)
 {
     (void)state;
@@ -448,6 +473,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(rows_and_a_push_are_as_drawn),
         cmocka_unit_test(texts_and_endpoints_are_as_drawn),
         cmocka_unit_test(decoded_arrays_are_aligned_and_lie_in_the_message),
+        cmocka_unit_test(a_body_summed_piece_by_piece_is_sealed_as_at_once),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(bytes_behind_the_end_are_refused),
         cmocka_unit_test(every_flipped_bit_is_noticed),
