@@ -103,11 +103,27 @@ static share share_of(const job *j)
     return (share){.workers = 1, .batch = part, .place = (uint64_t)rank * (uint64_t)part};
 }
 
+/* Days without use are days of the data. */
+static err_t check_times(const trainer *t)
+{
+    const config *c = t->job->config;
+
+    for (int i = 0; i < c->n_tables; i++)
+        if (c->tables[i].evict.idle_days && !dataset_timed(t->train))
+            return err_set(ERR_CONFIG,
+                           "tables.%s.evict.idle_days is %d, and data.train: %s%s has no tensor "
+                           "`time` that tells the day",
+                           c->tables[i].name, c->tables[i].evict.idle_days, c->data.train.at[0],
+                           c->data.train.n > 1 ? ", ..." : "");
+    return OK;
+}
+
 static err_t open_data(trainer *t)
 {
     const config *c = t->job->config;
 
     TRY(evaluator_open(&t->train, t->job, &c->data.train, true));
+    TRY(check_times(t));
     if (c->data.test.n > 0)
         TRY(evaluator_open(&t->test, t->job, &c->data.test, true));
 
@@ -352,6 +368,26 @@ static err_t evaluate(trainer *t, int64_t step)
     return evaluator_log(t->log, step, "test", &t->metrics);
 }
 
+/* What the servers hold, and who came and left since the run began or was resumed. */
+static err_t log_rows(trainer *t, int64_t step)
+{
+    ps_stats stats;
+
+    if (!is_first(t))
+        return OK;
+    TRY(ps_client_stats(learner_client(t->learner), &stats));
+    const metrics_field fields[] = {
+        METRIC_INT("step", step),
+        METRIC_INT("rows", (int64_t)stats.rows),
+        METRIC_INT("row_bytes", (int64_t)stats.bytes),
+        METRIC_INT("refused_gradients", (int64_t)stats.refused),
+        METRIC_INT("admitted_ids", (int64_t)stats.admitted),
+        METRIC_INT("evicted_rows", (int64_t)stats.evicted),
+        METRIC_INT("dropped_messages", (int64_t)stats.dropped),
+    };
+    return metrics_log_write(t->log, "rows", sizeof fields / sizeof *fields, fields);
+}
+
 /* A checkpoint that cannot be written is a warning, unless it is the last one. */
 static err_t save(trainer *t, int64_t step, bool last)
 {
@@ -381,6 +417,7 @@ static err_t drain_point(trainer *t, int64_t step)
         TRY(evaluate(t, step));
     if (last || falls_on(step, p->checkpoint_every))
         TRY(save(t, step, last));
+    TRY(log_rows(t, step));
     if (epoch && !last)
         t->epoch_loss = t->epoch_samples = 0;
     return OK;
@@ -447,10 +484,22 @@ static err_t write_first_state(trainer *t)
 
 /* ---- the end ---- */
 
+/* "; 12 gradients of ids without a row, 3 ids admitted, 0 rows evicted"; nothing where rows
+ * neither come nor leave in other ways than by birth. */
+static void describe_turnover(const ps_stats *s, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (s->refused || s->admitted || s->evicted)
+        snprintf(text, size,
+                 "; %" PRIu64 " gradients of ids without a row, %" PRIu64 " ids admitted, %" PRIu64
+                 " rows evicted",
+                 s->refused, s->admitted, s->evicted);
+}
+
 static err_t summarize(trainer *t)
 {
     const learner_times *time = learner_time(t->learner);
-    char                 duration[32];
+    char                 duration[32], turnover[160];
     ps_stats             stats;
 
     if (!is_first(t))
@@ -472,22 +521,26 @@ static err_t summarize(trainer *t)
         METRIC_INT("rows", (int64_t)stats.rows),
         METRIC_INT("row_bytes", (int64_t)stats.bytes),
         METRIC_INT("dropped_messages", (int64_t)stats.dropped),
+        METRIC_INT("refused_gradients", (int64_t)stats.refused),
+        METRIC_INT("admitted_ids", (int64_t)stats.admitted),
+        METRIC_INT("evicted_rows", (int64_t)stats.evicted),
         METRIC_INT("wire_sent_bytes", (int64_t)traffic.sent),
         METRIC_INT("wire_received_bytes", (int64_t)traffic.received),
     };
     TRY(metrics_log_write(t->log, "summary", sizeof fields / sizeof *fields, fields));
     console_end_line(&t->console);
     console_duration(duration, t->seconds);
+    describe_turnover(&stats, turnover, sizeof turnover);
     double part = t->seconds > 0 ? 100 / t->seconds : 0;
     log_once(
         LOG_INFO,
         "trained %.0f samples in %s, %.0f samples/s (read %.0f %%, rows %.0f %%, forward "
         "%.0f %%, backward %.0f %%, push %.0f %%, reduce %.0f %%, update %.0f %%); %" PRIu64
-        " rows in %.1f MB, %" PRIu64 " dense weights",
+        " rows in %.1f MB, %" PRIu64 " dense weights%s",
         t->samples, duration, t->seconds > 0 ? t->samples / t->seconds : 0,
         t->read_seconds * part, time->rows * part, time->forward * part, time->backward * part,
         time->push * part, time->reduce * part, time->update * part, stats.rows,
-        (double)stats.bytes * 1e-6, learner_dense_weights(t->learner));
+        (double)stats.bytes * 1e-6, learner_dense_weights(t->learner), turnover);
     return OK;
 }
 

@@ -101,6 +101,11 @@ uint64_t dataset_samples(const dataset *d)
     return d->first[d->n];
 }
 
+bool dataset_timed(const dataset *d)
+{
+    return d->timed || dataset_samples(d) == 0;
+}
+
 bool dataset_grouped(const dataset *d)
 {
     return d->grouped;

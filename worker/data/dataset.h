@@ -22,6 +22,7 @@ MUST_CHECK err_t dataset_open(dataset **out, const schema *s, const config_names
 void             dataset_close(dataset **d);
 
 uint64_t dataset_samples(const dataset *d);
+bool     dataset_timed(const dataset *d);   /* has `time`, or no samples */
 bool     dataset_grouped(const dataset *d); /* has `group`, or else `user` */
 
 /* Make b of the n samples with these numbers, in this order; max_len and keep of the
