@@ -30,15 +30,17 @@ err_t counters_declare(counters_writer *x, safetensors_writer *w, const table *t
 {
     const admission *a = &t->admission;
 
-    *x = (counters_writer){t, -1, -1, -1, -1, -1};
+    *x = (counters_writer){t, -1, -1, -1, -1, -1, -1};
     if (a->waiting) {
         TRY(declare(x, w, "waiting.ids", DTYPE_U64, tally_ids(a->waiting), 0, &x->ids));
         TRY(declare(x, w, "waiting.buckets", DTYPE_U64, HASH_BUCKETS + 1, 0, &x->buckets));
         TRY(declare(x, w, "waiting.count", DTYPE_U32, tally_ids(a->waiting), 0, &x->count));
     }
-    if (a->sketch.at)
+    if (a->sketch.at) {
+        TRY(declare(x, w, "sketch.form", DTYPE_U64, 3, 0, &x->form));
         TRY(declare(x, w, "sketch", DTYPE_U8, t->end_bucket - t->first_bucket, a->sketch.bytes,
                     &x->sketch));
+    }
     if (t->config->evict.idle_days)
         TRY(declare(x, w, "days", DTYPE_I64, t->calendar.days.n, 2, &x->days));
     return OK;
@@ -75,8 +77,10 @@ static err_t write_waiting(const counters_writer *x, safetensors_writer *w)
 
 static err_t write_sketch(const counters_writer *x, safetensors_writer *w)
 {
-    const sketch *s = &x->table->admission.sketch;
+    const sketch *s       = &x->table->admission.sketch;
+    uint64_t      form[3] = {(uint64_t)s->hashes, (uint64_t)s->bits, s->cells};
 
+    TRY(safetensors_append(w, x->form, form, sizeof form));
     for (uint32_t b = s->first; b < s->end; b++)
         TRY(safetensors_append(w, x->sketch, sketch_bucket(s, b), s->bytes));
     return OK;
@@ -151,17 +155,23 @@ static err_t read_sketch(table *t, const safetensors *file, uint32_t first, uint
 {
     tensor_name               name;
     const sketch             *s     = &t->admission.sketch;
-    const safetensors_tensor *cells = safetensors_find(file, name_of(name, t, "sketch"));
+    const safetensors_tensor *cells = safetensors_find(file, name_of(name, t, "sketch")), *form;
 
     if (!cells)
         return OK;
-    if (cells->n_dims == 2 && cells->shape[1] != s->bytes)
-        return err_set(ERR_FORMAT,
-                       "%s: %s has %" PRIu64 " bytes a bucket; the sketch of tables.%s.admit "
-                       "has %zu: min_count, false_positive and expected_ids must stay as they "
-                       "were",
-                       safetensors_path(file), name, cells->shape[1], t->config->name,
-                       s->bytes);
+    TRY(safetensors_expect(&form, file, name_of(name, t, "sketch.form"), DTYPE_U64, 1,
+                           &(uint64_t){3}));
+    uint64_t k = safetensors_get_u64(form, 0), bits = safetensors_get_u64(form, 1),
+             m = safetensors_get_u64(form, 2);
+    if (k != (uint64_t)s->hashes || bits != (uint64_t)s->bits || m != s->cells)
+        return err_set(ERR_CONFIG,
+                       "%s: the sketch of table %s has %" PRIu64 " cells of %" PRIu64
+                       " bits in a bucket and %" PRIu64 " of them an id; tables.%s.admit asks "
+                       "for %" PRIu64 " of %d bits, %d an id: min_count, false_positive and "
+                       "expected_ids must stay as they were",
+                       safetensors_path(file), t->config->name, m, bits, k, t->config->name,
+                       s->cells, s->bits, s->hashes);
+    name_of(name, t, "sketch");
     TRY(safetensors_expect(&cells, file, name, DTYPE_U8, 2,
                            (uint64_t[]){end - first, s->bytes}));
     for (uint32_t b = first; b < end; b++)

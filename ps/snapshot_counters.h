@@ -5,10 +5,11 @@
  *     T.waiting.count    U32 [w]       within a bucket by id, and their counts
  *     T.waiting.buckets  U64 [4097]    bucket b's are buckets[b] .. buckets[b+1] - 1
  *     T.sketch           U8 [b, n]     admit.counter: sketch: the b buckets of the shard
+ *     T.sketch.form      U64 [3]       k, bits of a cell, m (ps/sketch.h)
  *     T.days             I64 [d, 2]    evict.idle_days: (day, its first step), ascending
  *
  * What a cut does not have begins at zero, so that admission and eviction may be configured
- * later. A sketch of another size than the configuration's is refused. */
+ * later. A sketch of another form than the configuration's is refused. */
 #ifndef DIPS_PS_SNAPSHOT_COUNTERS_H
 #define DIPS_PS_SNAPSHOT_COUNTERS_H
 
@@ -18,7 +19,7 @@
 /* A table's tensors in a file being written; -1: there is none. */
 typedef struct counters_writer {
     const table *table;
-    int          ids, count, buckets, sketch, days;
+    int          ids, count, buckets, sketch, form, days;
 } counters_writer;
 
 MUST_CHECK err_t counters_declare(counters_writer *x, safetensors_writer *w, const table *t);
