@@ -13,8 +13,7 @@ bool checkpoint_belongs(const char *name, const char *table, const char **what)
 {
     size_t length = strlen(table);
 
-    if (strncmp(name, table, length) != 0 || name[length] != '.' ||
-        strchr(name + length + 1, '.'))
+    if (strncmp(name, table, length) != 0 || name[length] != '.')
         return false;
     *what = name + length + 1;
     return true;
@@ -104,17 +103,16 @@ static err_t check_tensors(place *p)
     return OK;
 }
 
-/* Offsets go from 0 to the number of rows and never down, and only the shard's own buckets
- * have rows. */
-static err_t check_buckets(const place *p)
+/* Offsets go from 0 to n and never down, and only the shard's own buckets have ids. */
+static err_t check_buckets(const place *p, const char *what, uint64_t n)
 {
-    const safetensors_tensor *t      = checkpoint_find(p->file, p->table->name, "buckets");
+    const safetensors_tensor *t      = checkpoint_find(p->file, p->table->name, what);
     const char               *path   = safetensors_path(p->file);
     uint64_t                  before = 0;
 
     if (!t || t->type != DTYPE_U64 || t->n_dims != 1 || t->count != HASH_BUCKETS + 1)
-        return err_set(ERR_FORMAT, "%s: tensor %s.buckets is not there as U64 [%d]", path,
-                       p->table->name, HASH_BUCKETS + 1);
+        return err_set(ERR_FORMAT, "%s: tensor %s.%s is not there as U64 [%d]", path,
+                       p->table->name, what, HASH_BUCKETS + 1);
     for (uint32_t b = 0; b <= HASH_BUCKETS; b++) {
         uint64_t here = safetensors_get_u64(t, b);
         if (here < before || (b == 0 && here != 0))
@@ -125,17 +123,17 @@ static err_t check_buckets(const place *p)
                            path, t->name, b - 1);
         before = here;
     }
-    if (before != p->rows)
+    if (before != n)
         return err_set(ERR_FORMAT, "%s: %s ends with %" PRIu64 ", there are %" PRIu64 " ids",
-                       path, t->name, before, p->rows);
+                       path, t->name, before, n);
     return OK;
 }
 
-/* Rows begin .. end-1 of bucket: their ids hash there and ascend. */
-static err_t check_ids(const place *p, uint32_t bucket, uint64_t begin, uint64_t end)
+/* Ids begin .. end-1 of bucket hash there and ascend. */
+static err_t check_bucket(const place *p, const safetensors_tensor *t, uint32_t bucket,
+                          uint64_t begin, uint64_t end)
 {
-    const safetensors_tensor *t      = checkpoint_find(p->file, p->table->name, "ids");
-    uint64_t                  before = 0, ids[PIECE];
+    uint64_t before = 0, ids[PIECE];
 
     for (uint64_t at = begin; at < end; at += PIECE) {
         uint64_t n = end - at < PIECE ? end - at : PIECE;
@@ -169,13 +167,49 @@ static err_t check_touched(const place *p)
     return OK;
 }
 
+/* The ids that stand under one name are where the offsets under another say. */
+static err_t check_ids(const place *p, const char *ids, const char *buckets)
+{
+    const safetensors_tensor *of = checkpoint_find(p->file, p->table->name, ids);
+    TRY(check_buckets(p, buckets, of->count));
+    const safetensors_tensor *t = checkpoint_find(p->file, p->table->name, buckets);
+    for (uint32_t b = p->first_bucket; b < p->end_bucket; b++)
+        TRY(check_bucket(p, of, b, safetensors_get_u64(t, b), safetensors_get_u64(t, b + 1)));
+    return OK;
+}
+
+/* What a tensor that may be missing is, where it is there. */
+static err_t check_optional(const place *p, const char *what, dtype type, int n_dims,
+                            const uint64_t *shape)
+{
+    const safetensors_tensor *t = checkpoint_find(p->file, p->table->name, what);
+
+    return t ? safetensors_expect(&t, p->file, t->name, type, n_dims, shape) : OK;
+}
+
+/* Counters of admission and the calendar of eviction (ps/snapshot_counters.h). */
+static err_t check_counters(const place *p)
+{
+    const char               *table   = p->table->name;
+    const safetensors_tensor *sketch  = checkpoint_find(p->file, table, "sketch");
+    const safetensors_tensor *days    = checkpoint_find(p->file, table, "days");
+    const safetensors_tensor *waiting = checkpoint_find(p->file, table, "waiting.ids");
+    uint64_t                  n       = waiting ? waiting->count : 0;
+    uint64_t                  buckets = p->end_bucket - p->first_bucket;
+
+    TRY(check_optional(p, "sketch", DTYPE_U8, 2,
+                       (uint64_t[]){buckets, sketch ? sketch->shape[1] : 0}));
+    TRY(check_optional(p, "days", DTYPE_I64, 2, (uint64_t[]){days ? days->count / 2 : 0, 2}));
+    TRY(check_optional(p, "waiting.ids", DTYPE_U64, 1, &n));
+    TRY(check_optional(p, "waiting.count", DTYPE_U32, 1, &n));
+    return waiting ? check_ids(p, "waiting.ids", "waiting.buckets") : OK;
+}
+
 static err_t check_table(place *p)
 {
     TRY(check_tensors(p));
-    TRY(check_buckets(p));
-    const safetensors_tensor *t = checkpoint_find(p->file, p->table->name, "buckets");
-    for (uint32_t b = p->first_bucket; b < p->end_bucket; b++)
-        TRY(check_ids(p, b, safetensors_get_u64(t, b), safetensors_get_u64(t, b + 1)));
+    TRY(check_ids(p, "ids", "buckets"));
+    TRY(check_counters(p));
     return check_touched(p);
 }
 

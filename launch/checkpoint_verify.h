@@ -3,7 +3,8 @@
  * Beyond the sizes and hashes of the manifest: the tensors of each shard are those of the
  * tables' optimizers with one row for each id; bucket offsets never decrease; every id
  * belongs to its bucket and every bucket to its shard; ids ascend within a bucket; no row
- * was touched after the cut. Of the dense weights: every state belongs to a weight. */
+ * was touched after the cut; counters of admission and days are of their shape, and the ids
+ * that wait are in their buckets. Of the dense weights: every state belongs to a weight. */
 #ifndef DIPS_LAUNCH_CHECKPOINT_VERIFY_H
 #define DIPS_LAUNCH_CHECKPOINT_VERIFY_H
 

@@ -29,6 +29,10 @@ def read_checkpoint(folder):
         for name, dtype, data in read(path):
             if name.endswith(".buckets"):  # offsets within one file
                 continue
+            if name.endswith((".days", ".form")):  # the same in all files
+                if tensors.setdefault(name, (dtype, data)) != (dtype, data):
+                    sys.exit(f"{path}: {name} is not that of the other files")
+                continue
             if path.endswith("dense.safetensors"):
                 name = "dense " + name
             tensors[name] = (dtype, tensors.get(name, (dtype, b""))[1] + data)
