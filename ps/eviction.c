@@ -41,7 +41,7 @@ size_t eviction_row_bytes(const table *t)
 {
     size_t state = optim_state_size(t->config->optimizer.kind, (size_t)t->config->dim);
 
-    return ((size_t)t->state_at + state) * sizeof(real) + 22;
+    return ((size_t)t->state_at + state) * sizeof(real) + EVICTION_ROW_OVERHEAD;
 }
 
 /* Rows that a bucket may have. */

@@ -31,7 +31,10 @@ typedef struct eviction_hold {
 /* Whether rows ever leave by this configuration. */
 bool eviction_wanted(const evict_config *c);
 
-/* What a row of t costs, the index included: its payload and 22 bytes. */
+/* Of a row beside its payload: id, count, touched and its part of the index. */
+#define EVICTION_ROW_OVERHEAD 22
+
+/* What a row of t costs, the index included: its payload and EVICTION_ROW_OVERHEAD. */
 size_t eviction_row_bytes(const table *t);
 
 /* ERR_CONFIG where max_bytes is less than a row in each bucket. */

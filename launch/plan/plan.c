@@ -4,6 +4,8 @@
 
 #include "common/hash.h"
 #include "common/optim.h"
+#include "ps/admission.h"
+#include "ps/eviction.h"
 #include "ps/row_store.h"
 
 /* Memory of a process before it holds anything: code, heap, ZeroMQ, and with Open MPI. */
@@ -40,7 +42,31 @@ static double largest_share(int shards)
 
 /* ---- rows ---- */
 
-static plan_table plan_of_table(const plan_options *o, int t)
+/* Rows that a table of ids may have: each bucket has its part of evict.max_bytes. */
+static uint64_t rows_of(const table_config *c, uint64_t ids, size_t reals)
+{
+    size_t   bytes = reals * sizeof(real) + EVICTION_ROW_OVERHEAD;
+    uint64_t most  = (uint64_t)c->evict.max_bytes / HASH_BUCKETS / bytes * HASH_BUCKETS;
+
+    return c->evict.max_bytes > 0 && most < ids ? most : ids;
+}
+
+/* Bytes of the sketch of all buckets together; 0 where there is none. What an exact counter
+ * takes depends on how many ids will wait. */
+static err_t sketch_bytes(const table_config *c, double *bytes)
+{
+    admission of_a_bucket;
+
+    *bytes = 0;
+    if (c->admit.counter != COUNTER_SKETCH || !admission_by_step(&c->admit))
+        return OK;
+    TRY(admission_init(&of_a_bucket, &c->admit, 0, 0, 0, 1));
+    *bytes = (double)admission_bytes(&of_a_bucket) * HASH_BUCKETS;
+    admission_clear(&of_a_bucket);
+    return OK;
+}
+
+static err_t plan_table_of(plan_table *p, const plan_options *o, int t)
 {
     const table_config *c      = &o->config->tables[t];
     size_t              dim    = (size_t)c->dim;
@@ -48,27 +74,31 @@ static plan_table plan_of_table(const plan_options *o, int t)
     size_t              state  = optim_state_size(c->optimizer.kind, dim);
     size_t              reals  = (dim * weight + sizeof(real) - 1) / sizeof(real) + state;
     int                 parts;
-    plan_table          p = {.rows    = o->ids[t],
-                             .weights = (double)(dim * weight),
-                             .state   = (double)(state * sizeof(real))};
 
+    *p = (plan_table){.ids     = o->ids[t],
+                      .rows    = rows_of(c, o->ids[t], reals),
+                      .weights = (double)(dim * weight),
+                      .state   = (double)(state * sizeof(real))};
     optim_parts(c->optimizer.kind, &parts);
-    p.memory   = p.rows ? (double)row_store_plan_bytes(p.rows, (int)reals) : 0;
-    p.overhead = p.rows ? p.memory / (double)p.rows - p.weights - p.state : 0;
-    p.file     = (double)p.rows * (NUMBERS + p.weights + p.state) +
-             shards_of(o) *
-                 ((HASH_BUCKETS + 1.0) * sizeof(uint64_t) + TENSOR_ENTRY * (TENSORS + parts));
+    TRY(sketch_bytes(c, &p->sketch));
+    p->memory   = p->rows ? (double)row_store_plan_bytes(p->rows, (int)reals) : 0;
+    p->overhead = p->rows ? p->memory / (double)p->rows - p->weights - p->state : 0;
+    p->file     = (double)p->rows * (NUMBERS + p->weights + p->state) + p->sketch +
+              shards_of(o) *
+                  ((HASH_BUCKETS + 1.0) * sizeof(uint64_t) + TENSOR_ENTRY * (TENSORS + parts));
     if (config_needs_counts(c))
-        p.counts = (double)p.rows * COUNT_BYTES;
-    return p;
+        p->counts = (double)p->ids * COUNT_BYTES;
+    return OK;
 }
 
 static void add_table(plan_table *all, const plan_table *one)
 {
+    all->ids += one->ids;
     all->rows += one->rows;
     all->memory += one->memory;
     all->file += one->file;
     all->counts += one->counts;
+    all->sketch += one->sketch;
 }
 
 /* ---- processes ---- */
@@ -84,10 +114,12 @@ static void plan_servers(plan *p)
     p->largest         = largest_share(shards_of(o));
     p->server_rows     = p->all.memory * p->largest * o->config->cluster.shards;
     p->server_messages = MESSAGE_COPIES * flight * o->config->cluster.workers / servers;
-    p->server          = p->server_rows + p->server_messages + fixed;
+    p->server_sketches = p->all.sketch * p->largest * o->config->cluster.shards;
+    p->server          = p->server_rows + p->server_sketches + p->server_messages + fixed;
     double room        = o->memory - fixed;
     if (room > 0)
-        p->servers_needed = ceil((p->all.memory + p->server_messages * servers) / room);
+        p->servers_needed =
+            ceil((p->all.memory + p->all.sketch + p->server_messages * servers) / room);
 }
 
 /* The pipeline keeps staleness + 3 batches, and a step works in the memory of its own. */
@@ -118,7 +150,7 @@ err_t plan_make(plan *p, const plan_options *options, double distinct)
     *p = (plan){.options = *options};
     TRY(rehearsal_do(&p->step, &rehearsed));
     for (int t = 0; t < options->schema->n_tables; t++) {
-        p->tables[t] = plan_of_table(options, t);
+        TRY(plan_table_of(&p->tables[t], options, t));
         add_table(&p->all, &p->tables[t]);
     }
     plan_servers(p);

@@ -23,22 +23,23 @@ typedef struct plan_options {
 } plan_options;
 
 typedef struct plan_table {
-    uint64_t rows;
+    uint64_t ids, rows; /* evict.max_bytes may keep fewer rows than there are ids */
     double   weights, state, overhead; /* bytes of a row */
     double   memory, file;             /* bytes of all rows */
     double   counts;                   /* bytes of counts.safetensors that are mapped */
+    double   sketch;                   /* bytes of admission's sketch, in memory and in file */
 } plan_table;
 
 typedef struct plan {
     plan_options options;
     rehearsal    step;
     plan_table   tables[WIRE_MAX_TABLES];
-    plan_table   all;     /* rows, memory, file, counts: of all tables */
+    plan_table   all;     /* ids, rows, memory, file, counts, sketch: of all tables */
     double       largest; /* rows of the fullest shard, of all rows */
-    double       server_rows, server_messages, server; /* bytes of memory of each server */
-    double       servers_needed; /* with options.memory each; 0: not told or none will do */
-    double       shard_file, checkpoint, kept; /* bytes of a shard's file, of all, of `keep` */
-    double       worker;                       /* bytes of memory */
+    double server_rows, server_sketches, server_messages, server; /* bytes of each server */
+    double servers_needed; /* with options.memory each; 0: not told or none will do */
+    double shard_file, checkpoint, kept; /* bytes of a shard's file, of all, of `keep` */
+    double worker;                       /* bytes of memory */
 } plan;
 
 /* ERR_CONFIG where something is missing that it needs to know. */

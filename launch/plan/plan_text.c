@@ -54,11 +54,11 @@ static void print_head(const plan *p, const char *source, FILE *to)
     const config *c = p->options.config;
 
     if (p->options.servers > 0)
-        fprintf(to, "%s: %s ids on %d server%s", source, count_text((double)p->all.rows).at,
+        fprintf(to, "%s: %s ids on %d server%s", source, count_text((double)p->all.ids).at,
                 p->options.servers, plural(p->options.servers));
     else
         fprintf(to, "%s: %s ids in worker 0's own process", source,
-                count_text((double)p->all.rows).at);
+                count_text((double)p->all.ids).at);
     if (c->cluster.shards > 1)
         fprintf(to, " of %d shards", c->cluster.shards);
     fprintf(to, ", %d worker%s, %s samples a step\n", c->cluster.workers,
@@ -79,7 +79,7 @@ static void row_text(char *to, size_t size, const plan_table *one)
 
 static void print_tables(const plan *p, FILE *to)
 {
-    fprintf(to, "\n%-12s %15s %5s %-5s %-16s %24s %10s %11s\n", "table", "ids", "dim", "",
+    fprintf(to, "\n%-12s %15s %5s %-5s %-16s %24s %10s %11s\n", "table", "rows", "dim", "",
             "rule", "bytes a row", "memory", "checkpoint");
     for (int t = 0; t < p->options.schema->n_tables; t++) {
         const table_config *c   = &p->options.config->tables[t];
@@ -92,6 +92,10 @@ static void print_tables(const plan *p, FILE *to)
                 config_optimizer_name(c->optimizer.kind), row, bytes_text(one->memory).at,
                 bytes_text(one->file).at);
     }
+    for (int t = 0; t < p->options.schema->n_tables; t++)
+        if (p->tables[t].rows < p->tables[t].ids)
+            fprintf(to, "%-12s of %s ids, as many rows as evict.max_bytes allows\n",
+                    p->options.config->tables[t].name, count_text((double)p->tables[t].ids).at);
     fprintf(to, "%-12s %15s %52s %10s %11s\n", "", count_text((double)p->all.rows).at,
             "(weights + state + overhead)", bytes_text(p->all.memory).at,
             bytes_text(p->all.file).at);
@@ -101,9 +105,11 @@ static void print_servers(const plan *p, FILE *to)
 {
     const plan_options *o = &p->options;
 
-    fprintf(to, "\neach server  %10s of memory: rows %s, messages %s\n",
-            bytes_text(p->server).at, bytes_text(p->server_rows).at,
-            bytes_text(p->server_messages).at);
+    fprintf(to, "\neach server  %10s of memory: rows %s, messages %s", bytes_text(p->server).at,
+            bytes_text(p->server_rows).at, bytes_text(p->server_messages).at);
+    if (p->server_sketches > 0)
+        fprintf(to, ", sketches %s", bytes_text(p->server_sketches).at);
+    fprintf(to, "\n");
     if (p->all.counts > 0)
         fprintf(to,
                 "             %10s of counts.safetensors mapped by all servers together (page "
@@ -189,12 +195,13 @@ static json_t *json_of_table(const plan *p, int t)
 {
     const plan_table *one = &p->tables[t];
 
-    return json_pack("{s:s, s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:f, s:f}", "name",
-                     p->options.config->tables[t].name, "rows", (json_int_t)one->rows,
-                     "weight_bytes", one->weights, "state_bytes", one->state, "overhead_bytes",
-                     one->overhead, "memory", whole(one->memory), "checkpoint",
-                     whole(one->file), "counts", whole(one->counts), "looked_up",
-                     p->step.tables[t].looked_up, "distinct", p->step.tables[t].distinct);
+    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f}", "name",
+                     p->options.config->tables[t].name, "ids", (json_int_t)one->ids, "rows",
+                     (json_int_t)one->rows, "weight_bytes", one->weights, "state_bytes",
+                     one->state, "overhead_bytes", one->overhead, "memory", whole(one->memory),
+                     "checkpoint", whole(one->file), "counts", whole(one->counts), "sketch",
+                     whole(one->sketch), "looked_up", p->step.tables[t].looked_up, "distinct",
+                     p->step.tables[t].distinct);
 }
 
 static json_t *json_of_step(const plan *p)

@@ -1,4 +1,5 @@
 /* dips plan: what a run will need, against closed forms. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -172,6 +173,46 @@ static void the_fullest_shard_has_whole_buckets(void **unused)
     close_room(&r);
 }
 
+/* ps/eviction.h: a bucket has 1/4096 of max_bytes, and a row of goods is 12 x 2 + 4 + 22. */
+static void max_bytes_bounds_the_rows(void **unused)
+{
+    (void)unused;
+    room        r;
+    char *const words[] = {"tables.goods.evict.max_bytes=81920000"};
+    double      each    = floor(20000 / (24 + sizeof(real) + 22.0)); /* rows of a bucket */
+
+    open_room(&r, 1, words);
+    assert_int_equal(make(&r, 0), OK);
+    assert_int_equal(r.plan.tables[1].ids, 3000000);
+    assert_int_equal(r.plan.tables[1].rows, (int)each * 4096);
+    assert_int_equal(r.plan.all.ids, 4000000);
+    assert_true(r.plan.tables[1].memory < 81920000 * 1.1);
+    close_room(&r);
+}
+
+/* A Bloom filter of rate 1 % has -ln 0.01 / ln(2)^2 = 9.6 cells an id, here of 2 bits. */
+static void a_sketch_is_memory_and_file(void **unused)
+{
+    (void)unused;
+    room        r;
+    char *const words[] = {
+        "tables.goods.admit.min_count=3", "tables.goods.admit.counter=sketch",
+        "tables.goods.admit.false_positive=0.01", "tables.goods.admit.expected_ids=20000000"};
+    double bytes = 20e6 * 9.6 * 2 / 8, without;
+
+    open_room(&r, 0, NULL);
+    assert_int_equal(make(&r, 0), OK);
+    without = r.plan.checkpoint;
+    close_room(&r);
+    open_room(&r, 4, words);
+    assert_int_equal(make(&r, 0), OK);
+    assert_float_equal(r.plan.tables[1].sketch, bytes, 0.05 * bytes);
+    assert_float_equal(r.plan.checkpoint - without, r.plan.tables[1].sketch,
+                       64); /* cmocka compares floats */
+    assert_float_equal(r.plan.server_sketches, r.plan.tables[1].sketch / 4, 64);
+    close_room(&r);
+}
+
 static void what_it_cannot_know_is_asked_for(void **unused)
 {
     (void)unused;
@@ -200,6 +241,8 @@ int main(void)
         cmocka_unit_test(the_all_reduce_carries_every_dense_weight),
         cmocka_unit_test(servers_are_as_many_as_hold_the_rows),
         cmocka_unit_test(the_fullest_shard_has_whole_buckets),
+        cmocka_unit_test(max_bytes_bounds_the_rows),
+        cmocka_unit_test(a_sketch_is_memory_and_file),
         cmocka_unit_test(what_it_cannot_know_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
