@@ -1,5 +1,8 @@
 /* step - when a step is complete, and what happens then (ps/shard.h: the clock). */
+#include <inttypes.h>
+
 #include "common/bf16.h"
+#include "common/log.h"
 #include "ps/applicants.h"
 #include "ps/state.h"
 
@@ -108,10 +111,18 @@ static err_t apply_to_table(shard *s, int number, const update_step *step, int64
 {
     update_part      *parts  = &s->parts[number * s->workers];
     applicants_result result = {0};
+    table            *t      = &s->tables[number];
+    uint64_t          before = t->repeated;
 
     TRY(widen_gradients(s, number));
-    TRY(update_apply(&s->tables[number], parts, s->workers, step, &s->scratch));
-    TRY(applicants_apply(&s->tables[number], parts, s->workers, &s->scratch, &result));
+    TRY(update_apply(t, parts, s->workers, step, &s->scratch));
+    if (before == 0 && t->repeated > 0)
+        log_each(LOG_WARN,
+                 "table %s: a worker's pull for step %" PRId64 " names an id more than once; "
+                 "the first gradient of such an id counts, others are dropped (later ones in "
+                 "silence)",
+                 t->config->name, step->step);
+    TRY(applicants_apply(t, parts, s->workers, &s->scratch, &result));
     s->refused += result.refused;
     s->admitted += result.admitted;
     TRY(evict(s, number, time));

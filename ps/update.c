@@ -77,10 +77,12 @@ static void penalize_before(const plan *p, const row *r, real *w, real *g)
 
 static void penalize_after(const plan *p, const row *r, real *w)
 {
-    const penalty_config *c       = &p->t->config->penalty;
-    double                by_rate = p->step->lr * strength_of(c, r);
+    const penalty_config *c = &p->t->config->penalty;
 
-    if (!c->decoupled || c->kind == PENALTY_DECAY || by_rate == 0)
+    if (!c->decoupled || c->kind == PENALTY_DECAY)
+        return;
+    double by_rate = p->step->lr * strength_of(c, r);
+    if (by_rate == 0)
         return;
     if (c->kind == PENALTY_L1)
         weights_shrink(w, (real)by_rate, p->dim);
