@@ -205,7 +205,7 @@ static err_t run(bench *b)
     TRY(schema_new(&b->schema, b->config));
     for (int i = PLACES - 1; i >= 0; i--) { /* threads come last */
         b->places[i].kind = kinds[i];
-        TRY(far_open(&b->places[i].far, kinds[i], b->config, b->schema));
+        TRY(far_open(&b->places[i].far, kinds[i], 1, b->config, b->schema));
     }
     TRY(comm_self(&b->alone));
     TRY(draw_batches(b));

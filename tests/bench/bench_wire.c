@@ -1,13 +1,13 @@
 /* bench_wire - keys/s of pull and push from a worker through the wire to a shard and back.
  *
- *     bench_wire [ROWS [SECONDS [KIND...]]]        KIND: tcp ipc inproc
+ *     bench_wire [ROWS [SECONDS [SHARDS [KIND...]]]]        KIND: tcp ipc inproc
  *
- * One shard with ROWS rows of 16 (SGD), all born before anything is timed, in a process of
- * its own (inproc: in a thread); random distinct ids, 1,000 to 100,000 a request, one and
- * four requests in flight; SECONDS for each figure.
+ * SHARDS threads, one unless told, with ROWS rows of 16 (SGD), all born before anything is
+ * timed, in a process of their own (inproc: of this one); random distinct ids, 1,000 to 100,000
+ * a request, one and four requests in flight; SECONDS for each figure.
  *
  *   pull   from the request until its rows are in place
- *   push   from room for the first gradients until the shard says that all are applied
+ *   push   from room for the first gradients until the shards say that all are applied
  *   step   a pull and a push, as a worker that trains with staleness 0 (3: four in flight)
  *
  * cpu: what the near and the far process worked for a key (inproc: all in the near one).
@@ -41,6 +41,7 @@ static const char yaml[] = "tables:\n"
 typedef struct bench {
     uint64_t   rows;
     double     seconds;
+    int        shards;
     config    *config;
     schema    *schema;
     far_side   far;
@@ -59,16 +60,18 @@ typedef struct bench {
 
 static err_t open_bench(bench *b, const char *kind)
 {
-    const char *there[2] = {b->far.endpoints[0], b->far.endpoints[1]};
+    const char *shards[FAR_SHARDS], *echo = b->far.echo_at;
 
     b->step = 0;
     memset(b->pushes, 0, b->rows * sizeof *b->pushes);
-    TRY(far_open(&b->far, kind, b->config, b->schema));
+    TRY(far_open(&b->far, kind, b->shards, b->config, b->schema));
+    for (int k = 0; k < b->shards; k++)
+        shards[k] = b->far.endpoints[k];
     b->net = b->far.net;
     if (b->far.pid)
         TRY(net_new(&b->net));
-    TRY(net_dial(&b->link, b->net, 1, &there[0]));
-    TRY(net_dial(&b->echo, b->net, 1, &there[1]));
+    TRY(net_dial(&b->link, b->net, b->shards, shards));
+    TRY(net_dial(&b->echo, b->net, 1, &echo));
     ps_client_options options = {.transport = net_link_transport(b->link),
                                  .clock     = clock_monotonic(),
                                  .schema    = b->schema,
@@ -440,14 +443,14 @@ static err_t run(bench *b, int n_kinds, char **kinds)
 
     TRY(config_parse(&b->config, "bench.yaml", yaml, strlen(yaml), 0, NULL));
     TRY(schema_new(&b->schema, b->config));
-    TRY(id_maker_new(&b->maker, b->schema, 1));
+    TRY(id_maker_new(&b->maker, b->schema, b->shards));
     b->chance = rng_named(1, RNG_TEST, 0, 0);
     b->pushes = calloc(b->rows, sizeof *b->pushes);
     if (!b->pushes)
         return err_memory(b->rows * sizeof *b->pushes, "the counts of pushes");
     print_machine();
-    printf("%llu rows of %d, %s; ids a request x requests in flight\n",
-           (unsigned long long)b->rows, DIM, REAL_NAME);
+    printf("%llu rows of %d, %s, shards: %d; ids a request x requests in flight\n",
+           (unsigned long long)b->rows, DIM, REAL_NAME, b->shards);
     if (n_kinds == 0) {
         n_kinds = sizeof all / sizeof *all;
         kinds   = all;
@@ -460,13 +463,14 @@ static err_t run(bench *b, int n_kinds, char **kinds)
 int main(int argc, char **argv)
 {
     bench b = {.rows    = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000,
-               .seconds = argc > 2 ? atof(argv[2]) : 0.5};
+               .seconds = argc > 2 ? atof(argv[2]) : 0.5,
+               .shards  = argc > 3 ? atoi(argv[3]) : 1};
 
-    if (b.rows == 0 || b.seconds <= 0) {
-        fprintf(stderr, "usage: bench_wire [ROWS [SECONDS [KIND...]]]\n");
+    if (b.rows == 0 || b.seconds <= 0 || b.shards < 1 || b.shards > FAR_SHARDS) {
+        fprintf(stderr, "usage: bench_wire [ROWS [SECONDS [SHARDS [KIND...]]]]\n");
         return 2;
     }
-    if (run(&b, argc > 3 ? argc - 3 : 0, argv + 3) != OK) {
+    if (run(&b, argc > 4 ? argc - 4 : 0, argv + 4) != OK) {
         fprintf(stderr, "bench_wire: %s\n", err_text());
         return 1;
     }

@@ -1,4 +1,4 @@
-/* far_side - the other end of a benchmark: a shard, and a bare echo, behind sockets, in a
+/* far_side - the other end of a benchmark: shards, and a bare echo, behind sockets, in a
  * process or in threads of this one; and what the machine is. */
 #ifndef DIPS_TESTS_BENCH_FAR_SIDE_H
 #define DIPS_TESTS_BENCH_FAR_SIDE_H
@@ -12,6 +12,8 @@
 #include "bare_echo.h"
 #include "ps/server.h"
 
+#define FAR_SHARDS 8 /* at most */
+
 typedef struct far_side {
     const config *config;
     const schema *schema;
@@ -24,7 +26,9 @@ typedef struct far_side {
     pid_t         pid;     /* 0: threads */
     int           pipe[2]; /* its endpoints come up, its end goes down */
     int           hold[2];
-    char          endpoints[2][NET_ENDPOINT_MAX];
+    int           shards;
+    char          echo_at[NET_ENDPOINT_MAX];
+    char          endpoints[FAR_SHARDS][NET_ENDPOINT_MAX];
 } far_side;
 
 static inline void *run_echo(void *argument)
@@ -39,15 +43,16 @@ static inline err_t far_start(far_side *f, const char *shard_at, const char *ech
 {
     server_options options = {.config      = f->config,
                               .schema      = f->schema,
-                              .shards_here = 1,
-                              .shards      = 1,
+                              .shards_here = f->shards,
+                              .shards      = f->shards,
                               .endpoint    = shard_at};
 
     TRY(net_new(&f->net));
     TRY(server_start(&f->server, f->net, &options));
     TRY(net_listen(&f->echo, f->net, echo_at));
-    snprintf(f->endpoints[0], NET_ENDPOINT_MAX, "%s", server_endpoint(f->server, 0));
-    snprintf(f->endpoints[1], NET_ENDPOINT_MAX, "%s", net_listener_endpoint(f->echo));
+    for (int k = 0; k < f->shards; k++)
+        snprintf(f->endpoints[k], NET_ENDPOINT_MAX, "%s", server_endpoint(f->server, k));
+    snprintf(f->echo_at, NET_ENDPOINT_MAX, "%s", net_listener_endpoint(f->echo));
     atomic_store(&f->stop, false);
     return pthread_create(&f->thread, NULL, run_echo, f) ? err_set(ERR_SYSTEM, "no thread")
                                                          : OK;
@@ -71,6 +76,7 @@ static inline int far_process(far_side *f, const char *shard_at, const char *ech
     close(f->pipe[0]);
     close(f->hold[1]);
     if (far_start(f, shard_at, echo_at) != OK ||
+        write(f->pipe[1], f->echo_at, sizeof f->echo_at) != sizeof f->echo_at ||
         write(f->pipe[1], f->endpoints, sizeof f->endpoints) != sizeof f->endpoints ||
         read(f->hold[0], &none, 1) != 0 || far_stop(f) != OK) {
         fprintf(stderr, "the far side: %s\n", err_text());
@@ -89,24 +95,25 @@ static inline err_t far_fork(far_side *f, const char *shard_at, const char *echo
         _exit(far_process(f, shard_at, echo_at));
     close(f->pipe[1]);
     close(f->hold[0]);
-    if (f->pid < 0 ||
+    if (f->pid < 0 || read(f->pipe[0], f->echo_at, sizeof f->echo_at) != sizeof f->echo_at ||
         read(f->pipe[0], f->endpoints, sizeof f->endpoints) != sizeof f->endpoints)
         return err_set(ERR_SYSTEM, "no server process");
     return OK;
 }
 
-/* Open at an endpoint of kind tcp, ipc (a process) or inproc (threads). There must be no
- * thread yet where it is a process. */
-static inline err_t far_open(far_side *f, const char *kind, const config *c, const schema *s)
+/* Open `shards` shards at endpoints of kind tcp, ipc (a process) or inproc (threads). There
+ * must be no thread yet where it is a process. */
+static inline err_t far_open(far_side *f, const char *kind, int shards, const config *c,
+                             const schema *s)
 {
     char at[2][64];
     bool inproc = !strcmp(kind, "inproc");
 
     for (int i = 0; i < 2; i++)
         snprintf(at[i], sizeof at[i],
-                 !strcmp(kind, "tcp") ? "tcp://127.0.0.1:*" : "%s://%sdips-bench-%d-%d", kind,
-                 inproc ? "" : "@", (int)getpid(), i);
-    *f = (far_side){.config = c, .schema = s};
+                 !strcmp(kind, "tcp") ? "tcp://127.0.0.1:*" : "%s://%sdips-bench-%d-%s", kind,
+                 inproc ? "" : "@", (int)getpid(), i ? "echo" : "%d");
+    *f = (far_side){.config = c, .schema = s, .shards = shards};
     return (inproc ? far_start : far_fork)(f, at[0], at[1]);
 }
 
