@@ -5,14 +5,12 @@
 
 #include "common/vec.h"
 
-#define AHEAD 12 /* rows on their way from memory */
-#define FEW   48 /* places that are sorted without counting */
+#define FEW 48 /* places that are sorted without counting */
 
 void bucket_pack_clear(bucket_pack *p)
 {
     free(p->places);
     free(p->sorted);
-    free(p->numbers);
     free(p->rows);
     *p = (bucket_pack){0};
 }
@@ -20,10 +18,9 @@ void bucket_pack_clear(bucket_pack *p)
 static err_t make_room(bucket_pack *p, size_t n, size_t row_bytes)
 {
     if (n > p->capacity) {
-        size_t most = p->capacity, sorted = most, numbers = most;
+        size_t most = p->capacity, sorted = most;
         TRY(vec_grow(&p->places, &most, sizeof *p->places, n));
         TRY(vec_grow(&p->sorted, &sorted, sizeof *p->sorted, n));
-        TRY(vec_grow(&p->numbers, &numbers, sizeof *p->numbers, n));
         p->capacity = most;
     }
     return n * row_bytes > p->bytes ? vec_grow(&p->rows, &p->bytes, 1, n * row_bytes) : OK;
@@ -84,14 +81,10 @@ err_t bucket_pack_fill(bucket_pack *p, const row_store *s, uint32_t bucket, size
     p->n         = 0;
     p->row_bytes = row_bytes;
     TRY(make_room(p, row_store_bucket_count(s, bucket), row_bytes));
-    while (row_store_next(s, bucket, &cursor, &number))
-        p->numbers[p->n++] = number;
-    for (size_t i = 0; i < p->n; i++) {
-        if (i + AHEAD < p->n)
-            row_store_prefetch(s, p->numbers[i + AHEAD]);
-        const row *r = row_store_at(s, p->numbers[i]);
-        memcpy(p->rows + i * row_bytes, r, row_bytes);
-        p->places[i] = (bucket_place){r->id, (uint32_t)i};
+    for (; row_store_next(s, bucket, &cursor, &number); p->n++) {
+        const row *r = row_store_at(s, number);
+        memcpy(p->rows + p->n * row_bytes, r, row_bytes);
+        p->places[p->n] = (bucket_place){r->id, (uint32_t)p->n};
     }
     if (p->n <= FEW)
         sort_few(p->places, p->n);

@@ -1,8 +1,8 @@
 /* bucket_pack - the rows of one bucket, copied side by side, in the order of their ids.
  *
- * A bucket's rows lie all over the store, so that reading one column after another would
- * miss the cache once a row and column. Here each row is fetched once, ahead of need, and
- * columns are then taken from copies that are near. The memory serves bucket after bucket. */
+ * To read one column of a bucket after another from the store would be to fetch every row
+ * from memory once a column. Here each is fetched once, and columns are taken from copies
+ * that are near. The memory serves bucket after bucket. */
 #ifndef DIPS_PS_BUCKET_PACK_H
 #define DIPS_PS_BUCKET_PACK_H
 
@@ -19,9 +19,8 @@ typedef struct bucket_pack {
     size_t        row_bytes; /* of a copy */
     char         *rows;      /* (n, row_bytes) in no order */
 
-    size_t        capacity, bytes; /* of places, sorted and numbers; of rows */
+    size_t        capacity, bytes; /* of places and of sorted; of rows */
     bucket_place *sorted;
-    uint32_t     *numbers;
 } bucket_pack;
 
 /* A pack that is all zero is empty and ready. */
