@@ -6,6 +6,7 @@
 
 #include "common/hash.h"
 #include "common/vec.h"
+#include "ps/row_group.h"
 #include "ps/slab_array.h"
 
 /* Buckets stand in lanes of 64, whose rows have numbers of 24 bits that the index can hold.
@@ -24,26 +25,11 @@
  * it passes: a search goes on only where its own bit is set. So nearly every search ends
  * in the home, found or not, and an emptied slot needs no tombstone.
  *
- * A group:    0  u8   fingerprint[15]   0: the slot is empty
- *            15  u24  row[15]           numbers in the lane
- *            60  u32  passed            filter bits of ids that live further on
- *
  * A removed row waits in its bucket to be used again. It bears an id of another bucket, so
  * that who walks the bucket's rows can tell it. */
-#define GROUP_SLOTS 15
-#define LANES       64
-#define LANE_MOST   (UINT32_C(1) << 24) /* rows of a lane */
-#define LANE_NONE   UINT32_MAX
-
-typedef struct group {
-    uint8_t  fingerprint[GROUP_SLOTS];
-    uint8_t  row[GROUP_SLOTS][3];
-    uint32_t passed;
-} group;
-
-_Static_assert(sizeof(group) == 64, "a group is a cache line");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "a group's numbers are little-endian");
+#define LANES     64
+#define LANE_MOST (UINT32_C(1) << GROUP_ROW_BITS) /* rows of a lane */
+#define LANE_NONE UINT32_MAX
 
 typedef struct lane {
     slab_array rows; /* of the slab of rows */
@@ -51,9 +37,7 @@ typedef struct lane {
 } lane;
 
 typedef struct bucket {
-    _Alignas(64) slab_array groups;
     slab_array rows; /* of the lane */
-    uint32_t   n_groups;
     uint32_t   n_rows;
     uint32_t   next;      /* rows of the array from here on were never used */
     uint32_t   spare;     /* a removed row, which names the next one in count; or LANE_NONE */
@@ -66,112 +50,54 @@ static const slab_shape group_shape = {.steps = 2, .most = 20};
 static const slab_shape run_shape   = {.steps = 3, .most = 6};
 static const slab_shape lane_shape  = {.steps = 3, .most = 10};
 
-#define BATCH 64 /* ids in flight of a batch */
-#define AHEAD 16 /* rows between a prefetch and its use in a walk */
+#define BATCH      128 /* ids in flight of a batch */
+#define AHEAD      16  /* rows between a prefetch and its use in a walk */
+#define LINE       64  /* bytes of a cache line */
+#define FETCH_MOST 512 /* bytes of a row that are asked for; a longer one's rest follows suit  \
+                        */
 
 struct row_store {
-    uint64_t salt;
-    uint64_t foreign[2]; /* ids of different buckets */
-    slab     rows, groups, directories;
-    uint64_t n_rows;
-    lane     lanes[LANES];
-    bucket   buckets[HASH_BUCKETS];
+    uint64_t   salt;
+    uint64_t   foreign[2]; /* ids of different buckets */
+    slab       rows, groups;
+    slab       directories;     /* of groups and lanes: what look-ups read, close together */
+    slab       run_directories; /* of buckets */
+    size_t     fetched;         /* bytes of a row that a prefetch asks for */
+    uint64_t   n_rows;
+    lane       lanes[LANES];
+    slab_array index[HASH_BUCKETS]; /* groups: what a look-up needs of a bucket, side by side */
+    bucket     buckets[HASH_BUCKETS];
 };
 
-/* ---- a group ---- */
+/* ---- a bucket's index ---- */
 
-static inline uint8_t fingerprint_of(uint64_t hash)
+static inline uint32_t n_groups(const slab_array *index)
 {
-    uint8_t low = (uint8_t)hash;
-    return low ? low : 0xff;
+    return slab_array_length(index, group_shape);
 }
 
-static inline uint32_t filter_of(uint64_t hash)
+static inline uint32_t home_of(const slab_array *index, uint64_t hash)
 {
-    return UINT32_C(1) << (hash >> 8 & 31);
+    return (uint32_t)((uint64_t)(uint32_t)(hash >> 20) * n_groups(index) >> 32);
 }
 
-/* Bits of the slots whose fingerprint is f. */
-static inline uint32_t group_match(const group *g, uint8_t f)
+static inline group *group_at(const row_store *s, const slab_array *index, uint32_t i)
 {
-    typedef uint8_t u8x16 __attribute__((vector_size(16)));
-    u8x16           all, wanted = (u8x16){0} + f;
-    uint32_t        bits = 0;
-
-    memcpy(&all, g, sizeof all); /* the fingerprints, and a byte behind them */
-#ifdef __SSE2__
-    typedef char i8x16 __attribute__((vector_size(16)));
-    bits = (uint32_t)__builtin_ia32_pmovmskb128((i8x16)(all == wanted));
-#else
-    for (int i = 0; i < GROUP_SLOTS; i++)
-        bits |= (uint32_t)(all[i] == wanted[i]) << i;
-#endif
-    return bits & ((1u << GROUP_SLOTS) - 1);
+    return slab_at(&s->groups, slab_array_number(index, group_shape, i));
 }
 
-static inline uint32_t group_row(const group *g, int slot)
+static inline uint32_t group_after(const slab_array *index, uint32_t i)
 {
-    uint32_t bytes;
-
-    memcpy(&bytes, (const char *)g + offsetof(group, row) + 3 * slot, sizeof bytes);
-    return bytes & 0xffffff;
-}
-
-static inline void group_put(group *g, int slot, uint64_t hash, uint32_t number)
-{
-    g->fingerprint[slot] = fingerprint_of(hash);
-    memcpy(g->row[slot], &number, sizeof g->row[slot]);
-}
-
-/* ---- a bucket ---- */
-
-static inline uint32_t home_of(const bucket *b, uint64_t hash)
-{
-    return (uint32_t)((uint64_t)(uint32_t)(hash >> 20) * b->n_groups >> 32);
-}
-
-static inline group *group_at(const row_store *s, const bucket *b, uint32_t i)
-{
-    return slab_at(&s->groups, slab_array_number(&b->groups, group_shape, i));
-}
-
-static inline uint32_t group_after(const bucket *b, uint32_t i)
-{
-    return i + 1 == b->n_groups ? 0 : i + 1;
-}
-
-static inline bool is_of(const row_store *s, const bucket *b, uint64_t hash)
-{
-    return hash_bucket(hash) == (uint32_t)(b - s->buckets);
-}
-
-static inline uint32_t lane_of(const row_store *s, const bucket *b)
-{
-    return (uint32_t)(b - s->buckets) / (HASH_BUCKETS / LANES);
-}
-
-/* The number in the slab of the bucket's row that is in_lane in its lane. */
-static inline uint32_t number_of(const row_store *s, const bucket *b, uint32_t in_lane)
-{
-    return slab_array_number(&s->lanes[lane_of(s, b)].rows, lane_shape, in_lane);
-}
-
-/* The number in the lane of the bucket's i-th row. */
-static inline uint32_t in_lane(const bucket *b, uint32_t i)
-{
-    return slab_array_number(&b->rows, run_shape, i);
-}
-
-static inline row *row_at(const row_store *s, uint32_t number)
-{
-    return slab_at(&s->rows, number);
+    return i + 1 == n_groups(index) ? 0 : i + 1;
 }
 
 /* Put a row where the search for hash will come by. The bucket has an empty slot. */
-static void place(const row_store *s, bucket *b, uint64_t hash, uint32_t number)
+static void place(row_store *s, uint64_t hash, uint32_t number)
 {
-    for (uint32_t i = home_of(b, hash);; i = group_after(b, i)) {
-        group   *g     = group_at(s, b, i);
+    const slab_array *index = &s->index[hash_bucket(hash)];
+
+    for (uint32_t i = home_of(index, hash);; i = group_after(index, i)) {
+        group   *g     = group_at(s, index, i);
         uint32_t empty = group_match(g, 0);
         if (empty) {
             group_put(g, __builtin_ctz(empty), hash, number);
@@ -181,27 +107,53 @@ static void place(const row_store *s, bucket *b, uint64_t hash, uint32_t number)
     }
 }
 
-static void clear_groups(const row_store *s, const bucket *b)
+static void clear_groups(row_store *s, const slab_array *index)
 {
-    for (uint32_t i = 0, n; i < b->n_groups; i += n) {
+    for (uint32_t i = 0, n; i < n_groups(index); i += n) {
         n = UINT32_C(1) << slab_array_block_bits(group_shape, i);
-        memset(group_at(s, b, i), 0, n * sizeof(group));
+        memset(group_at(s, index, i), 0, n * sizeof(group));
     }
 }
 
-/* Lay the bucket's rows out anew, over all groups that it has. */
-static void lay_out(const row_store *s, bucket *b)
+/* ---- a bucket's rows ---- */
+
+static inline row *row_at(const row_store *s, uint32_t number)
 {
-    b->n_groups  = slab_array_length(&b->groups, group_shape);
+    return slab_at(&s->rows, number);
+}
+
+static inline lane *lane_of(row_store *s, uint32_t bucket_number)
+{
+    return &s->lanes[bucket_number / (HASH_BUCKETS / LANES)];
+}
+
+/* The number in the slab of the bucket's row that is in_lane in its lane. */
+static inline uint32_t number_of(const row_store *s, uint32_t bucket_number, uint32_t in_lane)
+{
+    const lane *l = &s->lanes[bucket_number / (HASH_BUCKETS / LANES)];
+    return slab_array_number(&l->rows, lane_shape, in_lane);
+}
+
+/* The number in the lane of the bucket's i-th row. */
+static inline uint32_t in_lane(const bucket *b, uint32_t i)
+{
+    return slab_array_number(&b->rows, run_shape, i);
+}
+
+/* Lay the bucket's rows out anew, over all groups that it has. */
+static void lay_out(row_store *s, uint32_t bucket_number)
+{
+    bucket *b = &s->buckets[bucket_number];
+
     b->n_removed = 0;
-    clear_groups(s, b);
+    clear_groups(s, &s->index[bucket_number]);
     for (uint32_t i = 0; i < b->next; i++) {
         uint32_t number = in_lane(b, i);
         if (i + AHEAD < b->next)
-            __builtin_prefetch(row_at(s, number_of(s, b, in_lane(b, i + AHEAD))));
-        uint64_t hash = hash_id(s->salt, row_at(s, number_of(s, b, number))->id);
-        if (is_of(s, b, hash))
-            place(s, b, hash, number);
+            __builtin_prefetch(row_at(s, number_of(s, bucket_number, in_lane(b, i + AHEAD))));
+        uint64_t hash = hash_id(s->salt, row_at(s, number_of(s, bucket_number, number))->id);
+        if (hash_bucket(hash) == bucket_number)
+            place(s, hash, number);
     }
 }
 
@@ -213,14 +165,17 @@ static inline uint32_t room_of(uint32_t bucket_number, uint32_t n_groups)
 }
 
 /* See that the bucket has room for a row, and that most of its filter bits mean something. */
-static err_t make_room(row_store *s, bucket *b)
+static err_t make_room(row_store *s, uint32_t bucket_number)
 {
-    if (b->n_rows == room_of((uint32_t)(b - s->buckets), b->n_groups)) {
-        TRY(slab_array_reserve(&b->groups, group_shape, b->n_groups + 1, &s->groups,
-                               &s->directories));
-        lay_out(s, b);
-    } else if (b->n_removed > b->n_groups * (GROUP_SLOTS / 2)) {
-        lay_out(s, b);
+    const bucket *b     = &s->buckets[bucket_number];
+    slab_array   *index = &s->index[bucket_number];
+    uint32_t      n     = n_groups(index);
+
+    if (b->n_rows == room_of(bucket_number, n)) {
+        TRY(slab_array_reserve(index, group_shape, n + 1, &s->groups, &s->directories));
+        lay_out(s, bucket_number);
+    } else if (b->n_removed > n * (GROUP_SLOTS / 2)) {
+        lay_out(s, bucket_number);
     }
     return OK;
 }
@@ -241,30 +196,34 @@ err_t row_store_reserve(row_store *s, uint32_t number, uint32_t n)
 }
 
 /* Another run of the lane's numbers for the bucket. */
-static err_t take_run(row_store *s, bucket *b)
+static err_t take_run(row_store *s, uint32_t bucket_number)
 {
-    lane    *l   = &s->lanes[lane_of(s, b)];
+    bucket  *b   = &s->buckets[bucket_number];
+    lane    *l   = lane_of(s, bucket_number);
     uint32_t run = UINT32_C(1) << slab_array_next_bits(&b->rows, run_shape);
 
     if (run > LANE_MOST - l->next)
-        return err_set(ERR_MEMORY, "lane %u of a table is full: it holds %u rows",
-                       lane_of(s, b), LANE_MOST);
+        return err_set(ERR_MEMORY,
+                       "bucket %u of a table and its %d neighbours are full: they hold %u rows",
+                       bucket_number, HASH_BUCKETS / LANES - 1, LANE_MOST);
     TRY(slab_array_reserve(&l->rows, lane_shape, l->next + run, &s->rows, &s->directories));
-    TRY(slab_array_push(&b->rows, l->next, &s->directories));
+    TRY(slab_array_push(&b->rows, l->next, &s->run_directories));
     l->next += run;
     return OK;
 }
 
 /* A number in the lane for a new row of the bucket. */
-static err_t take_number(row_store *s, bucket *b, uint32_t *number)
+static err_t take_number(row_store *s, uint32_t bucket_number, uint32_t *number)
 {
+    bucket *b = &s->buckets[bucket_number];
+
     if (b->spare != LANE_NONE) {
         *number  = b->spare;
-        b->spare = row_at(s, number_of(s, b, *number))->count;
+        b->spare = row_at(s, number_of(s, bucket_number, *number))->count;
         return OK;
     }
     if (b->next == slab_array_length(&b->rows, run_shape))
-        TRY(take_run(s, b));
+        TRY(take_run(s, bucket_number));
     *number = in_lane(b, b->next++);
     return OK;
 }
@@ -274,6 +233,7 @@ static err_t take_number(row_store *s, bucket *b, uint32_t *number)
 static void make_empty(row_store *s)
 {
     memset(s->lanes, 0, sizeof s->lanes);
+    memset(s->index, 0, sizeof s->index);
     memset(s->buckets, 0, sizeof s->buckets);
     for (int i = 0; i < HASH_BUCKETS; i++)
         s->buckets[i].spare = LANE_NONE;
@@ -290,15 +250,16 @@ static void choose_foreign(row_store *s)
 
 err_t row_store_new(row_store **out, uint64_t salt, int reals)
 {
-    row_store *s = aligned_alloc(_Alignof(row_store), sizeof *s);
+    row_store *s = calloc(1, sizeof *s);
 
     if (!s)
         return err_memory(sizeof *s, "a table's rows");
-    memset(s, 0, sizeof *s);
     s->salt = salt;
     slab_init(&s->rows, sizeof(row) + (size_t)reals * sizeof(real), "the rows of a table");
+    s->fetched = s->rows.size < FETCH_MOST ? s->rows.size : FETCH_MOST;
     slab_init(&s->groups, sizeof(group), "the index of a table");
     slab_init(&s->directories, sizeof(uint32_t), "the directories of a table");
+    slab_init(&s->run_directories, sizeof(uint32_t), "the directories of a table");
     choose_foreign(s);
     make_empty(s);
     *out = s;
@@ -310,6 +271,7 @@ void row_store_clear(row_store *s)
     slab_clear(&s->rows);
     slab_clear(&s->groups);
     slab_clear(&s->directories);
+    slab_clear(&s->run_directories);
     make_empty(s);
 }
 
@@ -331,8 +293,9 @@ void row_store_prefetch(const row_store *s, uint32_t number)
 {
     const char *r = (const char *)row_at(s, number);
 
-    __builtin_prefetch(r);
-    __builtin_prefetch(r + 64); /* rows seldom begin at a line's boundary */
+    for (size_t at = 0; at < s->fetched; at += LINE)
+        __builtin_prefetch(r + at);
+    __builtin_prefetch(r + s->fetched - 1); /* rows seldom begin at a line's boundary */
 }
 
 uint64_t row_store_count(const row_store *s)
@@ -343,7 +306,7 @@ uint64_t row_store_count(const row_store *s)
 uint64_t row_store_bytes(const row_store *s)
 {
     return sizeof *s + slab_bytes(&s->rows) + slab_bytes(&s->groups) +
-           slab_bytes(&s->directories);
+           slab_bytes(&s->directories) + slab_bytes(&s->run_directories);
 }
 
 bool row_store_prefault(row_store *s)
@@ -388,9 +351,9 @@ uint64_t row_store_plan_bytes(uint64_t rows, int reals)
     for (uint32_t b = 0; b < HASH_BUCKETS; b++) {
         uint32_t   n      = rows_of_bucket(b, (double)rows / HASH_BUCKETS);
         slab_array groups = {0}, runs = shortest(run_shape, n);
-        while (room_of(b, slab_array_length(&groups, group_shape)) < n)
+        while (room_of(b, n_groups(&groups)) < n)
             groups.n_blocks++;
-        group_bytes += slab_array_length(&groups, group_shape) * sizeof(group);
+        group_bytes += n_groups(&groups) * sizeof(group);
         directories += n ? directory_bytes(runs.n_blocks) : 0;
         in_lane += slab_array_length(&runs, run_shape);
         if ((b + 1) % (HASH_BUCKETS / LANES))
@@ -403,6 +366,8 @@ uint64_t row_store_plan_bytes(uint64_t rows, int reals)
            slab_page_bytes(directories);
 }
 
+/* ---- searching ---- */
+
 /* A search in flight. */
 typedef struct search {
     uint64_t     hash;
@@ -414,12 +379,19 @@ typedef struct search {
 
 static const group no_rows; /* the group of a bucket that has none */
 
-static inline void search_start(const row_store *s, search *x, uint64_t id)
+static inline void search_begin(const row_store *s, search *x, uint64_t id)
 {
-    x->hash         = hash_id(s->salt, id);
-    const bucket *b = &s->buckets[hash_bucket(x->hash)];
-    x->i            = home_of(b, x->hash);
-    x->g            = b->n_groups ? group_at(s, b, x->i) : &no_rows;
+    x->hash                 = hash_id(s->salt, id);
+    const slab_array *index = &s->index[hash_bucket(x->hash)];
+    x->i                    = home_of(index, x->hash);
+    if (index->n_blocks)
+        __builtin_prefetch(&index->blocks[slab_array_block(group_shape, x->i)]);
+}
+
+static inline void search_home(const row_store *s, search *x)
+{
+    const slab_array *index = &s->index[hash_bucket(x->hash)];
+    x->g                    = index->n_blocks ? group_at(s, index, x->i) : &no_rows;
     __builtin_prefetch(x->g);
 }
 
@@ -428,26 +400,27 @@ static inline void search_compare(const row_store *s, search *x)
     x->candidates = group_match(x->g, fingerprint_of(x->hash));
     if (!x->candidates)
         return;
-    const bucket *b = &s->buckets[hash_bucket(x->hash)];
-    x->number       = number_of(s, b, group_row(x->g, __builtin_ctz(x->candidates)));
+    x->number =
+        number_of(s, hash_bucket(x->hash), group_row(x->g, __builtin_ctz(x->candidates)));
     row_store_prefetch(s, x->number);
 }
 
 /* The search goes on, its first candidate being another id's. */
 static uint32_t search_on(const row_store *s, search *x, uint64_t id)
 {
-    const bucket *b = &s->buckets[hash_bucket(x->hash)];
+    const slab_array *index = &s->index[hash_bucket(x->hash)];
 
     for (uint32_t looked = 0;; looked++) {
         for (uint32_t bits = x->candidates; bits; bits &= bits - 1) {
-            uint32_t number = number_of(s, b, group_row(x->g, __builtin_ctz(bits)));
+            uint32_t number =
+                number_of(s, hash_bucket(x->hash), group_row(x->g, __builtin_ctz(bits)));
             if (row_at(s, number)->id == id)
                 return number;
         }
-        if (!(x->g->passed & filter_of(x->hash)) || looked == b->n_groups)
+        if (!(x->g->passed & filter_of(x->hash)) || looked == n_groups(index))
             return ROW_NONE;
-        x->i          = group_after(b, x->i);
-        x->g          = group_at(s, b, x->i);
+        x->i          = group_after(index, x->i);
+        x->g          = group_at(s, index, x->i);
         x->candidates = group_match(x->g, fingerprint_of(x->hash));
     }
 }
@@ -461,33 +434,68 @@ static inline uint32_t search_end(const row_store *s, search *x, uint64_t id)
     return search_on(s, x, id);
 }
 
+/* A batch of searches, each of whose phases asks for the memory that the next one reads: the
+ * directory, the home, the rows. */
+typedef struct flight {
+    const uint64_t *ids;
+    size_t          n; /* at most BATCH */
+    search          at[BATCH];
+} flight;
+
+static inline void flight_begin(const row_store *s, flight *f, const uint64_t *ids, size_t n)
+{
+    f->ids = ids;
+    f->n   = n < BATCH ? n : BATCH;
+    for (size_t i = 0; i < f->n; i++)
+        search_begin(s, &f->at[i], ids[i]);
+    for (size_t i = 0; i < f->n; i++)
+        search_home(s, &f->at[i]);
+}
+
+static inline void flight_compare(const row_store *s, flight *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        search_compare(s, &f->at[i]);
+}
+
+static inline void flight_end(const row_store *s, flight *f, uint32_t *rows)
+{
+    for (size_t i = 0; i < f->n; i++)
+        rows[i] = search_end(s, &f->at[i], f->ids[i]);
+}
+
+/* While the rows of one batch are on their way, the next one begins. */
 void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows)
 {
-    search flight[BATCH];
+    flight flights[2], *now = &flights[0], *next = &flights[1];
 
-    for (size_t first = 0; first < n; first += BATCH) {
-        size_t m = n - first < BATCH ? n - first : BATCH;
-        for (size_t i = 0; i < m; i++)
-            search_start(s, &flight[i], ids[first + i]);
-        for (size_t i = 0; i < m; i++)
-            search_compare(s, &flight[i]);
-        for (size_t i = 0; i < m; i++)
-            rows[first + i] = search_end(s, &flight[i], ids[first + i]);
+    flight_begin(s, now, ids, n);
+    while (n) {
+        flight_compare(s, now);
+        flight_begin(s, next, ids + now->n, n - now->n);
+        flight_end(s, now, rows);
+        ids += now->n;
+        rows += now->n;
+        n -= now->n;
+        flight *last = now;
+        now          = next;
+        next         = last;
     }
 }
+
+/* ---- inserting and removing ---- */
 
 /* A row for id, which has none. */
 static err_t insert_new(row_store *s, uint64_t hash, uint64_t id, uint32_t *number)
 {
-    bucket  *b     = &s->buckets[hash_bucket(hash)];
-    uint32_t taken = 0;
+    uint32_t bucket_number = hash_bucket(hash), taken = 0;
 
-    TRY(make_room(s, b));
-    TRY(take_number(s, b, &taken));
-    place(s, b, hash, taken);
-    b->n_rows++;
+    TRY(make_room(s, bucket_number));
+    TRY(take_number(s, bucket_number, &taken));
+    place(s, hash, taken);
+    s->buckets[bucket_number].n_rows++;
     s->n_rows++;
-    *number = number_of(s, b, taken);
+    *number = number_of(s, bucket_number, taken);
     row *r  = row_at(s, *number);
     memset(r, 0, s->rows.size);
     r->id = id;
@@ -495,60 +503,78 @@ static err_t insert_new(row_store *s, uint64_t hash, uint64_t id, uint32_t *numb
 }
 
 /* Bring near what a new row of the bucket will lie in, if it is known. */
-static void prefetch_next(const row_store *s, const bucket *b)
+static inline void prefetch_next(const row_store *s, uint32_t bucket_number)
 {
+    const bucket *b = &s->buckets[bucket_number];
+
     if (slab_array_block(run_shape, b->next) < b->rows.n_blocks)
-        row_store_prefetch(s, number_of(s, b, in_lane(b, b->next)));
+        row_store_prefetch(s, number_of(s, bucket_number, in_lane(b, b->next)));
 }
 
+static err_t insert_one(row_store *s, uint64_t id, uint32_t *number)
+{
+    search x;
+
+    search_begin(s, &x, id);
+    search_home(s, &x);
+    search_compare(s, &x);
+    *number = search_end(s, &x, id);
+    return *number == ROW_NONE ? insert_new(s, x.hash, id, number) : OK;
+}
+
+/* The searches of a flight bring near what is needed; each id is looked for once more when
+ * it is its turn, for those before it may have changed its bucket. */
 err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows)
 {
-    search flight[BATCH];
+    flight now;
 
-    for (size_t first = 0; first < n; first += BATCH) {
-        size_t m = n - first < BATCH ? n - first : BATCH;
-        for (size_t i = 0; i < m; i++)
-            search_start(s, &flight[i], ids[first + i]);
-        for (size_t i = 0; i < m; i++) {
-            search_compare(s, &flight[i]);
-            prefetch_next(s, &s->buckets[hash_bucket(flight[i].hash)]);
-        }
-        for (size_t i = 0; i < m; i++) { /* once more, for those before may have grown it */
-            search *x = &flight[i];
-            search_start(s, x, ids[first + i]);
-            search_compare(s, x);
-            rows[first + i] = search_end(s, x, ids[first + i]);
-            if (rows[first + i] == ROW_NONE)
-                TRY(insert_new(s, x->hash, ids[first + i], &rows[first + i]));
-        }
+    for (; n; ids += now.n, rows += now.n, n -= now.n) {
+        flight_begin(s, &now, ids, n);
+        flight_compare(s, &now);
+        for (size_t i = 0; i < now.n; i++)
+            prefetch_next(s, hash_bucket(now.at[i].hash));
+        for (size_t i = 0; i < now.n; i++)
+            TRY(insert_one(s, ids[i], &rows[i]));
     }
     return OK;
 }
 
+/* Take a row out of its bucket's list of those in use. */
+static void retire(row_store *s, uint32_t bucket_number, uint32_t place, row *r)
+{
+    bucket  *b     = &s->buckets[bucket_number];
+    uint64_t first = hash_id(s->salt, s->foreign[0]);
+
+    r->id    = s->foreign[hash_bucket(first) == bucket_number];
+    r->count = b->spare;
+    b->spare = place;
+    b->n_rows--;
+    b->n_removed++;
+    s->n_rows--;
+}
+
 void row_store_remove(row_store *s, uint32_t number)
 {
-    row     *r    = row_at(s, number);
-    uint64_t hash = hash_id(s->salt, r->id);
-    bucket  *b    = &s->buckets[hash_bucket(hash)];
+    row              *r             = row_at(s, number);
+    uint64_t          hash          = hash_id(s->salt, r->id);
+    uint32_t          bucket_number = hash_bucket(hash);
+    const slab_array *index         = &s->index[bucket_number];
 
-    for (uint32_t i = home_of(b, hash);; i = group_after(b, i)) {
-        group *g = group_at(s, b, i);
+    for (uint32_t i = home_of(index, hash);; i = group_after(index, i)) {
+        group *g = group_at(s, index, i);
         for (uint32_t bits = group_match(g, fingerprint_of(hash)); bits; bits &= bits - 1) {
             int      slot  = __builtin_ctz(bits);
             uint32_t taken = group_row(g, slot);
-            if (number_of(s, b, taken) != number)
+            if (number_of(s, bucket_number, taken) != number)
                 continue;
             g->fingerprint[slot] = 0;
-            b->n_rows--;
-            b->n_removed++;
-            s->n_rows--;
-            r->id    = s->foreign[is_of(s, b, hash_id(s->salt, s->foreign[0]))];
-            r->count = b->spare;
-            b->spare = taken;
+            retire(s, bucket_number, taken, r);
             return;
         }
     }
 }
+
+/* ---- walking ---- */
 
 uint32_t row_store_bucket_count(const row_store *s, uint32_t number)
 {
@@ -560,8 +586,8 @@ bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor, uint3
     const bucket *b = &s->buckets[number];
 
     while (*cursor < b->next) {
-        *found = number_of(s, b, in_lane(b, (*cursor)++));
-        if (is_of(s, b, hash_id(s->salt, row_at(s, *found)->id)))
+        *found = number_of(s, number, in_lane(b, (*cursor)++));
+        if (hash_bucket(hash_id(s->salt, row_at(s, *found)->id)) == number)
             return true;
     }
     return false;

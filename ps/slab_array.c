@@ -4,21 +4,6 @@
 
 #define SHORTEST 2 /* log2 of the length of the shortest directory */
 
-int slab_array_next_bits(const slab_array *a, slab_shape shape)
-{
-    int k = (int)(a->n_blocks >> shape.steps);
-
-    k -= k > 0;
-    return k < shape.most ? k : shape.most;
-}
-
-uint32_t slab_array_length(const slab_array *a, slab_shape shape)
-{
-    int k = slab_array_next_bits(a, shape);
-
-    return (a->n_blocks - ((uint32_t)k << shape.steps)) << k;
-}
-
 /* Twice the room for numbers of blocks, where the directory is full. */
 static err_t grow_directory(slab_array *a, slab *directories)
 {

@@ -45,10 +45,20 @@ static inline uint32_t slab_array_number(const slab_array *a, slab_shape shape, 
 }
 
 /* log2 of the length of the block that would be added next. */
-int slab_array_next_bits(const slab_array *a, slab_shape shape);
+static inline int slab_array_next_bits(const slab_array *a, slab_shape shape)
+{
+    int k = (int)(a->n_blocks >> shape.steps);
+
+    k -= k > 0;
+    return k < shape.most ? k : shape.most;
+}
 
 /* Elements of the array: of all its blocks. */
-uint32_t slab_array_length(const slab_array *a, slab_shape shape);
+static inline uint32_t slab_array_length(const slab_array *a, slab_shape shape)
+{
+    int k = slab_array_next_bits(a, shape);
+    return (a->n_blocks - ((uint32_t)k << shape.steps)) << k;
+}
 
 /* Add a block, of the length that is next: its first element is number. Where this fails,
  * the array is as it was. */
