@@ -88,18 +88,68 @@ err_t id_counts_init(id_counts *c, const safetensors *file, const char *table, u
     return OK;
 }
 
-uint32_t id_counts_find(const id_counts *c, uint32_t bucket, uint64_t id)
+#define NEAR 8 /* ids of a cache line */
+
+/* Where id would stand in low .. end-1 were the ids there spread evenly, as they mostly are
+ * (numbers given in turn, hashes); its value lies between those of low and end-1. */
+static uint64_t guess_of(const id_counts *c, uint64_t low, uint64_t end, uint64_t id)
+{
+    uint64_t first = u64_at(c->ids, low), last = u64_at(c->ids, end - 1);
+
+    return low + (uint64_t)((double)(id - first) / (double)(last - first) *
+                            (double)(end - 1 - low));
+}
+
+/* Whether id lies in the bucket's range, behind its first one. */
+static bool within(const id_counts *c, uint64_t low, uint64_t end, uint64_t id)
+{
+    return low < end && id > u64_at(c->ids, low) && id <= u64_at(c->ids, end - 1);
+}
+
+void id_counts_prefetch(const id_counts *c, uint32_t bucket, uint64_t id)
 {
     uint64_t low = u64_at(c->buckets, bucket), end = u64_at(c->buckets, bucket + 1);
 
-    for (uint64_t high = end; low < high;) {
-        uint64_t middle = low + (high - low) / 2;
-        if (u64_at(c->ids, middle) < id)
-            low = middle + 1;
-        else
-            high = middle;
+    if (!within(c, low, end, id))
+        return;
+    uint64_t guess = guess_of(c, low, end, id);
+    __builtin_prefetch((const char *)c->ids->data + guess * sizeof(uint64_t));
+    __builtin_prefetch((const char *)c->count->data + guess * sizeof(uint32_t));
+}
+
+/* The first place in low .. end-1 whose id is not below id; low or end where there is no
+ * other. From the guess on by steps that double until they have passed it, then by halves. */
+static uint64_t place_of(const id_counts *c, uint64_t low, uint64_t end, uint64_t id)
+{
+    if (!within(c, low, end, id))
+        return low < end && id > u64_at(c->ids, low) ? end : low;
+    uint64_t below = low, at = end - 1; /* the id at `below` is below id, that at `at` is not */
+    uint64_t guess = guess_of(c, low, end, id), step = NEAR;
+    if (u64_at(c->ids, guess) < id) {
+        for (below = guess; at - below > step && u64_at(c->ids, below + step) < id; step *= 2)
+            below += step;
+        at = at - below > step ? below + step : at;
+    } else {
+        for (at = guess; at - below > step && u64_at(c->ids, at - step) >= id; step *= 2)
+            at -= step;
+        below = at - below > step ? at - step : below;
     }
-    if (low == end || u64_at(c->ids, low) != id)
+    while (at - below > 1) {
+        uint64_t middle = below + (at - below) / 2;
+        if (u64_at(c->ids, middle) < id)
+            below = middle;
+        else
+            at = middle;
+    }
+    return at;
+}
+
+uint32_t id_counts_find(const id_counts *c, uint32_t bucket, uint64_t id)
+{
+    uint64_t end = u64_at(c->buckets, bucket + 1);
+    uint64_t at  = place_of(c, u64_at(c->buckets, bucket), end, id);
+
+    if (at == end || u64_at(c->ids, at) != id)
         return 0;
-    return (uint32_t)safetensors_get_u64(c->count, low);
+    return (uint32_t)safetensors_get_u64(c->count, at);
 }

@@ -25,6 +25,9 @@ typedef struct id_counts {
 MUST_CHECK err_t id_counts_init(id_counts *c, const safetensors *file, const char *table,
                                 uint64_t salt, uint32_t first, uint32_t end);
 
+/* Bring near what id_counts_find will most likely look at. */
+void id_counts_prefetch(const id_counts *c, uint32_t bucket, uint64_t id);
+
 /* The count of id, which belongs to bucket; 0 where it does not occur. */
 uint32_t id_counts_find(const id_counts *c, uint32_t bucket, uint64_t id);
 

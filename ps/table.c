@@ -210,6 +210,8 @@ static void bear_one(const table *t, uint64_t id, row *r)
  * born as, and is born the same once more. */
 static err_t bear_piece(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
 {
+    for (size_t i = 0; t->exact && i < n; i++)
+        id_counts_prefetch(&t->counts, hash_bucket(hash_id(t->salt, ids[i])), ids[i]);
     TRY(row_store_insert(t->rows, ids, n, rows));
     for (size_t i = 0; i < n; i++) {
         row *r = row_store_at(t->rows, rows[i]);

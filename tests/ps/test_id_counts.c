@@ -52,6 +52,69 @@ static void many_ids_are_all_found(void **unused)
     free(count);
 }
 
+/* Id i of N under a pattern: in turn, with holes that grow, at both ends of the 64 bits, in
+ * clumps far apart. */
+static uint64_t in_turn(uint64_t i)
+{
+    return 1000 + i;
+}
+
+static uint64_t ever_rarer(uint64_t i)
+{
+    return i * i * i * 1000003;
+}
+
+static uint64_t at_both_ends(uint64_t i)
+{
+    return i % 2 ? UINT64_MAX - i : i;
+}
+
+static uint64_t in_clumps(uint64_t i)
+{
+    return (i / 1000 << 58) + i % 1000 * (i % 7 + 1);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Each id is found with its count, 1 more than its place among all, and its neighbours that
+ * do not occur are not. */
+static void ids_are_found_however_they_are_spread(void **unused)
+{
+    (void)unused;
+    enum { N = 20000 };
+    static uint64_t (*const spreads[])(uint64_t) = {in_turn, ever_rarer, at_both_ends, in_clumps};
+    static uint64_t many[N];
+    static uint32_t count[N];
+
+    for (size_t k = 0; k < sizeof spreads / sizeof *spreads; k++) {
+        safetensors *file;
+        id_counts    c;
+        uint32_t     n = 0;
+        for (uint64_t i = 0; i < N; i++)
+            many[i] = spreads[k](i);
+        qsort(many, N, sizeof *many, ascending);
+        for (uint32_t i = 0; i < N; i++)
+            if (n == 0 || many[i] != many[n - 1])
+                many[n++] = many[i];
+        for (uint32_t i = 0; i < n; i++)
+            count[i] = i + 1;
+        write_counts(inside("counts"), "t", many, count, n);
+        must(open_counts(&c, &file, inside("counts")));
+        for (uint32_t i = 0; i < n; i++) {
+            assert_int_equal(find(&c, many[i]), count[i]);
+            if (i + 1 < n && many[i] + 1 < many[i + 1])
+                assert_int_equal(find(&c, many[i] + 1), 0);
+        }
+        if (many[n - 1] < UINT64_MAX)
+            assert_int_equal(find(&c, UINT64_MAX), 0);
+        safetensors_close(&file);
+    }
+}
+
 static void a_table_that_is_not_in_the_file_has_no_counts(void **unused)
 {
     (void)unused;
@@ -110,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_ids_count_is_found),
         cmocka_unit_test(many_ids_are_all_found),
+        cmocka_unit_test(ids_are_found_however_they_are_spread),
         cmocka_unit_test(a_table_that_is_not_in_the_file_has_no_counts),
         cmocka_unit_test(a_file_out_of_order_is_refused),
     };

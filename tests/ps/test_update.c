@@ -823,5 +823,6 @@ int main(void)
         cmocka_unit_test(gradients_are_added_in_the_order_of_ranks),
         cmocka_unit_test(a_lambda_of_zero_is_plain_sgd_bit_for_bit),
     };
+    log_threshold(LOG_ERROR); /* what is hostile is warned of */
     return cmocka_run_group_tests(tests, room_open, room_close);
 }
