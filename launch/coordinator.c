@@ -1,5 +1,6 @@
 #include "launch/coordinator.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #define SEND_MS     500
 #define END_S       10.0 /* for servers and mpirun to end after the work is done */
 #define STRANGERS_S 1.5
+#define TAKEN_MOST  1000 /* messages between two looks at everything else */
 
 /* ---- sending ---- */
 
@@ -127,19 +129,30 @@ static err_t take(coordinator *c, uint64_t peer, const net_message *message)
     return OK;
 }
 
-/* Take all messages that are there, waiting a little for the first one. */
+/* A message was dropped because of this thread's error: the first is told, the second, the
+ * fourth, and so on. */
+static void note_dropped(coordinator *c)
+{
+    c->dropped++;
+    if ((c->dropped & (c->dropped - 1)) == 0)
+        log_each(LOG_WARN, "a message is dropped, number %" PRIu64 ": %s", c->dropped,
+                 err_text());
+}
+
+/* Take the messages that are there, waiting a little for the first one. */
 static err_t receive(coordinator *c)
 {
-    for (int wait = RECEIVE_MS;; wait = 0) {
+    for (int taken = 0; taken < TAKEN_MOST; taken++) {
         net_message message = {0};
         uint64_t    peer;
-        TRY(net_listener_receive(c->listener, &peer, &message, wait));
+        TRY(net_listener_receive(c->listener, &peer, &message, taken ? 0 : RECEIVE_MS));
         if (!message.data)
             return OK;
         if (take(c, peer, &message) != OK)
-            log_each(LOG_WARN, "a message is dropped: %s", err_text());
+            note_dropped(c);
         net_message_clear(&message);
     }
+    return OK;
 }
 
 /* ---- tending ---- */

@@ -22,6 +22,7 @@ typedef struct coordinator {
     int64_t                    mpirun_stop, watchdog_stop; /* clock: seen stopped; 0: it runs */
     int64_t                    started, beaten;
     bool                       welcomed, interrupted;
+    uint64_t                   dropped; /* messages that made no sense */
     member                    *dead; /* whose death ended the job; NULL: another reason */
     bool    ranks_died;              /* mpirun ended, and may have said which rank went first */
     int64_t log_begin;               /* of this job in mpirun's log */
