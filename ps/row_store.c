@@ -50,11 +50,12 @@ static const slab_shape group_shape = {.steps = 2, .most = 20};
 static const slab_shape run_shape   = {.steps = 3, .most = 6};
 static const slab_shape lane_shape  = {.steps = 3, .most = 10};
 
-#define BATCH      128 /* ids in flight of a batch */
-#define AHEAD      16  /* rows between a prefetch and its use in a walk */
-#define LINE       64  /* bytes of a cache line */
-#define FETCH_MOST 512 /* bytes of a row that are asked for; a longer one's rest follows suit  \
-                        */
+#define BATCH 128 /* ids in flight of a batch */
+#define AHEAD 16  /* rows between a prefetch and its use in a walk */
+#define LINE  64  /* bytes of a cache line */
+#define FETCH_MOST                                                                             \
+    512 /* bytes of a row that are asked for; a longer one's rest follows suit                 \
+         */
 
 struct row_store {
     uint64_t   salt;
@@ -164,35 +165,38 @@ static inline uint32_t room_of(uint32_t bucket_number, uint32_t n_groups)
     return (uint32_t)((uint64_t)n_groups * (48 + bucket_number % 8) / 4);
 }
 
+/* At least n groups for the bucket. Where they cannot be had, those that could serve. */
+static err_t grow_index(row_store *s, uint32_t bucket_number, uint32_t n)
+{
+    slab_array *index = &s->index[bucket_number];
+    err_t       err   = slab_array_reserve(index, group_shape, n, &s->groups, &s->directories);
+
+    lay_out(s, bucket_number);
+    return err;
+}
+
 /* See that the bucket has room for a row, and that most of its filter bits mean something. */
 static err_t make_room(row_store *s, uint32_t bucket_number)
 {
-    const bucket *b     = &s->buckets[bucket_number];
-    slab_array   *index = &s->index[bucket_number];
-    uint32_t      n     = n_groups(index);
+    const bucket *b = &s->buckets[bucket_number];
+    uint32_t      n = n_groups(&s->index[bucket_number]);
 
-    if (b->n_rows == room_of(bucket_number, n)) {
-        TRY(slab_array_reserve(index, group_shape, n + 1, &s->groups, &s->directories));
+    if (b->n_rows == room_of(bucket_number, n))
+        return grow_index(s, bucket_number, n + 1);
+    if (b->n_removed > n * (GROUP_SLOTS / 2))
         lay_out(s, bucket_number);
-    } else if (b->n_removed > n * (GROUP_SLOTS / 2)) {
-        lay_out(s, bucket_number);
-    }
     return OK;
 }
 
 err_t row_store_reserve(row_store *s, uint32_t number, uint32_t n)
 {
-    bucket  *b      = &s->buckets[number];
-    uint64_t wanted = (uint64_t)b->n_rows + n, groups;
+    uint64_t wanted = (uint64_t)s->buckets[number].n_rows + n, groups;
 
-    if (room_of(number, b->n_groups) >= wanted)
+    if (room_of(number, n_groups(&s->index[number])) >= wanted)
         return OK;
     groups = wanted * 4 / (48 + number % 8);
     groups += room_of(number, (uint32_t)groups) < wanted;
-    TRY(slab_array_reserve(&b->groups, group_shape, (uint32_t)groups, &s->groups,
-                           &s->directories));
-    lay_out(s, b);
-    return OK;
+    return grow_index(s, number, (uint32_t)groups);
 }
 
 /* Another run of the lane's numbers for the bucket. */
