@@ -186,7 +186,7 @@ static void max_bytes_bounds_the_rows(void **unused)
     assert_int_equal(r.plan.tables[1].ids, 3000000);
     assert_int_equal(r.plan.tables[1].rows, (int)each * 4096);
     assert_int_equal(r.plan.all.ids, 4000000);
-    assert_true(r.plan.tables[1].memory < 81920000 * 1.1);
+    assert_true(r.plan.tables[1].memory < 81920000 * 1.2); /* few rows have more overhead */
     close_room(&r);
 }
 
