@@ -9,7 +9,7 @@
 
 static const char yaml[] = "tables:\n"
                            "  goods: {dim: 4, optimizer: adam}\n"
-                           "  shop:  {dim: 6, precision: bf16}\n"
+                           "  shop:  {dim: 8, precision: bf16}\n"
                            "features: {goods: {table: goods}, shop: {table: shop}}\n";
 
 enum { TABLES = 2 };
