@@ -96,8 +96,8 @@ static uint64_t guess_of(const id_counts *c, uint64_t low, uint64_t end, uint64_
 {
     uint64_t first = u64_at(c->ids, low), last = u64_at(c->ids, end - 1);
 
-    return low + (uint64_t)((double)(id - first) / (double)(last - first) *
-                            (double)(end - 1 - low));
+    return low +
+           (uint64_t)((double)(id - first) / (double)(last - first) * (double)(end - 1 - low));
 }
 
 /* Whether id lies in the bucket's range, behind its first one. */

@@ -4,7 +4,7 @@
 #include "common/rng.h"
 #include "ps/gradient.h"
 
-#define AHEAD        16 /* rows between a prefetch and its use */
+#define AHEAD        16 /* rows between a prefetch and its use: 8 is too few, 40 no better */
 #define LINE         64 /* bytes of a cache line */
 #define MEMBERS_MOST (UINT32_C(1) << 30)
 #define FETCH_MOST   512 /* bytes of a row that are asked for; the rest follows by itself */

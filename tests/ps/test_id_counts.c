@@ -86,7 +86,8 @@ static void ids_are_found_however_they_are_spread(void **unused)
 {
     (void)unused;
     enum { N = 20000 };
-    static uint64_t (*const spreads[])(uint64_t) = {in_turn, ever_rarer, at_both_ends, in_clumps};
+    static uint64_t (*const spreads[])(uint64_t) = {in_turn, ever_rarer, at_both_ends,
+                                                    in_clumps};
     static uint64_t many[N];
     static uint32_t count[N];
 
