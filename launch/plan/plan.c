@@ -122,14 +122,18 @@ static void plan_servers(plan *p)
             ceil((p->all.memory + p->all.sketch + p->server_messages * servers) / room);
 }
 
-/* The pipeline keeps staleness + 3 batches, and a step works in the memory of its own. */
+/* The pipeline keeps staleness + 3 batches, and a step works in the memory of its own. Rows
+ * are in the client and on their way, as are gradients; the table that finds distinct ids
+ * has two entries of 16 bytes and 20 more for each, in powers of two. */
 static void plan_worker(plan *p)
 {
     const rehearsal *r     = &p->step;
-    double           depth = p->options.config->train.staleness + 3;
-    double           train = depth * (r->batch + r->work) + 2 * r->rows + r->push;
+    double           depth = p->options.config->train.staleness + 3, ids = 0;
 
-    p->worker = WORKER_BYTES + r->dense + train + r->evaluation;
+    for (int t = 0; t < p->options.schema->n_tables; t++)
+        ids += r->tables[t].distinct;
+    p->worker = WORKER_BYTES + r->dense + depth * (r->batch + r->work) + 3 * r->rows +
+                2 * r->push + 1.5 * (2 * 16 + 20) * ids + r->evaluation;
 }
 
 static void plan_checkpoint(plan *p)
