@@ -152,7 +152,7 @@ bool slab_prefault(slab *s)
 
     if (s->ready < round_up(bytes, HUGE_PAGE))
         s->ready = round_up(bytes, HUGE_PAGE); /* use has made it so */
-    if (s->ready + HUGE_PAGE > bytes + ahead)
+    if (s->ready - bytes >= ahead)
         return false;
     if (s->ready / region_bytes(s) == s->regions.n && add_region(s) != OK)
         return false; /* whoever needs it will say so */

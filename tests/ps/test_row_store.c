@@ -147,7 +147,7 @@ static void a_bucket_that_is_filled_and_emptied_for_ever_does_not_grow(void **un
 /* ---- against a plain map ---- */
 
 /* The map: what is known of each id of a fixed universe. */
-enum { UNIVERSE = 20000, OPERATIONS = 3000, LARGEST_BATCH = 200 };
+enum { UNIVERSE = 20000, TURNS = 15000, LARGEST_BATCH = 300 };
 
 typedef struct known {
     uint64_t id;
@@ -163,15 +163,17 @@ static int known_by_id(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sequential ids, multiples of 65536, ids of one bucket, random ones, and the extremes. */
+/* Sequential ids, multiples of 2^16 and of 2^32, ids of one bucket, random ones, and the
+ * extremes. */
 static known *make_universe(rng *r)
 {
     known *all = calloc(UNIVERSE, sizeof *all);
 
     for (uint64_t i = 0; i < UNIVERSE; i++)
-        all[i].id = i % 4 == 0   ? i
-                    : i % 4 == 1 ? i << 16
-                    : i % 4 == 2 ? id_of_hash(UINT64_C(77) << 52 | rng_next(r) >> 12)
+        all[i].id = i % 5 == 0   ? i
+                    : i % 5 == 1 ? i << 16
+                    : i % 5 == 2 ? i << 32
+                    : i % 5 == 3 ? id_of_hash(UINT64_C(77) << 52 | rng_next(r) >> 12)
                                  : rng_next(r);
     all[1].id = UINT64_MAX;
     qsort(all, UNIVERSE, sizeof *all, known_by_id);
@@ -186,6 +188,23 @@ static void check_row(const row_store *s, const known *k)
     assert_true(r->id == k->id);
     for (int d = 0; d < REALS; d++)
         assert_true(r->x[d] == k->value + (real)d);
+}
+
+/* A walk over a bucket meets each of its n rows once, and no other. */
+static void check_walk(const row_store *s, uint32_t bucket, const row_reference *rows, size_t n)
+{
+    uint32_t cursor = 0, number;
+    size_t   met = 0, sum = 0, wanted = 0;
+
+    for (size_t i = 0; i < n; i++)
+        wanted += rows[i].number;
+    for (; row_store_next(s, bucket, &cursor, &number); met++) {
+        assert_int_equal(hash_bucket(hash_id(SALT, row_store_at(s, number)->id)), bucket);
+        sum += number;
+    }
+    assert_int_equal(met, n);
+    assert_int_equal(sum, wanted);
+    assert_int_equal(row_store_bucket_count(s, bucket), n);
 }
 
 static void check_all(const row_store *s, const known *all)
@@ -209,6 +228,7 @@ static void check_all(const row_store *s, const known *all)
                 bsearch(&(known){.id = rows[i].id}, all, UNIVERSE, sizeof *all, known_by_id);
             assert_true(k && k->held && k->number == rows[i].number);
         }
+        check_walk(s, bucket, rows, n);
         total += n;
     }
     assert_int_equal(total, held);
@@ -265,27 +285,31 @@ static void find_some(const row_store *s, const known *all, rng *r)
         assert_int_equal(rows[i], all[which[i]].held ? all[which[i]].number : ROW_NONE);
 }
 
-static void random_operations_agree_with_a_plain_map(void **unused)
+static void millions_of_random_operations_agree_with_a_plain_map(void **unused)
 {
     (void)unused;
     rng        r   = rng_named(1, RNG_TEST, 0, 0);
     row_store *s   = make();
     known     *all = make_universe(&r);
 
-    for (int i = 0; i < OPERATIONS; i++) {
+    for (int i = 0; i < TURNS; i++) {
         uint64_t dice = rng_below(&r, 1000);
         if (dice < 400)
             insert_some(s, all, &r);
         else if (dice < 600 + 300 * (uint64_t)(i / 500 % 2)) /* it fills and empties in turns */
             remove_some(s, all, &r);
-        else
+        else if (dice < 980)
             find_some(s, all, &r);
-        if (dice == 999) {
+        else
+            assert_int_equal(row_store_reserve(s, (uint32_t)rng_below(&r, HASH_BUCKETS),
+                                               (uint32_t)rng_below(&r, 500)),
+                             OK);
+        if (dice == 999 && rng_below(&r, 4) == 0) {
             row_store_clear(s);
             for (int k = 0; k < UNIVERSE; k++)
                 all[k].held = false;
         }
-        if (i % 500 == 0)
+        if (i % 1000 == 0)
             check_all(s, all);
     }
     check_all(s, all);
@@ -295,14 +319,15 @@ static void random_operations_agree_with_a_plain_map(void **unused)
 
 /* id 8, count 4, touched 4; the rest is the index, which costs the same at every size, and
  * what is begun and not full yet, which costs the less the more rows there are. */
-static void a_row_costs_less_than_24_bytes_beside_its_payload(void **unused)
+static void a_row_costs_less_than_24_bytes_beside_its_payload_as_planned(void **unused)
 {
     (void)unused;
     enum { PIECE = 4096 };
     static const struct {
         uint64_t rows;
-        double   most;
-    } sizes[]     = {{1 << 20, 29}, {1 << 21, 28}, {1 << 22, 25}, {6 << 20, 24}};
+        double   most, off; /* bytes; share that the plan may be off */
+    } sizes[] = {
+        {1 << 20, 29, .05}, {1 << 21, 28, .05}, {1 << 22, 25, .02}, {6 << 20, 24, .02}};
     row_store *s  = make();
     uint64_t   ids[PIECE], n = 0;
     uint32_t   rows[PIECE];
@@ -313,8 +338,9 @@ static void a_row_costs_less_than_24_bytes_beside_its_payload(void **unused)
                 ids[i] = n + i;
             assert_int_equal(row_store_insert(s, ids, PIECE, rows), OK);
         }
-        double overhead = (double)row_store_bytes(s) / (double)n - REALS * sizeof(real);
-        assert_true(overhead < sizes[k].most);
+        double bytes = (double)row_store_bytes(s);
+        assert_true(bytes / (double)n - REALS * sizeof(real) < sizes[k].most);
+        assert_true(fabs((double)row_store_plan_bytes(n, REALS) / bytes - 1) < sizes[k].off);
     }
     row_store_free(&s);
 }
@@ -359,6 +385,36 @@ static void room_made_ahead_is_the_room_that_would_have_grown(void **unused)
     free(rows);
 }
 
+/* Memory that was made ready is used by the rows that come. */
+static void memory_is_made_ready_a_little_ahead(void **unused)
+{
+    (void)unused;
+    enum { N = 3 << 19, PIECE = 4096, HUGE_PAGE = 2 << 20 };
+    row_store *s = NULL;
+    uint64_t   ids[PIECE], before;
+    uint32_t   rows[PIECE];
+    int        pieces = 0;
+
+    assert_int_equal(row_store_new(&s, SALT, 20), OK);
+    assert_false(row_store_prefault(s));
+    for (uint64_t first = 0; first < N; first += PIECE) {
+        for (uint64_t i = 0; i < PIECE; i++)
+            ids[i] = first + i;
+        assert_int_equal(row_store_insert(s, ids, PIECE, rows), OK);
+    }
+    before = row_store_bytes(s);
+    while (row_store_prefault(s))
+        pieces++;
+    assert_in_range(pieces, 1, before / 64 / HUGE_PAGE + 2);
+    assert_int_equal(row_store_bytes(s), before + (uint64_t)pieces * HUGE_PAGE);
+    for (uint64_t i = 0; i < PIECE; i++)
+        ids[i] = N + i;
+    assert_int_equal(row_store_insert(s, ids, PIECE, rows), OK);
+    assert_in_range(row_store_bytes(s) - before, (uint64_t)pieces * HUGE_PAGE,
+                    (uint64_t)pieces * HUGE_PAGE + (1 << 16)); /* directories are not */
+    row_store_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,9 +423,10 @@ int main(void)
         cmocka_unit_test(a_place_that_is_used_again_starts_from_zero),
         cmocka_unit_test(ids_that_share_a_home_and_a_fingerprint_are_told_apart),
         cmocka_unit_test(a_bucket_that_is_filled_and_emptied_for_ever_does_not_grow),
-        cmocka_unit_test(random_operations_agree_with_a_plain_map),
-        cmocka_unit_test(a_row_costs_less_than_24_bytes_beside_its_payload),
+        cmocka_unit_test(millions_of_random_operations_agree_with_a_plain_map),
+        cmocka_unit_test(a_row_costs_less_than_24_bytes_beside_its_payload_as_planned),
         cmocka_unit_test(a_store_of_few_rows_is_small),
+        cmocka_unit_test(memory_is_made_ready_a_little_ahead),
         cmocka_unit_test(room_made_ahead_is_the_room_that_would_have_grown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
