@@ -207,7 +207,8 @@ const option option_table[] = {
     {"data.test", OPTION_PATTERNS, RUN(data.test), .init = "[]",
      .help = "data shards to evaluate on"},
     {"data.counts", OPTION_TEXT, RUN(data.counts), .init = "''",
-     .help = "file of n_j; '': counts.safetensors beside the first train file"},
+     .help = "file of n_j; '': counts.safetensors beside the first train file, where a table "
+             "needs it"},
     {"data.deal", OPTION_ENUM, RUN(data.deal), WORDS(deal_words), .init = "rows",
      .help = "rows: each step is dealt over all workers; files: a worker reads its own files"},
     {"data.shuffle", OPTION_BOOL, RUN(data.shuffle), .init = "true",

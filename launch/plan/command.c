@@ -114,6 +114,8 @@ static err_t share_out(planning *my, const char **how)
     *how = sum > 0 ? "as in counts.safetensors" : "by the ids that a sample looks up";
     if (sum == 0)
         sum = weigh_slots(my->schema, weights);
+    if (sum == 0)
+        return err_set(ERR_CONFIG, "%s: no feature looks ids up", my->source);
     if (n == 1)
         *how = NULL;
     for (int t = 0; t < n; t++)

@@ -1,6 +1,7 @@
 #include "launch/plan/rehearsal.h"
 
 #include <glob.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,12 +162,19 @@ static void invent_ids(const stage *g, batch *b)
 
 static err_t check_invention(const rehearsal_options *o)
 {
-    for (int i = 0; i < o->schema->n_sequences; i++)
-        if (o->schema->sequences[i].max_len == 0)
+    for (int i = 0; i < o->schema->n_sequences; i++) {
+        const schema_sequence *s = &o->schema->sequences[i];
+        if ((int64_t)s->max_len * part_size(o) > INT_MAX)
+            return err_set(ERR_CONFIG,
+                           "a worker's %d samples of a step with %d events of features.%s each "
+                           "are more than a step may have, %d",
+                           part_size(o), s->max_len, s->name, INT_MAX);
+        if (s->max_len == 0)
             return err_set(ERR_CONFIG,
                            "features.%s has no max_len and data.train is not there yet: how "
                            "long are its sequences?",
-                           o->schema->sequences[i].name);
+                           s->name);
+    }
     if (o->distinct <= 0)
         return err_set(ERR_CONFIG, "data.train is not there yet, so the share of distinct ids "
                                    "in a step is not known: --distinct 0.4");
