@@ -110,11 +110,12 @@ static err_t check_times(const trainer *t)
 
     for (int i = 0; i < c->n_tables; i++)
         if (c->tables[i].evict.idle_days && !dataset_timed(t->train))
-            return err_set(ERR_CONFIG,
-                           "tables.%s.evict.idle_days is %d, and data.train: %s%s has no tensor "
-                           "`time` that tells the day",
-                           c->tables[i].name, c->tables[i].evict.idle_days, c->data.train.at[0],
-                           c->data.train.n > 1 ? ", ..." : "");
+            return err_set(
+                ERR_CONFIG,
+                "tables.%s.evict.idle_days is %d, and data.train: %s%s has no tensor "
+                "`time` that tells the day",
+                c->tables[i].name, c->tables[i].evict.idle_days, c->data.train.at[0],
+                c->data.train.n > 1 ? ", ..." : "");
     return OK;
 }
 

@@ -21,6 +21,7 @@ typedef struct keeper_options {
     uint32_t    min_count;
     bool        exact, sketch;
     double      probability;
+    uint32_t    buckets; /* that have ids, equally far from each other; 0: all */
     int64_t     idle_steps, idle_days;
     double      min_norm;
     uint32_t    rows;  /* of a bucket: as max_bytes says */
@@ -92,10 +93,14 @@ static inline keeper *keeper_new(const keeper_options *o, int shards, uint64_t s
     k->seen         = calloc(KEEPER_IDS, sizeof *k->seen);
     k->day          = calloc(steps + 1, sizeof *k->day);
     k->chance       = rng_named(77, RNG_TEST, 0, 0);
-    for (uint64_t i = 0; i < KEEPER_IDS; i++) {
-        person *p = &k->people[i];
-        p->id     = i % 2 ? i << 16 : UINT64_MAX - i;
-        p->bucket = hash_bucket(hash_id(k->w->schema->tables[0].salt, p->id));
+    for (uint64_t n = 0, i = 0; n < KEEPER_IDS; i++) {
+        uint64_t id     = i % 2 ? i << 16 : UINT64_MAX - i;
+        uint32_t bucket = hash_bucket(hash_id(k->w->schema->tables[0].salt, id));
+        if (o->buckets && bucket % (HASH_BUCKETS / o->buckets))
+            continue;
+        person *p = &k->people[n++];
+        p->id     = id;
+        p->bucket = bucket;
         table_birth_value(&k->w->shards[0]->tables[0], p->id, p->born);
     }
     qsort(k->people, KEEPER_IDS, sizeof *k->people, by_bucket);
@@ -378,7 +383,9 @@ static inline void keeper_keep(const keeper_options *o, uint64_t steps)
         keeper_compare(k);
     }
     if (o->rows)
-        assert_true(k->most_rows <= (uint64_t)HASH_BUCKETS * o->rows);
+        assert_true(k->most_rows <=
+                    (uint64_t)(o->buckets ? o->buckets : HASH_BUCKETS) * o->rows +
+                        KEEPER_MOST * KEEPER_WORKERS * (uint64_t)o->staleness);
     assert_true(k->evicted + k->admitted > 0);
     keeper_free(k);
 }

@@ -63,6 +63,42 @@ static void a_sketch_remembers_who_was_evicted(void **unused)
                 5000);
 }
 
+/* With penalty: decay a row that is only counted decays all the same, not less: it is born in
+ * step 0, and step 1, whose pull was refused, finds it there. */
+static void to_be_counted_does_not_stop_decay(void **unused)
+{
+    (void)unused;
+    const uint64_t id     = 42;
+    const uint32_t counts = 2;
+    need           one    = {1, &id, &counts};
+    real           x[2], g[2] = {1, 1}, born[2], *at[] = {x}, *gs[] = {g};
+    world *w = world_new("tables: {t: {dim: 2, optimizer: sgd, lr: 0.5, init: {scale: 1}, "
+                         "admit: {min_count: 2, counter: exact}, "
+                         "penalty: {kind: decay, lambda: 0.25}}}\n"
+                         "features: {t: {table: t}}\n"
+                         "train: {mode: pipelined, staleness: 1}\n",
+                         1, NULL);
+
+    table_birth_value(&w->shards[0]->tables[0], id, born);
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t step = 0; step < 2; step++) {
+        ask(w, WIRE_PULL, 0, step, 0, &one);
+        deliver_all(w);
+        take_rows(w, 0, step, &one, at);
+        assert_true(x[0] == 0 && x[1] == 0);
+    }
+    for (uint64_t step = 0; step < 2; step++) {
+        push(w, 0, step, 2, 1, true, &one, gs);
+        deliver_all(w);
+    }
+    assert_int_equal(row_of(w, 0, id)->count, 4);
+    assert_int_equal(row_of(w, 0, id)->touched, 2);
+    read_rows(w, 2, &one, at);
+    for (int d = 0; d < 2; d++)
+        assert_true(fabs_real(x[d] - born[d] * (real)(1 - 0.5 * 0.25)) < (real)1e-6);
+    world_free(w);
+}
+
 /* ---- counters ---- */
 
 /* Ids that do not repeat and mean nothing. */
@@ -221,6 +257,7 @@ int main(void)
         cmocka_unit_test(tickets_of_a_pipeline_stay_refused),
         cmocka_unit_test(who_was_evicted_is_counted_from_zero),
         cmocka_unit_test(a_sketch_remembers_who_was_evicted),
+        cmocka_unit_test(to_be_counted_does_not_stop_decay),
         cmocka_unit_test(a_sketch_is_wrong_as_often_as_asked),
         cmocka_unit_test(a_sketch_never_counts_too_low),
         cmocka_unit_test(the_order_of_applicants_does_not_matter),

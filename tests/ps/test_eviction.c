@@ -38,6 +38,19 @@ static void the_longest_untouched_leave_a_full_bucket(void **unused)
     keeper_keep(&(keeper_options){.yaml = limit(2, ""), .rows = 2}, 3000);
 }
 
+/* 128 rows are the limit, 126 are left. */
+static void a_bucket_sheds_to_a_little_under_its_limit(void **unused)
+{
+    (void)unused;
+    keeper_keep(&(keeper_options){.yaml       = limit(128, ", idle_steps: 3000"),
+                                  .buckets    = 64,
+                                  .rows       = 128,
+                                  .spare      = 2,
+                                  .idle_steps = 3000,
+                                  .staleness  = 4},
+                6000);
+}
+
 static void rows_that_a_ticket_names_stay(void **unused)
 {
     (void)unused;
@@ -50,14 +63,19 @@ static void rows_that_a_ticket_names_stay(void **unused)
 static void all_reasons_and_admission_go_together(void **unused)
 {
     (void)unused;
-    keeper_keep(
-        &(keeper_options){.yaml = limit(2, ", idle_steps: 500, idle_days: 5, min_norm: 0.3"),
-                          .rows = 2,
-                          .idle_steps = 500,
-                          .idle_days  = 5,
-                          .min_norm   = 0.3,
-                          .staleness  = 4},
-        4000);
+    static char yaml[320];
+
+    snprintf(yaml, sizeof yaml, "%s, admit: {min_count: 2, counter: exact}",
+             limit(2, ", idle_steps: 500, idle_days: 5, min_norm: 0.3"));
+    keeper_keep(&(keeper_options){.yaml       = yaml,
+                                  .exact      = true,
+                                  .min_count  = 2,
+                                  .rows       = 2,
+                                  .idle_steps = 500,
+                                  .idle_days  = 5,
+                                  .min_norm   = 0.3,
+                                  .staleness  = 4},
+                4000);
 }
 
 int main(void)
@@ -67,6 +85,7 @@ int main(void)
         cmocka_unit_test(rows_idle_for_days_leave_with_their_bucket),
         cmocka_unit_test(rows_shorter_than_min_norm_leave_with_their_bucket),
         cmocka_unit_test(the_longest_untouched_leave_a_full_bucket),
+        cmocka_unit_test(a_bucket_sheds_to_a_little_under_its_limit),
         cmocka_unit_test(rows_that_a_ticket_names_stay),
         cmocka_unit_test(all_reasons_and_admission_go_together),
     };
