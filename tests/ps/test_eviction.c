@@ -38,6 +38,43 @@ static void the_longest_untouched_leave_a_full_bucket(void **unused)
     keeper_keep(&(keeper_options){.yaml = limit(2, ""), .rows = 2}, 3000);
 }
 
+/* Rows of the buckets 1 and 12 at half a norm above the least one: with penalty: decay they
+ * lose an eighth at each step until their bucket is swept, at step 1 and step 12. */
+static void a_row_is_as_short_as_it_has_decayed(void **unused)
+{
+    (void)unused;
+    world *w = world_new("tables: {t: {dim: 2, optimizer: sgd, lr: 0.5, init: {kind: uniform}, "
+                         "evict: {min_norm: 1}, penalty: {kind: decay, lambda: 0.25}}}\n"
+                         "features: {t: {table: t}}\n",
+                         1, NULL);
+    uint64_t ids[2], n = 0;
+    real     x[4], g[4], *at[] = {x}, *gs[] = {g};
+    need     both = {2, ids, NULL}, none = {0, ids, NULL};
+
+    for (uint64_t id = 0; n < 2; id++)
+        if (hash_bucket(hash_id(w->schema->tables[0].salt, id)) == (n ? 12u : 1u))
+            ids[n++] = id;
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t step = 0; step < 13; step++) {
+        const need *now = step ? &none : &both;
+        ask(w, WIRE_PULL, 0, step, step, now);
+        deliver_all(w);
+        take_rows(w, 0, step, now, at);
+        for (int i = 0; i < 4; i++)
+            g[i] = i % 2 ? 0 : -3; /* 1.5 with the learning rate */
+        push(w, 0, step, step + 1, 1, true, now, gs);
+        deliver_all(w);
+        if (step == 0) {
+            assert_int_equal(rows_held_by_all(w, 0), 2);
+            read_rows(w, 1, &both, at);
+            assert_true(x[0] > (real)1.4 && x[2] > (real)1.4);
+        }
+    }
+    assert_non_null(row_of(w, 0, ids[0]));
+    assert_null(row_of(w, 0, ids[1]));
+    world_free(w);
+}
+
 /* 128 rows are the limit, 126 are left. */
 static void a_bucket_sheds_to_a_little_under_its_limit(void **unused)
 {
@@ -85,6 +122,7 @@ int main(void)
         cmocka_unit_test(rows_idle_for_days_leave_with_their_bucket),
         cmocka_unit_test(rows_shorter_than_min_norm_leave_with_their_bucket),
         cmocka_unit_test(the_longest_untouched_leave_a_full_bucket),
+        cmocka_unit_test(a_row_is_as_short_as_it_has_decayed),
         cmocka_unit_test(a_bucket_sheds_to_a_little_under_its_limit),
         cmocka_unit_test(rows_that_a_ticket_names_stay),
         cmocka_unit_test(all_reasons_and_admission_go_together),
