@@ -5,7 +5,6 @@
 #include "common/hash.h"
 #include "common/optim.h"
 
-#define AHEAD      16 /* rows between a prefetch and its use */
 #define HYSTERESIS 64 /* a bucket sheds this part of its rows below the limit */
 
 /* A row that may leave. */
@@ -19,7 +18,7 @@ typedef struct eviction {
     table    *table;
     uint32_t  swept;       /* bucket; HASH_BUCKETS: none */
     int64_t   idle_until;  /* rows of which only steps below it know are idle */
-    uint64_t  most, fewer; /* rows of a bucket: when it sheds, and what it sheds to */
+    uint32_t  most, fewer; /* rows of a bucket: when it sheds, and what it sheds to */
     uint8_t  *looked_at;   /* (HASH_BUCKETS) */
     uint32_t *held;        /* rows of those buckets that must stay, ascending */
     size_t    n_held;
@@ -37,30 +36,38 @@ static bool sweeps(const evict_config *c)
     return c->idle_steps > 0 || c->idle_days > 0 || c->min_norm > 0;
 }
 
-size_t eviction_row_bytes(const table *t)
+uint32_t eviction_most_rows(int64_t max_bytes, int reals)
 {
-    size_t state = optim_state_size(t->config->optimizer.kind, (size_t)t->config->dim);
+    uint32_t low = 0, high = UINT32_C(1) << 24; /* the answer is at least low, below high */
 
-    return ((size_t)t->state_at + state) * sizeof(real) + EVICTION_ROW_OVERHEAD;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (row_store_plan_bytes((uint64_t)middle * HASH_BUCKETS, reals) <= (uint64_t)max_bytes)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-/* Rows that a bucket may have. */
-static uint64_t most_rows(const table *t)
+err_t eviction_init(table *t)
 {
-    uint64_t most = (uint64_t)t->config->evict.max_bytes;
+    const table_config *c     = t->config;
+    size_t              state = optim_state_size(c->optimizer.kind, (size_t)c->dim);
+    int                 reals = t->state_at + (int)state;
 
-    return most ? most / HASH_BUCKETS / eviction_row_bytes(t) : UINT64_MAX;
-}
-
-err_t eviction_check(const table *t)
-{
-    if (most_rows(t) > 0)
+    t->most_rows = UINT32_MAX;
+    if (c->evict.max_bytes == 0)
         return OK;
-    return err_set(ERR_CONFIG,
-                   "tables.%s.evict.max_bytes is %lld: that is less than a row of %zu bytes in "
-                   "each of %d buckets",
-                   t->config->name, (long long)t->config->evict.max_bytes,
-                   eviction_row_bytes(t), HASH_BUCKETS);
+    t->most_rows = eviction_most_rows(c->evict.max_bytes, reals);
+    if (t->most_rows > 0)
+        return OK;
+    return err_set(
+        ERR_CONFIG,
+        "tables.%s.evict.max_bytes is %lld, wanted %llu or more: a row in each of %d "
+        "buckets",
+        c->name, (long long)c->evict.max_bytes,
+        (unsigned long long)row_store_plan_bytes(HASH_BUCKETS, reals), HASH_BUCKETS);
 }
 
 /* ---- rows that are held ---- */
@@ -103,19 +110,14 @@ static size_t list_rows(eviction *e, uint32_t bucket)
 {
     const row_store *rows   = e->table->rows;
     uint32_t         cursor = 0, number;
-    size_t           n = 0, kept = 0;
+    size_t           n      = 0;
 
-    while (row_store_next(rows, bucket, &cursor, &number))
-        e->leavers[n++].number = number;
-    for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            row_store_prefetch(rows, e->leavers[i + AHEAD].number);
-        number       = e->leavers[i].number;
+    while (row_store_next(rows, bucket, &cursor, &number)) {
         const row *r = row_store_at(rows, number);
         if (!is_held(e, number))
-            e->leavers[kept++] = (leaver){r->id, r->touched, number};
+            e->leavers[n++] = (leaver){r->id, r->touched, number};
     }
-    return kept;
+    return n;
 }
 
 static void evict(eviction *e, size_t n)
@@ -237,7 +239,7 @@ err_t eviction_apply(table *t, const eviction_hold *holds, int n_holds, arena *s
 {
     const evict_config *c       = &t->config->evict;
     uint32_t            turn    = (uint32_t)((t->clock - 1) % HASH_BUCKETS);
-    uint64_t            most    = most_rows(t);
+    uint32_t            most    = t->most_rows;
     size_t              largest = 0;
     eviction            e       = {.table      = t,
                                    .swept      = sweeps(c) ? turn : HASH_BUCKETS,

@@ -5,14 +5,15 @@
  *   sweep   of bucket t mod 4096 leave the rows that idle_steps or more steps did not touch,
  *           those that no step of the last idle_days days and the day before touched, and
  *           those whose L2 norm is below min_norm
- *   shed    of every bucket with more than max_bytes / 4096 bytes of rows leave those that
- *           were touched longest ago (of equal ones the smallest ids), until it is 1/64 below
+ *   shed    of every bucket with more rows than max_bytes allows leave those that were
+ *           touched longest ago (of equal ones the smallest ids), until it is 1/64 below
  *           that limit, so that it does not happen at every step
  *
- * A row counts as eviction_row_bytes. Rows that an answered pull names whose step is still
- * to come are held: they stay until another time. So after every step a table has at most
- * max_bytes of rows, and beyond them only rows that are held. An id that comes back is born
- * again.
+ * The limit is the same for all buckets: the most rows with which the row store, by its own
+ * account, takes no more than max_bytes on all servers together. Rows that an answered pull
+ * names whose step is still to come are held: they stay until another time. So after every
+ * step a table has at most max_bytes of rows, and beyond them only rows that are held. An id
+ * that comes back is born again.
  *
  * What is evicted depends on the bucket, its rows, and the steps of the run alone. */
 #ifndef DIPS_PS_EVICTION_H
@@ -31,14 +32,12 @@ typedef struct eviction_hold {
 /* Whether rows ever leave by this configuration. */
 bool eviction_wanted(const evict_config *c);
 
-/* Of a row beside its payload: id, count, touched and its part of the index. */
-#define EVICTION_ROW_OVERHEAD 22
+/* The most rows that a bucket may have by max_bytes (above 0), where a row has so many reals
+ * of weights and state; 0: none has room. */
+uint32_t eviction_most_rows(int64_t max_bytes, int reals);
 
-/* What a row of t costs, the index included: its payload and EVICTION_ROW_OVERHEAD. */
-size_t eviction_row_bytes(const table *t);
-
-/* ERR_CONFIG where max_bytes is less than a row in each bucket. */
-MUST_CHECK err_t eviction_check(const table *t);
+/* Work out t->most_rows. ERR_CONFIG where max_bytes has no room for a row in each bucket. */
+MUST_CHECK err_t eviction_init(table *t);
 
 /* Let rows leave after the step before the table's clock; *evicted is increased by their
  * number. scratch is the caller's to reset. */

@@ -29,7 +29,7 @@ err_t shard_new(shard **out, const shard_options *options)
                        hash_first_bucket(options->index + 1, options->shards));
         s->n_tables = t + 1;
         if (err == OK)
-            err = eviction_check(&s->tables[t]);
+            err = eviction_init(&s->tables[t]);
     }
     if (err != OK)
         shard_free(&s);

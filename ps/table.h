@@ -43,6 +43,7 @@ typedef struct table {
     uint64_t            repeated; /* gradients dropped: their pull named the id before */
     optim               rule;
     admission           admission;
+    uint32_t            most_rows; /* of a bucket (ps/eviction.h) */
     calendar            calendar; /* kept where evict.idle_days wants it */
     int                 state_at; /* reals of a payload in front of the rule's state */
     bool                exact; /* rows hold exact counts; else what was seen so far */

@@ -45,10 +45,10 @@ static double largest_share(int shards)
 /* Rows that a table of ids may have: each bucket has its part of evict.max_bytes. */
 static uint64_t rows_of(const table_config *c, uint64_t ids, size_t reals)
 {
-    size_t   bytes = reals * sizeof(real) + EVICTION_ROW_OVERHEAD;
-    uint64_t most  = (uint64_t)c->evict.max_bytes / HASH_BUCKETS / bytes * HASH_BUCKETS;
+    int64_t  bytes = c->evict.max_bytes;
+    uint64_t most  = bytes ? (uint64_t)eviction_most_rows(bytes, (int)reals) * HASH_BUCKETS : ids;
 
-    return c->evict.max_bytes > 0 && most < ids ? most : ids;
+    return most < ids ? most : ids;
 }
 
 /* Bytes of the sketch of all buckets together; 0 where there is none. What an exact counter

@@ -1,16 +1,17 @@
 /* Which rows leave, compared with a plain model after random steps. */
 #include "keeper.h"
 
-/* A row of dim 2 by sgd: 2 reals and 22 bytes, in each of 4,096 buckets. */
+/* max_bytes for so many rows of dim 2 by sgd in each bucket. */
 static const char *limit(uint32_t rows, const char *more)
 {
     static char text[4][256];
     static int  turn;
 
     turn = (turn + 1) % 4;
-    snprintf(text[turn], sizeof text[turn], "evict: {max_bytes: %zu%s}%s",
-             rows * (KEEPER_DIM * sizeof(real) + 22) * HASH_BUCKETS, *more == ',' ? more : "",
-             *more == ',' ? "" : more);
+    snprintf(
+        text[turn], sizeof text[turn], "evict: {max_bytes: %llu%s}",
+        (unsigned long long)row_store_plan_bytes((uint64_t)rows * HASH_BUCKETS, KEEPER_DIM),
+        more);
     return text[turn];
 }
 
