@@ -590,6 +590,8 @@ bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor, uint3
     const bucket *b = &s->buckets[number];
 
     while (*cursor < b->next) {
+        if (*cursor + AHEAD < b->next)
+            __builtin_prefetch(row_at(s, number_of(s, number, in_lane(b, *cursor + AHEAD))));
         *found = number_of(s, number, in_lane(b, (*cursor)++));
         if (hash_bucket(hash_id(s->salt, row_at(s, *found)->id)) == number)
             return true;

@@ -24,8 +24,7 @@ typedef struct keeper_options {
     uint32_t    buckets; /* that have ids, equally far from each other; 0: all */
     int64_t     idle_steps, idle_days;
     double      min_norm;
-    uint32_t    rows;  /* of a bucket: as max_bytes says */
-    uint32_t    spare; /* rows below that limit after shedding */
+    int64_t     max_bytes;
 } keeper_options;
 
 /* An id, and its row if it has one. */
@@ -60,6 +59,7 @@ typedef struct keeper {
     rng            chance;
     pulled         ring[KEEPER_WORKERS][CONFIG_STALENESS_MAX + 1];
     uint64_t       refused, admitted, evicted; /* since the world is new */
+    uint32_t       limit;                      /* rows of a bucket by max_bytes; 0: any */
     uint64_t       rows, most_rows;
 } keeper;
 
@@ -92,6 +92,7 @@ static inline keeper *keeper_new(const keeper_options *o, int shards, uint64_t s
     k->bucket_first = calloc(HASH_BUCKETS + 1, sizeof *k->bucket_first);
     k->seen         = calloc(KEEPER_IDS, sizeof *k->seen);
     k->day          = calloc(steps + 1, sizeof *k->day);
+    k->limit        = o->max_bytes ? eviction_most_rows(o->max_bytes, KEEPER_DIM) : 0;
     k->chance       = rng_named(77, RNG_TEST, 0, 0);
     for (uint64_t n = 0, i = 0; n < KEEPER_IDS; i++) {
         uint64_t id     = i % 2 ? i << 16 : UINT64_MAX - i;
@@ -245,9 +246,9 @@ static inline void keeper_shed(keeper *k, uint32_t b)
 
     for (uint32_t i = k->bucket_first[b]; i < k->bucket_first[b + 1]; i++)
         rows += k->people[i].row;
-    if (rows <= k->o.rows)
+    if (rows <= k->limit)
         return;
-    while (rows-- > k->o.rows - k->o.spare) {
+    while (rows-- > k->limit - k->limit / 64) {
         person *oldest = NULL;
         for (uint32_t i = k->bucket_first[b]; i < k->bucket_first[b + 1]; i++) {
             person *p = &k->people[i];
@@ -282,7 +283,7 @@ static inline void keeper_apply(keeper *k, uint64_t step)
                 keeper_apply_to(k, &k->people[p->who[i]], step);
     }
     keeper_sweep(k, step);
-    for (int worker = 0; k->o.rows && worker < KEEPER_WORKERS; worker++) {
+    for (int worker = 0; k->limit && worker < KEEPER_WORKERS; worker++) {
         pulled *p = &k->ring[worker][step % (CONFIG_STALENESS_MAX + 1)];
         for (uint32_t i = 0; i < p->need.n; i++)
             keeper_shed(k, k->people[p->who[i]].bucket);
@@ -382,9 +383,9 @@ static inline void keeper_keep(const keeper_options *o, uint64_t steps)
         keeper_run(k, steps * (uint64_t)(i * 2 + 2) / 8);
         keeper_compare(k);
     }
-    if (o->rows)
+    if (k->limit)
         assert_true(k->most_rows <=
-                    (uint64_t)(o->buckets ? o->buckets : HASH_BUCKETS) * o->rows +
+                    (uint64_t)(o->buckets ? o->buckets : HASH_BUCKETS) * k->limit +
                         KEEPER_MOST * KEEPER_WORKERS * (uint64_t)o->staleness);
     assert_true(k->evicted + k->admitted > 0);
     keeper_free(k);

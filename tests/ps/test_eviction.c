@@ -1,18 +1,19 @@
 /* Which rows leave, compared with a plain model after random steps. */
 #include "keeper.h"
 
-/* max_bytes for so many rows of dim 2 by sgd in each bucket. */
+/* What the store says that so many rows of dim 2 by sgd in each bucket take. */
+static int64_t bytes_of(uint32_t rows)
+{
+    return (int64_t)row_store_plan_bytes((uint64_t)rows * HASH_BUCKETS, KEEPER_DIM);
+}
+
+/* The configuration of that limit, and of what else is to be evicted. */
 static const char *limit(uint32_t rows, const char *more)
 {
-    static char text[4][256];
-    static int  turn;
+    static char text[256];
 
-    turn = (turn + 1) % 4;
-    snprintf(
-        text[turn], sizeof text[turn], "evict: {max_bytes: %llu%s}",
-        (unsigned long long)row_store_plan_bytes((uint64_t)rows * HASH_BUCKETS, KEEPER_DIM),
-        more);
-    return text[turn];
+    snprintf(text, sizeof text, "evict: {max_bytes: %lld%s}", (long long)bytes_of(rows), more);
+    return text;
 }
 
 static void rows_idle_for_steps_leave_with_their_bucket(void **unused)
@@ -36,7 +37,7 @@ static void rows_shorter_than_min_norm_leave_with_their_bucket(void **unused)
 static void the_longest_untouched_leave_a_full_bucket(void **unused)
 {
     (void)unused;
-    keeper_keep(&(keeper_options){.yaml = limit(2, ""), .rows = 2}, 3000);
+    keeper_keep(&(keeper_options){.yaml = limit(2, ""), .max_bytes = bytes_of(2)}, 3000);
 }
 
 /* Rows of the buckets 1 and 12 at half a norm above the least one: with penalty: decay they
@@ -76,14 +77,13 @@ static void a_row_is_as_short_as_it_has_decayed(void **unused)
     world_free(w);
 }
 
-/* 128 rows are the limit, 126 are left. */
+/* About 128 rows are the limit, a sixty-fourth less are left. */
 static void a_bucket_sheds_to_a_little_under_its_limit(void **unused)
 {
     (void)unused;
     keeper_keep(&(keeper_options){.yaml       = limit(128, ", idle_steps: 3000"),
                                   .buckets    = 64,
-                                  .rows       = 128,
-                                  .spare      = 2,
+                                  .max_bytes  = bytes_of(128),
                                   .idle_steps = 3000,
                                   .staleness  = 4},
                 6000);
@@ -92,10 +92,11 @@ static void a_bucket_sheds_to_a_little_under_its_limit(void **unused)
 static void rows_that_a_ticket_names_stay(void **unused)
 {
     (void)unused;
-    keeper_keep(
-        &(keeper_options){
-            .yaml = limit(1, ", idle_steps: 1"), .rows = 1, .idle_steps = 1, .staleness = 4},
-        3000);
+    keeper_keep(&(keeper_options){.yaml       = limit(1, ", idle_steps: 1"),
+                                  .max_bytes  = bytes_of(1),
+                                  .idle_steps = 1,
+                                  .staleness  = 4},
+                3000);
 }
 
 static void all_reasons_and_admission_go_together(void **unused)
@@ -108,7 +109,7 @@ static void all_reasons_and_admission_go_together(void **unused)
     keeper_keep(&(keeper_options){.yaml       = yaml,
                                   .exact      = true,
                                   .min_count  = 2,
-                                  .rows       = 2,
+                                  .max_bytes  = bytes_of(2),
                                   .idle_steps = 500,
                                   .idle_days  = 5,
                                   .min_norm   = 0.3,
