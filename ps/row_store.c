@@ -50,12 +50,10 @@ static const slab_shape group_shape = {.steps = 2, .most = 20};
 static const slab_shape run_shape   = {.steps = 3, .most = 6};
 static const slab_shape lane_shape  = {.steps = 3, .most = 10};
 
-#define BATCH 128 /* ids in flight of a batch */
-#define AHEAD 16  /* rows between a prefetch and its use in a walk */
-#define LINE  64  /* bytes of a cache line */
-#define FETCH_MOST                                                                             \
-    512 /* bytes of a row that are asked for; a longer one's rest follows suit                 \
-         */
+#define BATCH      128 /* ids in flight of a batch */
+#define AHEAD      16  /* rows between a prefetch and its use in a walk */
+#define LINE       64  /* bytes of a cache line */
+#define FETCH_MOST 512 /* bytes of a row that are asked for; the rest follows suit */
 
 struct row_store {
     uint64_t   salt;

@@ -18,8 +18,8 @@
 #include "common/err.h"
 #include "common/real.h"
 
-#define ROW_NONE UINT32_MAX       /* there is no such row */
-#define ROW_MOST (UINT32_MAX - 1) /* rows of a store */
+#define ROW_NONE UINT32_MAX          /* there is no such row */
+#define ROW_MOST (UINT32_C(1) << 30) /* rows of a store, and 2^24 of each 64 buckets */
 
 /* An id that needs no padding in front of floats. */
 typedef uint64_t row_id __attribute__((aligned(_Alignof(real))));
