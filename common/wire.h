@@ -48,7 +48,8 @@
  *   0  u64  bytes of the file      8  u64  XXH3 of the file    16  u64  rows
  * STATS   worker -> shard     (empty body) header.step is the asker's number
  * STATED  shard -> worker
- *   0  u64  rows   8  u64  bytes of memory for them   16  u64  messages dropped
+ *   0  u64  rows   8  u64  bytes of memory for them and for the counters of admission
+ *  16  u64  messages dropped
  *                             and since the shard's BEGIN:
  *  24  u64  gradients refused   32  u64  ids admitted   40  u64  rows evicted
  *

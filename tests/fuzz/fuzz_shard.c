@@ -15,8 +15,8 @@ static const char yaml[] = "tables:\n"
                            "  a: {dim: 2, optimizer: adam, penalty: {kind: minibatch_aware,"
                            " count: running}}\n"
                            "  b: {dim: 1, optimizer: rowwise_adagrad, admit: {min_count: 2,"
-                           " counter: exact}, evict: {idle_steps: 1, idle_days: 1,"
-                           " max_bytes: 1M}}\n"
+                           " counter: exact}, evict: {idle_steps: 1,"
+                           " idle_days: 1}}\n"
                            "features: {a: {table: a}, b: {table: b}}\n";
 
 static err_t swallow(void *self, uint64_t peer, net_message *m)
