@@ -2,15 +2,19 @@
  *
  * CLONES in front of a function makes gcc build it for 512-bit, 256-bit and plain vectors,
  * and the program take the widest that the machine has. Files with such loops are built
- * with -O3 (CMakeLists.txt). Sanitizers and clang get the plain build of the same lines. */
+ * with -O3 (CMakeLists.txt). CLONES_256 leaves out the widest: for what copies rows that are
+ * on their way from memory, where a load of 512 bits over two cache lines took twice as long
+ * as two loads of 256. Sanitizers and clang get the plain build of the same lines. */
 #ifndef DIPS_COMMON_CLONES_H
 #define DIPS_COMMON_CLONES_H
 
 #if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&            \
     !defined(__SANITIZE_THREAD__) && !defined(DIPS_PLAIN_KERNELS)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define CLONES     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define CLONES_256 __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define CLONES
+#define CLONES_256
 #endif
 
 /* For what a cloned function calls: inside it, it is built as the function is. */

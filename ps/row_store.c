@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clones.h"
 #include "common/hash.h"
 #include "common/vec.h"
 #include "ps/row_group.h"
@@ -50,7 +51,7 @@ static const slab_shape group_shape = {.steps = 2, .most = 20};
 static const slab_shape run_shape   = {.steps = 3, .most = 6};
 static const slab_shape lane_shape  = {.steps = 3, .most = 10};
 
-#define BATCH      128 /* ids in flight of a batch */
+#define BATCH      128 /* at most 256: ids in flight of a batch */
 #define AHEAD      16  /* rows between a prefetch and its use in a walk */
 #define LINE       64  /* bytes of a cache line */
 #define FETCH_MOST 512 /* bytes of a row that are asked for; the rest follows suit */
@@ -63,6 +64,7 @@ struct row_store {
     slab       run_directories; /* of buckets */
     size_t     fetched;         /* bytes of a row that a prefetch asks for */
     uint64_t   n_rows;
+    uint64_t   n_layouts; /* of any bucket's index so far: groups change where they are found */
     lane       lanes[LANES];
     slab_array index[HASH_BUCKETS]; /* groups: what a look-up needs of a bucket, side by side */
     bucket     buckets[HASH_BUCKETS];
@@ -144,6 +146,7 @@ static void lay_out(row_store *s, uint32_t bucket_number)
 {
     bucket *b = &s->buckets[bucket_number];
 
+    s->n_layouts++;
     b->n_removed = 0;
     clear_groups(s, &s->index[bucket_number]);
     for (uint32_t i = 0; i < b->next; i++) {
@@ -291,13 +294,18 @@ row *row_store_at(const row_store *s, uint32_t number)
     return row_at(s, number);
 }
 
-void row_store_prefetch(const row_store *s, uint32_t number)
+INLINE void prefetch_row(const row_store *s, uint32_t number)
 {
     const char *r = (const char *)row_at(s, number);
 
     for (size_t at = 0; at < s->fetched; at += LINE)
         __builtin_prefetch(r + at);
     __builtin_prefetch(r + s->fetched - 1); /* rows seldom begin at a line's boundary */
+}
+
+void row_store_prefetch(const row_store *s, uint32_t number)
+{
+    prefetch_row(s, number);
 }
 
 uint64_t row_store_count(const row_store *s)
@@ -381,7 +389,7 @@ typedef struct search {
 
 static const group no_rows; /* the group of a bucket that has none */
 
-static inline void search_begin(const row_store *s, search *x, uint64_t id)
+INLINE void search_begin(const row_store *s, search *x, uint64_t id)
 {
     x->hash                 = hash_id(s->salt, id);
     const slab_array *index = &s->index[hash_bucket(x->hash)];
@@ -390,21 +398,41 @@ static inline void search_begin(const row_store *s, search *x, uint64_t id)
         __builtin_prefetch(&index->blocks[slab_array_block(group_shape, x->i)]);
 }
 
-static inline void search_home(const row_store *s, search *x)
+INLINE void search_home(const row_store *s, search *x)
 {
     const slab_array *index = &s->index[hash_bucket(x->hash)];
     x->g                    = index->n_blocks ? group_at(s, index, x->i) : &no_rows;
     __builtin_prefetch(x->g);
 }
 
-static inline void search_compare(const row_store *s, search *x)
+INLINE uint32_t candidate_of(const row_store *s, const search *x, uint32_t candidates)
+{
+    return number_of(s, hash_bucket(x->hash), group_row(x->g, __builtin_ctz(candidates)));
+}
+
+INLINE void search_compare(const row_store *s, search *x)
 {
     x->candidates = group_match(x->g, fingerprint_of(x->hash));
     if (!x->candidates)
         return;
-    x->number =
-        number_of(s, hash_bucket(x->hash), group_row(x->g, __builtin_ctz(x->candidates)));
-    row_store_prefetch(s, x->number);
+    x->number = candidate_of(s, x, x->candidates);
+    prefetch_row(s, x->number);
+    for (uint32_t more = x->candidates & (x->candidates - 1); more; more &= more - 1)
+        prefetch_row(s, candidate_of(s, x, more));
+}
+
+/* Whether the id may live in the group after this one. */
+INLINE bool search_passed(const search *x)
+{
+    return x->g->passed & filter_of(x->hash);
+}
+
+INLINE void search_next(const row_store *s, search *x)
+{
+    const slab_array *index = &s->index[hash_bucket(x->hash)];
+    x->i                    = group_after(index, x->i);
+    x->g                    = group_at(s, index, x->i);
+    __builtin_prefetch(x->g);
 }
 
 /* The search goes on, its first candidate being another id's. */
@@ -414,24 +442,22 @@ static uint32_t search_on(const row_store *s, search *x, uint64_t id)
 
     for (uint32_t looked = 0;; looked++) {
         for (uint32_t bits = x->candidates; bits; bits &= bits - 1) {
-            uint32_t number =
-                number_of(s, hash_bucket(x->hash), group_row(x->g, __builtin_ctz(bits)));
+            uint32_t number = candidate_of(s, x, bits);
             if (row_at(s, number)->id == id)
                 return number;
         }
-        if (!(x->g->passed & filter_of(x->hash)) || looked == n_groups(index))
+        if (!search_passed(x) || looked == n_groups(index))
             return ROW_NONE;
-        x->i          = group_after(index, x->i);
-        x->g          = group_at(s, index, x->i);
+        search_next(s, x);
         x->candidates = group_match(x->g, fingerprint_of(x->hash));
     }
 }
 
-static inline uint32_t search_end(const row_store *s, search *x, uint64_t id)
+INLINE uint32_t search_end(const row_store *s, search *x, uint64_t id)
 {
     if (x->candidates && row_at(s, x->number)->id == id)
         return x->number;
-    if (!x->candidates && !(x->g->passed & filter_of(x->hash)))
+    if (!x->candidates && !search_passed(x))
         return ROW_NONE;
     return search_on(s, x, id);
 }
@@ -444,7 +470,7 @@ typedef struct flight {
     search          at[BATCH];
 } flight;
 
-static inline void flight_begin(const row_store *s, flight *f, const uint64_t *ids, size_t n)
+INLINE void flight_begin(const row_store *s, flight *f, const uint64_t *ids, size_t n)
 {
     f->ids = ids;
     f->n   = n < BATCH ? n : BATCH;
@@ -454,20 +480,40 @@ static inline void flight_begin(const row_store *s, flight *f, const uint64_t *i
         search_home(s, &f->at[i]);
 }
 
-static inline void flight_compare(const row_store *s, flight *f)
+/* One id in fifteen has no candidate in its home, which it had to pass. It is compared with
+ * the next group when all others have been compared and that group has come: who waits for
+ * memory one by one at the end waits longest. */
+INLINE void flight_compare(const row_store *s, flight *f)
 {
-    for (size_t i = 0; i < f->n; i++)
-        search_compare(s, &f->at[i]);
+    uint8_t late[BATCH];
+    size_t  n_late = 0;
+
+    for (size_t i = 0; i < f->n; i++) {
+        search *x = &f->at[i];
+        search_compare(s, x);
+        if (!x->candidates && search_passed(x)) {
+            search_next(s, x);
+            late[n_late++] = (uint8_t)i;
+        }
+    }
+    for (size_t i = 0; i < n_late; i++)
+        search_compare(s, &f->at[late[i]]);
 }
 
-static inline void flight_end(const row_store *s, flight *f, uint32_t *rows)
+/* values: NULL, or where `width` reals of each row go. */
+INLINE void flight_end(const row_store *s, flight *f, uint32_t *rows, real *values,
+                       size_t width)
 {
-    for (size_t i = 0; i < f->n; i++)
+    for (size_t i = 0; i < f->n; i++) {
         rows[i] = search_end(s, &f->at[i], f->ids[i]);
+        if (values && rows[i] != ROW_NONE)
+            memcpy(values + i * width, row_at(s, rows[i])->x, width * sizeof *values);
+    }
 }
 
 /* While the rows of one batch are on their way, the next one begins. */
-void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows)
+INLINE void look_up(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows,
+                    real *values, size_t width)
 {
     flight flights[2], *now = &flights[0], *next = &flights[1];
 
@@ -475,14 +521,27 @@ void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t 
     while (n) {
         flight_compare(s, now);
         flight_begin(s, next, ids + now->n, n - now->n);
-        flight_end(s, now, rows);
+        flight_end(s, now, rows, values, width);
         ids += now->n;
         rows += now->n;
+        values = values ? values + now->n * width : NULL;
         n -= now->n;
         flight *last = now;
         now          = next;
         next         = last;
     }
+}
+
+CLONES_256 void row_store_find(const row_store *s, const uint64_t *ids, size_t n,
+                               uint32_t *rows)
+{
+    look_up(s, ids, n, rows, NULL, 0);
+}
+
+CLONES_256 void row_store_gather(const row_store *s, const uint64_t *ids, size_t n,
+                                 uint32_t *rows, real *values, size_t width)
+{
+    BY_LENGTH(width, look_up, s, ids, n, rows, values);
 }
 
 /* ---- inserting and removing ---- */
@@ -505,38 +564,43 @@ static err_t insert_new(row_store *s, uint64_t hash, uint64_t id, uint32_t *numb
 }
 
 /* Bring near what a new row of the bucket will lie in, if it is known. */
-static inline void prefetch_next(const row_store *s, uint32_t bucket_number)
+INLINE void prefetch_next(const row_store *s, uint32_t bucket_number)
 {
     const bucket *b = &s->buckets[bucket_number];
 
     if (slab_array_block(run_shape, b->next) < b->rows.n_blocks)
-        row_store_prefetch(s, number_of(s, bucket_number, in_lane(b, b->next)));
+        prefetch_row(s, number_of(s, bucket_number, in_lane(b, b->next)));
 }
 
-static err_t insert_one(row_store *s, uint64_t id, uint32_t *number)
+/* x has found the home and looked at it, but ids in front of this one may have changed it
+ * since, or laid it out anew where n_layouts, the store's when x began, is not its own now. */
+INLINE err_t insert_one(row_store *s, search *x, uint64_t n_layouts, uint64_t id,
+                        uint32_t *number)
 {
-    search x;
+    const slab_array *index = &s->index[hash_bucket(x->hash)];
+    uint32_t          i     = home_of(index, x->hash);
 
-    search_begin(s, &x, id);
-    search_home(s, &x);
-    search_compare(s, &x);
-    *number = search_end(s, &x, id);
-    return *number == ROW_NONE ? insert_new(s, x.hash, id, number) : OK;
+    if (s->n_layouts != n_layouts || x->i != i) {
+        x->i = i;
+        search_home(s, x);
+    }
+    search_compare(s, x);
+    *number = search_end(s, x, id);
+    return *number == ROW_NONE ? insert_new(s, x->hash, id, number) : OK;
 }
 
-/* The searches of a flight bring near what is needed; each id is looked for once more when
- * it is its turn, for those before it may have changed its bucket. */
-err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows)
+CLONES_256 err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows)
 {
     flight now;
 
     for (; n; ids += now.n, rows += now.n, n -= now.n) {
+        uint64_t n_layouts = s->n_layouts;
         flight_begin(s, &now, ids, n);
         flight_compare(s, &now);
         for (size_t i = 0; i < now.n; i++)
             prefetch_next(s, hash_bucket(now.at[i].hash));
         for (size_t i = 0; i < now.n; i++)
-            TRY(insert_one(s, ids[i], &rows[i]));
+            TRY(insert_one(s, &now.at[i], n_layouts, ids[i], &rows[i]));
     }
     return OK;
 }

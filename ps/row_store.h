@@ -49,6 +49,11 @@ void             row_store_free(row_store **s);
  * rows' first cache lines are on their way when it returns. */
 void row_store_find(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows);
 
+/* The same, and the first width reals of what is found: values (n, width); the places of
+ * ids without a row are left as they are. */
+void row_store_gather(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows,
+                      real *values, size_t width);
+
 /* Make a row for each of n ids that has none yet; its payload, count and touched are
  * zero. rows[i] = the number of the row of ids[i], new or old; an id may be there twice. */
 MUST_CHECK err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/bf16.h"
-#include "common/clones.h"
 #include "common/hash.h"
 #include "common/rng.h"
 #include "ps/birth.h"
@@ -182,28 +181,31 @@ static uint32_t gather_one(const table *t, uint64_t id, uint32_t number, real *w
     return ROW_REFUSED;
 }
 
-/* Copy the rows that there are; the others' places are left alone. */
-INLINE void copy_rows(real *restrict values, const row_store *s, const uint32_t *rows, size_t n,
-                      size_t dim)
+/* Rows of floats are copied as they are found. */
+static void gather_plain(const table *t, const uint64_t *ids, size_t n, uint32_t *rows,
+                         real *values)
 {
+    size_t dim = (size_t)t->config->dim;
+
+    row_store_gather(t->rows, ids, n, rows, values, dim);
     for (size_t i = 0; i < n; i++)
-        if (rows[i] != ROW_NONE)
-            memcpy(values + i * dim, row_store_at(s, rows[i])->x, dim * sizeof *values);
+        if (rows[i] == ROW_NONE)
+            rows[i] = gather_one(t, ids[i], ROW_NONE, values + i * dim);
 }
 
 void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows, real *values)
 {
-    size_t dim   = (size_t)t->config->dim;
-    bool   plain = t->config->precision == PRECISION_FP32 && t->decay == 0;
+    size_t dim = (size_t)t->config->dim;
 
+    if (t->config->precision == PRECISION_FP32 && t->decay == 0) {
+        gather_plain(t, ids, n, rows, values);
+        return;
+    }
     for (size_t first = 0; first < n; first += PIECE) {
         size_t end = n - first < PIECE ? n : first + PIECE;
         row_store_find(t->rows, ids + first, end - first, rows + first);
-        if (plain)
-            BY_LENGTH(dim, copy_rows, values + first * dim, t->rows, rows + first, end - first);
         for (size_t i = first; i < end; i++)
-            if (!plain || rows[i] == ROW_NONE)
-                rows[i] = gather_one(t, ids[i], rows[i], values + i * dim);
+            rows[i] = gather_one(t, ids[i], rows[i], values + i * dim);
     }
 }
 
@@ -256,8 +258,18 @@ err_t table_bear_missing(table *t, const uint64_t *ids, size_t n, uint32_t *rows
     return OK;
 }
 
+static bool admits_all(const table *t)
+{
+    return t->config->admit.min_count <= 1 && !admission_by_step(&t->config->admit);
+}
+
 err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
 {
+    if (admits_all(t)) {
+        for (size_t i = 0; i < n; i++)
+            rows[i] = ROW_NONE;
+        return table_bear_missing(t, ids, n, rows);
+    }
     for (size_t first = 0; first < n; first += PIECE) {
         size_t end = n - first < PIECE ? n : first + PIECE;
         row_store_find(t->rows, ids + first, end - first, rows + first);
