@@ -118,8 +118,11 @@ static err_t share_out(planning *my, const char **how)
         return err_set(ERR_CONFIG, "%s: no feature looks ids up", my->source);
     if (n == 1)
         *how = NULL;
-    for (int t = 0; t < n; t++)
+    for (int t = 0; t < n; t++) { /* each its share of what is left: together they are total */
         my->rows[t] = (uint64_t)((double)total * weights[t] / sum + 0.5);
+        total -= my->rows[t] < total ? my->rows[t] : total;
+        sum -= weights[t];
+    }
     return OK;
 }
 
@@ -197,7 +200,9 @@ err_t command_plan(int argc, char **argv)
         {"memory", FLAG_REAL, &my.memory, .meta = "24G", .min = 1, .max = 1e18,
          .help = "bytes of memory of each server's host: how many servers does it take?"},
         {"distinct", FLAG_REAL, &my.distinct, .meta = "SHARE", .min = 0, .max = 1,
-         .help = "of the ids that a step looks up, those that are distinct; 0: as in the data"},
+         .help =
+             "of the ids that a step looks up, those that are distinct; 0: as in the data, or "
+             "all"},
         {"network", FLAG_REAL, &my.network, .meta = "RATE", .min = 0, .max = 1e15,
          .help = "bytes/s of a host's link: how long is it busy in a step?"},
         {"disk", FLAG_REAL, &my.disk, .meta = "RATE", .min = 0, .max = 1e15,

@@ -140,7 +140,9 @@ static void print_step(const plan *p, FILE *to)
     fprintf(to, "\na step of each worker: %s samples, %s ids, %s distinct (%.2f, %s)\n",
             count_text(r->samples).at, count_text(looked_up).at, count_text(distinct).at,
             looked_up > 0 ? distinct / looked_up : 0,
-            r->distinct_told ? "as told" : "of data.train");
+            r->distinct_told ? "as told"
+            : r->from_data   ? "of data.train"
+                             : "at most: no data.train yet, no --distinct");
     fprintf(to, "  wire       %10s: pull %s, rows %s, push %s\n",
             bytes_text(r->pull + r->rows + r->push).at, bytes_text(r->pull).at,
             bytes_text(r->rows).at, bytes_text(r->push).at);

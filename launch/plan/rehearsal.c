@@ -143,16 +143,17 @@ static err_t invent_batch(stage *g, int B, batch *b)
     return OK;
 }
 
-/* Ids of which the share that the caller tells is distinct. */
+/* Ids of which the share that the caller tells is distinct; all, where nobody knows. */
 static void invent_ids(const stage *g, batch *b)
 {
-    const schema *s = g->options->schema;
+    const schema *s     = g->options->schema;
+    double        share = g->options->distinct > 0 ? g->options->distinct : 1;
 
     for (int t = 0; t < s->n_tables; t++) {
         uint64_t all = 0, at = 0;
         for (int i = 0; i < s->n_slots; i++)
             all += s->slots[i].table == t ? (uint64_t)b->slots[i].n : 0;
-        uint64_t distinct = (uint64_t)(g->options->distinct * (double)all + 0.5);
+        uint64_t distinct = (uint64_t)(share * (double)all + 0.5);
         distinct          = distinct ? distinct : 1;
         for (int i = 0; i < s->n_slots; i++)
             for (int k = 0; s->slots[i].table == t && k < b->slots[i].n; k++)
@@ -175,9 +176,6 @@ static err_t check_invention(const rehearsal_options *o)
                            "long are its sequences?",
                            s->name);
     }
-    if (o->distinct <= 0)
-        return err_set(ERR_CONFIG, "data.train is not there yet, so the share of distinct ids "
-                                   "in a step is not known: --distinct 0.4");
     return OK;
 }
 
@@ -189,7 +187,7 @@ static err_t make_batch(stage *g, int64_t step, int most, batch *b)
         TRY(real_batch(g, step, most, b));
     else
         TRY(invent_batch(g, most, b));
-    if (g->options->distinct > 0)
+    if (!g->data || g->options->distinct > 0)
         invent_ids(g, b);
     return id_maker_make(g->maker, b, &g->arena, g->sets);
 }

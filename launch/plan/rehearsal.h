@@ -2,7 +2,7 @@
  *
  * Samples are those of the first file of data.train where it is there; else they are
  * invented: every sequence as long as it may be, a bag of one id, and as many distinct ids
- * as the caller says. Messages are made by the functions that make them in earnest, and
+ * as the caller says, or all. Messages are made by the functions that make them in earnest, and
  * memory is what the model takes of its arena. */
 #ifndef DIPS_LAUNCH_PLAN_REHEARSAL_H
 #define DIPS_LAUNCH_PLAN_REHEARSAL_H
@@ -16,7 +16,7 @@ typedef struct rehearsal_options {
     const config *config;
     const schema *schema;
     int           shards, workers;
-    double distinct; /* share of the ids looked up that are distinct; 0: as in the data */
+    double distinct; /* share of the ids looked up that are distinct; 0: as in the data, or all */
 } rehearsal_options;
 
 /* Means of a step of one worker, and bytes. */
@@ -38,8 +38,8 @@ typedef struct rehearsal {
     double reduced;          /* of the all-reduce, a worker's part */
 } rehearsal;
 
-/* ERR_CONFIG where there are no data and a sequence has no max_len, or distinct is not
- * told; ERR_DATA where the data are bad. */
+/* ERR_CONFIG where there are no data and a sequence has no max_len; ERR_DATA where the data
+ * are bad. */
 MUST_CHECK err_t rehearsal_do(rehearsal *r, const rehearsal_options *options);
 
 #endif

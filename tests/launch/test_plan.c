@@ -217,19 +217,27 @@ static void a_sketch_is_memory_and_file(void **unused)
 static void what_it_cannot_know_is_asked_for(void **unused)
 {
     (void)unused;
-    room         r;
-    char *const  words[] = {"features.history.max_len=0"};
-    plan_options o       = {.servers = 1};
+    room        r;
+    char *const words[] = {"features.history.max_len=0"};
 
     open_room(&r, 1, words);
     assert_int_equal(make(&r, 0), ERR_CONFIG);
     assert_non_null(strstr(err_text(), "features.history has no max_len"));
     close_room(&r);
+}
+
+/* Without data and without a word of the user: a step as large as it can be. */
+static void all_ids_of_a_step_are_distinct_where_nobody_knows(void **unused)
+{
+    (void)unused;
+    room r;
 
     open_room(&r, 0, NULL);
-    o.config = r.config, o.schema = r.schema, o.ids = r.ids;
-    assert_int_equal(plan_make(&r.plan, &o, 0), ERR_CONFIG);
-    assert_non_null(strstr(err_text(), "--distinct"));
+    plan_options o = {.config = r.config, .schema = r.schema, .ids = r.ids, .servers = 1};
+    assert_int_equal(plan_make(&r.plan, &o, 0), OK);
+    assert_false(r.plan.step.distinct_told);
+    for (int t = 0; t < r.schema->n_tables; t++)
+        assert_float_equal(r.plan.step.tables[t].distinct, r.plan.step.tables[t].looked_up, 0);
     close_room(&r);
 }
 
@@ -245,6 +253,7 @@ int main(void)
         cmocka_unit_test(max_bytes_bounds_the_rows),
         cmocka_unit_test(a_sketch_is_memory_and_file),
         cmocka_unit_test(what_it_cannot_know_is_asked_for),
+        cmocka_unit_test(all_ids_of_a_step_are_distinct_where_nobody_knows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
