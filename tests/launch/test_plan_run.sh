@@ -44,6 +44,7 @@ wrong 2 "no table 'shoes'" run.yaml --ids shoes=3M
 wrong 2 "names no table" run.yaml --ids goods=3M,5M
 wrong 2 "not in" run.yaml --distinct 2
 wrong 2 "how many ids will table goods have" run.yaml data.counts=none.safetensors
-wrong 2 "data.train is not there yet" run.yaml --ids 3M data.train=none.safetensors
+wrong 2 "has no max_len and data.train is not there yet" run.yaml --ids 3M data.train=none.safetensors features.history.max_len=0
+"$dips" plan run.yaml --ids 3M data.train=none.safetensors | grep -q "at most: no data.train" || fail "a plan without data tells a share of distinct ids"
 wrong 2 "none.yaml" none.yaml
 say "ok"
