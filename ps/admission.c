@@ -2,6 +2,7 @@
 
 #include "common/hash.h"
 #include "common/rng.h"
+#include "ps/sample_count.h"
 
 #define AHEAD 12 /* applicants between a prefetch and its use */
 
@@ -44,11 +45,6 @@ uint64_t admission_bytes(const admission *a)
     return (a->waiting ? tally_bytes(a->waiting) : 0) + buckets * a->sketch.bytes;
 }
 
-static uint32_t add_counts(uint32_t a, uint32_t b)
-{
-    return a + b < a ? UINT32_MAX : a + b;
-}
-
 /* Put the applicant at i among the first *admitted. */
 static void admit(applicant *all, size_t i, size_t *admitted)
 {
@@ -83,8 +79,8 @@ static void count_about(admission *a, applicant *all, size_t n, size_t *admitted
         if (i + AHEAD < n)
             sketch_prefetch(&a->sketch, hash_id(a->salt, all[i + AHEAD].id));
         if (all[i].samples)
-            all[i].samples =
-                add_counts(all[i].samples, sketch_get(&a->sketch, hash_id(a->salt, all[i].id)));
+            all[i].samples = sample_count_add(
+                all[i].samples, sketch_get(&a->sketch, hash_id(a->salt, all[i].id)));
     }
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)

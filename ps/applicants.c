@@ -1,6 +1,7 @@
 #include "ps/applicants.h"
 
 #include "common/hash.h"
+#include "ps/sample_count.h"
 
 /* Each id of a step once: its place in all is looked up in slots, a table of twice the size
  * or more, filled by linear probing. */
@@ -10,11 +11,6 @@ typedef struct distinct {
     uint32_t  *slots; /* place in all, plus one; 0: empty */
     size_t     mask;
 } distinct;
-
-static uint32_t add_counts(uint32_t a, uint32_t b)
-{
-    return a + b < a ? UINT32_MAX : a + b;
-}
 
 static err_t distinct_init(distinct *d, size_t most, arena *scratch)
 {
@@ -35,7 +31,7 @@ static void distinct_add(distinct *d, uint64_t salt, uint64_t id, uint32_t sampl
         slot = (slot + 1) & d->mask;
     if (d->slots[slot]) {
         applicant *x = &d->all[d->slots[slot] - 1];
-        x->samples   = add_counts(x->samples, samples);
+        x->samples   = sample_count_add(x->samples, samples);
         return;
     }
     d->all[d->n++] = (applicant){id, samples};
@@ -76,7 +72,7 @@ static err_t count_rows(const table *t, distinct *d, arena *scratch)
         }
         row *r = row_store_at(t->rows, rows[i]);
         if (!t->exact)
-            r->count = add_counts(r->count, d->all[i].samples);
+            r->count = sample_count_add(r->count, d->all[i].samples);
         table_touch(t, r);
     }
     d->n = n;

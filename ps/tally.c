@@ -5,6 +5,7 @@
 
 #include "common/hash.h"
 #include "common/vec.h"
+#include "ps/sample_count.h"
 
 typedef struct tally_map {
     uint64_t *ids;
@@ -113,7 +114,7 @@ err_t tally_add(tally *t, uint64_t id, uint32_t n, uint32_t *count)
         m->n++;
         t->ids++;
     }
-    m->counts[slot] = m->counts[slot] + n < n ? UINT32_MAX : m->counts[slot] + n;
+    m->counts[slot] = sample_count_add(m->counts[slot], n);
     *count          = m->counts[slot];
     return OK;
 }

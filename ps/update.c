@@ -3,6 +3,7 @@
 #include "common/bf16.h"
 #include "common/rng.h"
 #include "ps/gradient.h"
+#include "ps/sample_count.h"
 
 #define AHEAD        16 /* rows between a prefetch and its use: 8 is too few, 40 no better */
 #define LINE         64 /* bytes of a cache line */
@@ -46,11 +47,6 @@ static void prefetch_row(const plan *p, uint32_t number)
 }
 
 /* ---- one row ---- */
-
-static uint32_t add_counts(uint32_t a, uint32_t b)
-{
-    return a + b < a ? UINT32_MAX : a + b;
-}
 
 /* lambda / n_j, or lambda. */
 static double strength_of(const penalty_config *p, const row *r)
@@ -110,7 +106,7 @@ static void update_row(const plan *p, row *r, const real *sum, uint32_t count)
     if (w == wide)
         bf16_round((void *)r->x, w, rng_member(p->roundings, r->id), p->dim);
     if (!t->exact)
-        r->count = add_counts(r->count, count);
+        r->count = sample_count_add(r->count, count);
     r->touched = (uint32_t)t->clock;
 }
 
@@ -198,7 +194,7 @@ static void merge_one(const plan *p, step_rows *rows, const member *new)
         return;
     }
     gradient_add(m->g, new->g, p->dim);
-    m->count = add_counts(m->count, new->count);
+    m->count = sample_count_add(m->count, new->count);
     m->part  = new->part;
 }
 
