@@ -17,10 +17,8 @@ err_t command_eval(int argc, char **argv)
     int  n;
     bool helped;
 
-    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
+    TRY(flags_parse_run(flags, usage, about, argc, argv, &n, &helped));
     if (helped)
         return OK;
-    if (n < 1)
-        return err_set(ERR_USAGE, "which configuration? usage: %s", usage);
-    return apply_task(&t, argv[0], n - 1, argv + 1);
+    return apply_task(&t, argv[0], n, argv + 1);
 }

@@ -170,6 +170,18 @@ err_t flags_parse(const flag *flags, const char *usage, const char *about, int a
     return check_required(flags, given, usage);
 }
 
+err_t flags_parse_run(const flag *flags, const char *usage, const char *about, int argc,
+                      char **argv, int *n_words, bool *helped)
+{
+    int n;
+
+    TRY(flags_parse(flags, usage, about, argc, argv, &n, helped));
+    if (n < 1 && !*helped)
+        return err_set(ERR_USAGE, "which configuration? usage: %s", usage);
+    *n_words = n - 1;
+    return OK;
+}
+
 err_t flags_parse_only(const flag *flags, const char *usage, const char *about, int argc,
                        char **argv, bool *helped)
 {

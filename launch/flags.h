@@ -37,6 +37,11 @@ typedef struct flag {
 MUST_CHECK err_t flags_parse(const flag *flags, const char *usage, const char *about, int argc,
                              char **argv, int *n, bool *helped);
 
+/* The same for a command on a configuration: it is argv[0], and the *n_words words behind it
+ * are its key=value. */
+MUST_CHECK err_t flags_parse_run(const flag *flags, const char *usage, const char *about,
+                                 int argc, char **argv, int *n_words, bool *helped);
+
 /* The same for a command that takes flags alone: other words are an error. */
 MUST_CHECK err_t flags_parse_only(const flag *flags, const char *usage, const char *about,
                                   int argc, char **argv, bool *helped);

@@ -102,15 +102,13 @@ err_t command_train(int argc, char **argv)
     int  n;
     bool helped;
 
-    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
+    TRY(flags_parse_run(flags, usage, about, argc, argv, &n, &helped));
     if (helped)
         return OK;
-    if (n < 1)
-        return err_set(ERR_USAGE, "which configuration? usage: %s", usage);
     if (t.attach && !t.listen)
         t.listen = "127.0.0.1:*";
     t.source  = argv[0];
-    err_t err = train(&t, n - 1, argv + 1);
+    err_t err = train(&t, n, argv + 1);
     schema_free(&t.schema);
     config_free(&t.config);
     return err;

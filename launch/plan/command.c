@@ -214,13 +214,11 @@ err_t command_plan(int argc, char **argv)
     int  n;
     bool helped;
 
-    TRY(flags_parse(flags, usage, about, argc, argv, &n, &helped));
+    TRY(flags_parse_run(flags, usage, about, argc, argv, &n, &helped));
     if (helped)
         return OK;
-    if (n < 1)
-        return err_set(ERR_USAGE, "which configuration? usage: %s", usage);
     my.source = argv[0];
-    err_t err = load(&my, n - 1, argv + 1);
+    err_t err = load(&my, n, argv + 1);
     if (err == OK)
         err = make_and_print(&my);
     schema_free(&my.schema);
