@@ -18,7 +18,7 @@
 /* Of a worker. With the rows of step t, which are of version t - s or later, it pulls up to
  * step t + s; at a drain point, where step t is pushed, up to t + 1 + s. */
 #define TICKETS    (2 * CONFIG_STALENESS_MAX + 2)
-#define NOTED_MOST 256 /* senders of bad messages that are told apart in the log */
+#define NOTED_MOST 16 /* senders of bad messages that are told apart in the log */
 
 typedef enum { TICKET_FREE, TICKET_WAITING, TICKET_ANSWERED } ticket_state;
 
