@@ -46,7 +46,7 @@ typedef struct bucket {
 } bucket;
 
 /* Half of an array's last block is empty in the mean; a short directory stays in the cache.
- * Groups grow by a block: by a seventh to a quarter. */
+ * Groups grow by a fifth to a third (more_groups). */
 static const slab_shape group_shape = {.steps = 2, .most = 20};
 static const slab_shape run_shape   = {.steps = 3, .most = 6};
 static const slab_shape lane_shape  = {.steps = 3, .most = 10};
@@ -339,11 +339,6 @@ INLINE void prefetch_row(const row_store *s, uint32_t number)
     for (size_t at = 0; at < s->fetched; at += LINE)
         __builtin_prefetch(r + at);
     __builtin_prefetch(r + s->fetched - 1); /* rows seldom begin at a line's boundary */
-}
-
-void row_store_prefetch(const row_store *s, uint32_t number)
-{
-    prefetch_row(s, number);
 }
 
 uint64_t row_store_count(const row_store *s)
@@ -697,25 +692,4 @@ bool row_store_next(const row_store *s, uint32_t number, uint32_t *cursor, uint3
             return true;
     }
     return false;
-}
-
-static int by_id(const void *a, const void *b)
-{
-    uint64_t x = ((const row_reference *)a)->id, y = ((const row_reference *)b)->id;
-    return (x > y) - (x < y);
-}
-
-err_t row_store_bucket(const row_store *s, uint32_t number, row_reference **rows,
-                       size_t *capacity, size_t *n)
-{
-    uint32_t cursor = 0, found;
-
-    *n = 0;
-    if (*capacity < s->buckets[number].n_rows)
-        TRY(vec_grow(rows, capacity, sizeof **rows, s->buckets[number].n_rows));
-    while (row_store_next(s, number, &cursor, &found))
-        (*rows)[(*n)++] = (row_reference){row_at(s, found)->id, found};
-    if (*n)
-        qsort(*rows, *n, sizeof **rows, by_id);
-    return OK;
 }

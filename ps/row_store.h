@@ -4,7 +4,7 @@
  * row numbers, so that a look-up is one cache line and one vector compare. Rows stand
  * in huge-page slabs whose addresses never move, those of a bucket mostly side by side; a
  * removed row's place is used again by its bucket. Growth is per bucket and by about a
- * fifth. Requests are batches: hash all, prefetch index lines, compare, prefetch rows.
+ * quarter. Requests are batches: hash all, prefetch index lines, compare, prefetch rows.
  * Every one of the 2^64 ids is legal.
  *
  * One thread owns a store, so nothing here locks. */
@@ -31,12 +31,6 @@ typedef struct row {
     uint32_t touched; /* the last step that updated it, plus one; 0: none yet */
     real     x[];
 } row;
-
-/* A row's id and its number. */
-typedef struct row_reference {
-    uint64_t id;
-    uint32_t number;
-} row_reference;
 
 typedef struct row_store row_store;
 
@@ -67,9 +61,6 @@ void row_store_remove(row_store *s, uint32_t number);
 /* The row; lent until it is removed. */
 row *row_store_at(const row_store *s, uint32_t number);
 
-/* Bring the row's first cache lines near. */
-void row_store_prefetch(const row_store *s, uint32_t number);
-
 /* Bring memory for coming rows into being, a huge page a call, so that inserting need not
  * wait for it. False when there is enough. */
 bool row_store_prefault(row_store *s);
@@ -81,11 +72,6 @@ uint64_t row_store_bytes(const row_store *s);
 /* The bytes that a store of so many rows will take: right to 2 % from four million rows on,
  * to 5 % from one million. */
 uint64_t row_store_plan_bytes(uint64_t rows, int reals);
-
-/* The rows of bucket, ascending by id, into *rows (grown as needed, *capacity elements;
- * free). */
-MUST_CHECK err_t row_store_bucket(const row_store *s, uint32_t bucket, row_reference **rows,
-                                  size_t *capacity, size_t *n);
 
 /* Rows held in bucket. */
 uint32_t row_store_bucket_count(const row_store *s, uint32_t bucket);
