@@ -369,6 +369,15 @@ static err_t evaluate(trainer *t, int64_t step)
     return evaluator_log(t->log, step, "test", &t->metrics);
 }
 
+/* Of a ps_stats, as the events `rows` and `summary` have it. */
+#define STATS_FIELDS(stats)                                                                    \
+    METRIC_INT("rows", (int64_t)(stats).rows),                                                 \
+        METRIC_INT("row_bytes", (int64_t)(stats).bytes),                                       \
+        METRIC_INT("refused_gradients", (int64_t)(stats).refused),                             \
+        METRIC_INT("admitted_ids", (int64_t)(stats).admitted),                                 \
+        METRIC_INT("evicted_rows", (int64_t)(stats).evicted),                                  \
+        METRIC_INT("dropped_messages", (int64_t)(stats).dropped)
+
 /* What the servers hold, and who came and left since the run began or was resumed. */
 static err_t log_rows(trainer *t, int64_t step)
 {
@@ -379,12 +388,7 @@ static err_t log_rows(trainer *t, int64_t step)
     TRY(ps_client_stats(learner_client(t->learner), &stats));
     const metrics_field fields[] = {
         METRIC_INT("step", step),
-        METRIC_INT("rows", (int64_t)stats.rows),
-        METRIC_INT("row_bytes", (int64_t)stats.bytes),
-        METRIC_INT("refused_gradients", (int64_t)stats.refused),
-        METRIC_INT("admitted_ids", (int64_t)stats.admitted),
-        METRIC_INT("evicted_rows", (int64_t)stats.evicted),
-        METRIC_INT("dropped_messages", (int64_t)stats.dropped),
+        STATS_FIELDS(stats),
     };
     return metrics_log_write(t->log, "rows", sizeof fields / sizeof *fields, fields);
 }
@@ -519,12 +523,7 @@ static err_t summarize(trainer *t)
         METRIC_REAL("push_s", time->push),
         METRIC_REAL("reduce_s", time->reduce),
         METRIC_REAL("update_s", time->update),
-        METRIC_INT("rows", (int64_t)stats.rows),
-        METRIC_INT("row_bytes", (int64_t)stats.bytes),
-        METRIC_INT("dropped_messages", (int64_t)stats.dropped),
-        METRIC_INT("refused_gradients", (int64_t)stats.refused),
-        METRIC_INT("admitted_ids", (int64_t)stats.admitted),
-        METRIC_INT("evicted_rows", (int64_t)stats.evicted),
+        STATS_FIELDS(stats),
         METRIC_INT("wire_sent_bytes", (int64_t)traffic.sent),
         METRIC_INT("wire_received_bytes", (int64_t)traffic.received),
     };
