@@ -1,8 +1,8 @@
 /* clones - a loop built several times, for the vectors of several types of CPU.
  *
  * CLONES in front of a function makes gcc build it for 512-bit, 256-bit and plain vectors,
- * and the program take the widest that the machine has. Files with such loops are built
- * with -O3 (CMakeLists.txt). CLONES_256 leaves out the widest: for what copies rows that are
+ * and the program take the widest that the machine has. Arithmetic loops are built with
+ * -O3 besides (CMakeLists.txt). CLONES_256 leaves out the widest: for what copies rows that are
  * on their way from memory, where a load of 512 bits over two cache lines took twice as long
  * as two loads of 256. Sanitizers and clang get the plain build of the same lines. */
 #ifndef DIPS_COMMON_CLONES_H
