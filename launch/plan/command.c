@@ -119,6 +119,8 @@ static err_t share_out(planning *my, const char **how)
     if (n == 1)
         *how = NULL;
     for (int t = 0; t < n; t++) { /* each its share of what is left: together they are total */
+        if (weights[t] == 0)
+            continue; /* no feature looks its ids up, and where it is the last nothing is left */
         my->rows[t] = (uint64_t)((double)total * weights[t] / sum + 0.5);
         total -= my->rows[t] < total ? my->rows[t] : total;
         sum -= weights[t];

@@ -47,4 +47,12 @@ wrong 2 "how many ids will table goods have" run.yaml data.counts=none.safetenso
 wrong 2 "has no max_len and data.train is not there yet" run.yaml --ids 3M data.train=none.safetensors features.history.max_len=0
 "$dips" plan run.yaml --ids 3M data.train=none.safetensors | grep -q "at most: no data.train" || fail "a plan without data tells a share of distinct ids"
 wrong 2 "none.yaml" none.yaml
+
+# A table that no feature names has no ids to share.
+cat >unused.yaml <<'END'
+tables: {goods: {dim: 8}, unused: {dim: 8}}
+features: {goods: {table: goods}}
+model: {kind: base, profile: [goods], mlp: {units: [4]}}
+END
+timeout 20 "$dips" plan unused.yaml --ids 3M --json | grep -q '"name":"unused","ids":0,"rows":0' || fail "ids for a table that is not used"
 say "ok"
