@@ -7,6 +7,10 @@
 
 #define HYSTERESIS 64 /* a bucket sheds this part of its rows below the limit */
 
+/* Rows that the row store has room for in each bucket, less what a step brings before rows
+ * are shed. */
+#define BUCKET_MOST (ROW_MOST / HASH_BUCKETS / 64 * 63)
+
 /* A row that may leave. */
 typedef struct leaver {
     uint64_t id;
@@ -38,7 +42,7 @@ static bool sweeps(const evict_config *c)
 
 uint32_t eviction_most_rows(int64_t max_bytes, int reals)
 {
-    uint32_t low = 0, high = UINT32_C(1) << 24; /* the answer is at least low, below high */
+    uint32_t low = 0, high = BUCKET_MOST; /* the answer is at least low, below high */
 
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;

@@ -33,7 +33,7 @@ typedef struct eviction_hold {
 bool eviction_wanted(const evict_config *c);
 
 /* The most rows that a bucket may have by max_bytes (above 0), where a row has so many reals
- * of weights and state; 0: none has room. */
+ * of weights and state, and always fewer than the row store holds; 0: none has room. */
 uint32_t eviction_most_rows(int64_t max_bytes, int reals);
 
 /* Work out t->most_rows. ERR_CONFIG where max_bytes has no room for a row in each bucket. */

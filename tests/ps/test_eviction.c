@@ -77,6 +77,15 @@ static void a_row_is_as_short_as_it_has_decayed(void **unused)
     world_free(w);
 }
 
+/* However large the budget: else the store would be full before anything leaves. */
+static void no_budget_lets_a_bucket_outgrow_the_store(void **unused)
+{
+    (void)unused;
+    uint64_t rows = eviction_most_rows(INT64_C(1000000000000000), 1);
+
+    assert_true(rows * HASH_BUCKETS < ROW_MOST && rows * HASH_BUCKETS > ROW_MOST / 10 * 9);
+}
+
 /* About 128 rows are the limit, a sixty-fourth less are left. */
 static void a_bucket_sheds_to_a_little_under_its_limit(void **unused)
 {
@@ -125,6 +134,7 @@ int main(void)
         cmocka_unit_test(rows_shorter_than_min_norm_leave_with_their_bucket),
         cmocka_unit_test(the_longest_untouched_leave_a_full_bucket),
         cmocka_unit_test(a_row_is_as_short_as_it_has_decayed),
+        cmocka_unit_test(no_budget_lets_a_bucket_outgrow_the_store),
         cmocka_unit_test(a_bucket_sheds_to_a_little_under_its_limit),
         cmocka_unit_test(rows_that_a_ticket_names_stay),
         cmocka_unit_test(all_reasons_and_admission_go_together),
