@@ -79,6 +79,11 @@ static err_t plan_table_of(plan_table *p, const plan_options *o, int t)
                       .rows    = rows_of(c, o->ids[t], reals),
                       .weights = (double)(dim * weight),
                       .state   = (double)(state * sizeof(real))};
+    if (p->rows > ROW_MOST)
+        return err_set(ERR_CONFIG,
+                       "tables.%s would have %ju rows; a table holds %u at most, on however many "
+                       "servers (evict.max_bytes bounds it, and so does admission)",
+                       c->name, (uintmax_t)p->rows, ROW_MOST);
     optim_parts(c->optimizer.kind, &parts);
     TRY(sketch_bytes(c, &p->sketch));
     p->memory   = p->rows ? (double)row_store_plan_bytes(p->rows, (int)reals) : 0;

@@ -47,6 +47,8 @@ wrong 2 "how many ids will table goods have" run.yaml data.counts=none.safetenso
 wrong 2 "has no max_len and data.train is not there yet" run.yaml --ids 3M data.train=none.safetensors features.history.max_len=0
 "$dips" plan run.yaml --ids 3M data.train=none.safetensors | grep -q "at most: no data.train" || fail "a plan without data tells a share of distinct ids"
 wrong 2 "none.yaml" none.yaml
+wrong 2 "tables.goods would have 2000000000 rows; a table holds 1073741824 at most" run.yaml --ids goods=2000M
+"$dips" plan run.yaml --ids goods=2000M tables.goods.evict.max_bytes=10T >/dev/null || fail "eviction does not bound the rows"
 
 # A table that no feature names has no ids to share.
 cat >unused.yaml <<'END'
