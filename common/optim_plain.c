@@ -61,21 +61,23 @@ static void rowwise_adagrad(const optimizer_config *c, real lr, real *restrict w
  * w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
  * Kingma and Ba 2015 as torch.optim.Adam has it. t counts this row's own updates, so a rare
  * row is corrected by what its moments have really seen. A float t stands still at 2^24,
- * long after both corrections have become 1. */
+ * long after both corrections have become 1. 1 - b is taken in doubles: of floats, 1 - 0.999
+ * is off by 5e-5 of it and 1 - 0.99999 by 1e-3, which the corrections would not undo. */
 static void adam(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
                  const real *restrict g, size_t n)
 {
     real *restrict m = state;
     real *restrict v = state + n;
     real *restrict t = state + 2 * n;
-    real b1 = (real)c->beta1, b2 = (real)c->beta2, eps = (real)c->eps;
+    real b1 = (real)c->beta1, rest1 = (real)(1 - c->beta1), eps = (real)c->eps;
+    real b2 = (real)c->beta2, rest2 = (real)(1 - c->beta2);
 
     *t += 1;
     real rate = (real)((double)lr / (1 - pow(c->beta1, (double)*t)));
     real root = (real)(1 / sqrt(1 - pow(c->beta2, (double)*t)));
     for (size_t i = 0; i < n; i++) {
-        m[i] = b1 * m[i] + (1 - b1) * g[i];
-        v[i] = b2 * v[i] + (1 - b2) * g[i] * g[i];
+        m[i] = b1 * m[i] + rest1 * g[i];
+        v[i] = b2 * v[i] + rest2 * g[i] * g[i];
         w[i] -= rate * m[i] / (sqrt_real(v[i]) * root + eps);
     }
 }

@@ -77,15 +77,15 @@ CLONES void optim_rowwise_adagrad(const optim *o, real lr, real *restrict w,
 
 /* What depends on t, the row's own updates: the two corrections, ready to multiply. */
 typedef struct adam_numbers {
-    real b1, b2, eps, rate, root;
+    real b1, b2, rest1, rest2, eps, rate, root; /* rest: what b leaves of 1 */
 } adam_numbers;
 
 INLINE void adam(adam_numbers c, real *restrict w, real *restrict m, real *restrict v,
                  const real *restrict g, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        m[i] = c.b1 * m[i] + (1 - c.b1) * g[i];
-        v[i] = c.b2 * v[i] + (1 - c.b2) * g[i] * g[i];
+        m[i] = c.b1 * m[i] + c.rest1 * g[i];
+        v[i] = c.b2 * v[i] + c.rest2 * g[i] * g[i];
         w[i] -= c.rate * m[i] / (sqrt_real(v[i]) * c.root + c.eps);
     }
 }
@@ -95,7 +95,11 @@ CLONES void optim_adam(const optim *o, real lr, real *restrict w, real *restrict
 {
     const optimizer_config *c    = o->config;
     real                   *t    = state + 2 * n;
-    adam_numbers            with = {(real)c->beta1, (real)c->beta2, (real)c->eps, lr, 1};
+    adam_numbers            with = {.b1    = (real)c->beta1,
+                                    .b2    = (real)c->beta2,
+                                    .rest1 = (real)(1 - c->beta1),
+                                    .rest2 = (real)(1 - c->beta2),
+                                    .eps   = (real)c->eps};
 
     *t += 1;
     uint32_t updates = *t >= 0 && *t < 4e9 ? (uint32_t)*t : UINT32_MAX;

@@ -118,6 +118,23 @@ static void adam_corrects_by_the_rows_own_count(void **unused)
     check(state + 2 * N, (double[]){3}, 1);
 }
 
+/* Both moments are corrected by all that they lack: the first step is lr sign(g), whatever
+ * the betas. */
+static void adams_first_step_is_the_learning_rate(void **unused)
+{
+    (void)unused;
+    static const double betas[] = {0.9, 0.999, 0.99999, 0.999999};
+
+    for (size_t i = 0; i < sizeof betas / sizeof *betas; i++) {
+        optimizer_config c    = {.kind = OPTIMIZER_ADAM, .beta1 = betas[i], .eps = 1e-30};
+        real             w[2] = {0}, state[5] = {0}, g[2] = {3, (real)-0.125};
+        c.beta2 = betas[i];
+        update(&c, LR, w, state, g, 2);
+        for (int k = 0; k < 2; k++)
+            assert_true(fabs(fabs((double)w[k]) - LR) < 8 * LR * (double)REAL_EPSILON);
+    }
+}
+
 static const optimizer_config ftrl = {
     .kind = OPTIMIZER_FTRL, .ftrl_beta = 1, .l1 = 0.05, .l2 = 0.2};
 
@@ -276,6 +293,7 @@ int main(void)
         cmocka_unit_test(adagrad_is_pytorchs),
         cmocka_unit_test(rowwise_adagrad_keeps_one_number),
         cmocka_unit_test(adam_corrects_by_the_rows_own_count),
+        cmocka_unit_test(adams_first_step_is_the_learning_rate),
         cmocka_unit_test(ftrl_is_mcmahans_about_the_initial_weight),
         cmocka_unit_test(ftrl_keeps_a_weight_that_sees_no_gradient),
         cmocka_unit_test(ftrl_makes_weak_weights_exactly_zero),
