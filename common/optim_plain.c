@@ -3,6 +3,7 @@
 #include "common/optim.h"
 
 #include "common/lanes.h"
+#include "common/optim_rules.h"
 
 /* w -= lr g */
 static void sgd(const optimizer_config *c, real lr, real *restrict w, real *restrict state,
@@ -97,6 +98,8 @@ static void ftrl(const optimizer_config *c, real lr, real *restrict w, real *res
     real *restrict sum = state + n; /* the paper's n */
     real beta = (real)c->ftrl_beta, l1 = (real)c->l1, l2 = (real)c->l2;
 
+    if (lr < FTRL_LEAST_RATE)
+        return;
     for (size_t i = 0; i < n; i++) {
         if (g[i] == 0)
             continue; /* z, n and so w stay */

@@ -138,5 +138,7 @@ CLONES void optim_ftrl(const optim *o, real lr, real *restrict w, real *restrict
     const optimizer_config *c    = o->config;
     ftrl_numbers            with = {lr, (real)c->ftrl_beta, (real)c->l1, (real)c->l2};
 
+    if (lr < FTRL_LEAST_RATE)
+        return;
     BY_LENGTH(n, ftrl, with, w, state, state + n, g);
 }

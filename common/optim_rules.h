@@ -4,6 +4,10 @@
 
 #include "common/optim.h"
 
+/* FTRL divides by its learning rate: at smaller ones, a schedule's last or 0, it keeps its
+ * weights and sums, which no float could tell from moving them. */
+#define FTRL_LEAST_RATE ((real)1e-20)
+
 /* One update of w[n] and state by g[n]. */
 typedef void optim_rule(const optim *o, real lr, real *restrict w, real *restrict state,
                         const real *restrict g, size_t n);

@@ -177,6 +177,31 @@ static void ftrl_makes_weak_weights_exactly_zero(void **unused)
     assert_true(w[0] < 0);
 }
 
+/* Frozen, or at the end of a schedule: a rate of 0 moves nothing, and the next one goes on. */
+static void no_rule_moves_at_a_learning_rate_of_zero(void **unused)
+{
+    (void)unused;
+    static const optimizer_kind kinds[] = {OPTIMIZER_SGD,  OPTIMIZER_MOMENTUM,
+                                           OPTIMIZER_ADAGRAD, OPTIMIZER_ROWWISE_ADAGRAD,
+                                           OPTIMIZER_ADAM, OPTIMIZER_FTRL};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        optimizer_config c = ftrl;
+        real             w[N], state[2 * N + 1] = {0};
+        c.kind  = kinds[i];
+        c.beta2 = c.eps = 0.5;
+        memcpy(w, first, sizeof w);
+        update(&c, 0, w, state, steps[0], N);
+        assert_memory_equal(w, first, sizeof w);
+        update(&c, 1e-44, w, state, steps[1], N);
+        for (int k = 0; k < N; k++)
+            assert_true(fabs((double)(w[k] - first[k])) < 1e-40);
+        update(&c, LR, w, state, steps[2], N);
+        for (int k = 0; k < N; k++)
+            assert_true(isfinite((double)w[k]) && w[k] != first[k]);
+    }
+}
+
 static void the_parts_of_a_state_add_up(void **unused)
 {
     (void)unused;
@@ -297,6 +322,7 @@ int main(void)
         cmocka_unit_test(ftrl_is_mcmahans_about_the_initial_weight),
         cmocka_unit_test(ftrl_keeps_a_weight_that_sees_no_gradient),
         cmocka_unit_test(ftrl_makes_weak_weights_exactly_zero),
+        cmocka_unit_test(no_rule_moves_at_a_learning_rate_of_zero),
         cmocka_unit_test(the_parts_of_a_state_add_up),
         cmocka_unit_test(vector_code_has_the_bits_of_the_plain_twin),
         cmocka_unit_test(adams_corrections_are_powers_of_the_rows_own_count),
