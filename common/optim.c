@@ -1,16 +1,14 @@
 #include "common/optim.h"
 
-#include <string.h>
-
 #include "common/optim_rules.h"
 
 #define PARTS_MAX 3
 
 /* Everything a rule is. */
 static const struct rule {
-    int           n_parts;
-    optim_part    parts[PARTS_MAX];
-    optim_rule   *update;
+    int         n_parts;
+    optim_part  parts[PARTS_MAX];
+    optim_rule *update;
 } rules[] = {
     [OPTIMIZER_SGD]             = {0, {{0}}, optim_sgd},
     [OPTIMIZER_MOMENTUM]        = {1, {{"momentum", true}}, optim_momentum},
@@ -34,12 +32,6 @@ size_t optim_state_size(optimizer_kind kind, size_t n)
     for (int i = 0; i < rule->n_parts; i++)
         size += rule->parts[i].wide ? n : 1;
     return size;
-}
-
-void optim_init_state(const optimizer_config *c, real *state, const real *w, size_t n)
-{
-    (void)w;
-    memset(state, 0, optim_state_size(c->kind, n) * sizeof *state);
 }
 
 void optim_init(optim *o, const optimizer_config *c)

@@ -24,12 +24,9 @@ typedef struct optim_part {
 /* The parts of the state of kind, *n of them, in their order within the state. */
 const optim_part *optim_parts(optimizer_kind kind, int *n);
 
-/* Reals of state for n weights. */
+/* Reals of state for n weights. Before the first update they are all zero (FTRL, whose w is a
+ * function of z, takes its first z from w then). */
 size_t optim_state_size(optimizer_kind kind, size_t n);
-
-/* The state before the first update: all zero for every rule here, whatever w is (FTRL,
- * whose w is a function of z, takes its first z from w at the first update). */
-void optim_init_state(const optimizer_config *c, real *state, const real *w, size_t n);
 
 /* A rule made ready for use. */
 typedef struct optim {

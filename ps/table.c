@@ -209,14 +209,13 @@ void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows,
     }
 }
 
+/* r is new: its state is zero, as the rule wants it at first. */
 static void bear_one(const table *t, uint64_t id, row *r)
 {
-    size_t dim = (size_t)t->config->dim;
-    real   w[CONFIG_DIM_MAX];
+    real w[CONFIG_DIM_MAX];
 
     table_birth_value(t, id, w);
     table_write_weights(t, r, w, 0);
-    optim_init_state(&t->config->optimizer, r->x + t->state_at, w, dim);
     r->count   = t->exact ? exact_count(t, id) : 0;
     r->touched = (uint32_t)t->clock;
 }

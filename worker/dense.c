@@ -204,7 +204,6 @@ static err_t lay_out_states(dense *d)
             continue;
         d->state[i] = next;
         next += state_size(d, p);
-        optim_init_state(&d->config->dense, d->state[i], p->w, p->count);
     }
     return OK;
 }

@@ -46,7 +46,7 @@ static void run(const optimizer_config *c, real *w, real *state)
 {
     for (int i = 0; i < N; i++)
         w[i] = first[i];
-    optim_init_state(c, state, w, N);
+    memset(state, 0, optim_state_size(c->kind, N) * sizeof *state);
     for (int s = 0; s < STEPS; s++)
         update(c, LR, w, state, steps[s], N);
 }
