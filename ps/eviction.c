@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "common/hash.h"
-#include "common/optim.h"
 
 #define HYSTERESIS 64 /* a bucket sheds this part of its rows below the limit */
 
@@ -56,14 +55,12 @@ uint32_t eviction_most_rows(int64_t max_bytes, int reals)
 
 err_t eviction_init(table *t)
 {
-    const table_config *c     = t->config;
-    size_t              state = optim_state_size(c->optimizer.kind, (size_t)c->dim);
-    int                 reals = t->state_at + (int)state;
+    const table_config *c = t->config;
 
     t->most_rows = UINT32_MAX;
     if (c->evict.max_bytes == 0)
         return OK;
-    t->most_rows = eviction_most_rows(c->evict.max_bytes, reals);
+    t->most_rows = eviction_most_rows(c->evict.max_bytes, t->reals);
     if (t->most_rows > 0)
         return OK;
     return err_set(
@@ -71,7 +68,7 @@ err_t eviction_init(table *t)
         "tables.%s.evict.max_bytes is %lld, wanted %llu or more: a row in each of %d "
         "buckets",
         c->name, (long long)c->evict.max_bytes,
-        (unsigned long long)row_store_plan_bytes(HASH_BUCKETS, reals), HASH_BUCKETS);
+        (unsigned long long)row_store_plan_bytes(HASH_BUCKETS, t->reals), HASH_BUCKETS);
 }
 
 /* ---- rows that are held ---- */

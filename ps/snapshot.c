@@ -59,12 +59,6 @@ static int list_fields(const table *t, field fields[PARTS_MOST])
     return n;
 }
 
-static int payload_reals(const table *t)
-{
-    const table_config *c = t->config;
-    return t->state_at + (int)optim_state_size(c->optimizer.kind, (size_t)c->dim);
-}
-
 static void tensor_name(char name[CONFIG_NAME_MAX + 32], const table *t, const char *what)
 {
     snprintf(name, CONFIG_NAME_MAX + 32, "%s.%s", t->config->name, what);
@@ -142,7 +136,7 @@ static err_t write_bucket(const table_writer *x, safetensors_writer *w, packing 
 static err_t write_table(table_writer *x, safetensors_writer *w, packing *p)
 {
     const row_store *rows      = x->table->rows;
-    size_t           row_bytes = sizeof(row) + (size_t)payload_reals(x->table) * sizeof(real);
+    size_t           row_bytes = sizeof(row) + (size_t)x->table->reals * sizeof(real);
     uint64_t         written   = 0;
 
     TRY(safetensors_append(w, x->buckets, &written, sizeof written));

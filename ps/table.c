@@ -38,22 +38,35 @@ static err_t find_counts(table *t, const safetensors *file)
     return OK;
 }
 
+static int weight_reals(const table_config *c)
+{
+    size_t weight = c->precision == PRECISION_BF16 ? sizeof(uint16_t) : sizeof(real);
+
+    return (int)(((size_t)c->dim * weight + sizeof(real) - 1) / sizeof(real));
+}
+
+int table_payload_reals(const table_config *c)
+{
+    return weight_reals(c) + (int)optim_state_size(c->optimizer.kind, (size_t)c->dim);
+}
+
 err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetensors *counts_file,
                  uint32_t first, uint32_t end)
 {
-    const table_config *c   = s->config;
-    size_t              dim = (size_t)c->dim;
-    size_t weight           = c->precision == PRECISION_BF16 ? sizeof(uint16_t) : sizeof(real);
+    const table_config *c = s->config;
 
-    *t = (table){
-        .config = c, .salt = s->salt, .seed = seed, .first_bucket = first, .end_bucket = end};
-    t->births   = rng_family(seed, RNG_BIRTH, s->salt);
-    t->state_at = (int)((dim * weight + sizeof(real) - 1) / sizeof(real));
+    *t = (table){.config       = c,
+                 .salt         = s->salt,
+                 .seed         = seed,
+                 .births       = rng_family(seed, RNG_BIRTH, s->salt),
+                 .first_bucket = first,
+                 .end_bucket   = end,
+                 .state_at     = weight_reals(c),
+                 .reals        = table_payload_reals(c)};
     optim_init(&t->rule, &c->optimizer);
     TRY(find_counts(t, counts_file));
     TRY(admission_init(&t->admission, &c->admit, t->salt, seed, first, end));
-    return row_store_new(&t->rows, t->salt,
-                         t->state_at + (int)optim_state_size(c->optimizer.kind, dim));
+    return row_store_new(&t->rows, t->salt, t->reals);
 }
 
 void table_clear(table *t)

@@ -45,9 +45,12 @@ typedef struct table {
     admission           admission;
     uint32_t            most_rows; /* of a bucket (ps/eviction.h) */
     calendar            calendar; /* kept where evict.idle_days wants it */
-    int                 state_at; /* reals of a payload in front of the rule's state */
+    int                 state_at, reals; /* of a payload: in front of the rule's state; all */
     bool                exact; /* rows hold exact counts; else what was seen so far */
 } table;
+
+/* The reals of a payload by this configuration. */
+int table_payload_reals(const table_config *c);
 
 /* The table that s describes, with the buckets first .. end-1, empty; table_clear.
  * counts_file (NULL: none) is lent as long as the table lives. ERR_CONFIG where exact
@@ -83,8 +86,9 @@ void table_write_weights(const table *t, row *r, const real *w, uint64_t step);
 /* Bring r to the table's clock: decayed until now, and touched. */
 void table_touch(const table *t, row *r);
 
-/* The weights of ids as they are at the table's clock: values (n, dim). rows[i] = the number of the row of
- * ids[i]; ROW_NONE: it has none yet and got its birth value; ROW_REFUSED: zeros. */
+/* The weights of ids as they are at the table's clock: values (n, dim). rows[i] = the number
+ * of the row of ids[i]; ROW_NONE: it has none yet and got its birth value; ROW_REFUSED:
+ * zeros. */
 void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows, real *values);
 
 /* Make rows, at their birth values and touched at the table's clock, of those ids that have
@@ -94,6 +98,7 @@ MUST_CHECK err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *r
 /* The same where table_gather told rows, at this clock or an earlier one, and no rows but
  * those of admitted ids were made since: only those that were ROW_NONE are looked for. */
 MUST_CHECK err_t table_bear_missing(table *t, const uint64_t *ids, size_t n, uint32_t *rows);
+
 /* Make rows, at their birth values, of n distinct ids that have none: they are admitted.
  * rows[i] = the number of the row of ids[i]. */
 MUST_CHECK err_t table_admit(table *t, const uint64_t *ids, size_t n, uint32_t *rows);

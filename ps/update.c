@@ -22,14 +22,12 @@ typedef struct plan {
 
 static plan plan_of(table *t, const update_step *step)
 {
-    const table_config *c     = t->config;
-    size_t              state = optim_state_size(c->optimizer.kind, (size_t)c->dim);
-    size_t              bytes = sizeof(row) + ((size_t)t->state_at + state) * sizeof(real);
+    size_t bytes = sizeof(row) + (size_t)t->reals * sizeof(real);
 
     return (plan){
         .t         = t,
         .step      = step,
-        .dim       = (size_t)c->dim,
+        .dim       = (size_t)t->config->dim,
         .bytes     = bytes < FETCH_MOST ? bytes : FETCH_MOST,
         .share     = (real)(1 / step->samples),
         .roundings = rng_family(t->seed, RNG_ROUND, t->salt + (uint64_t)step->step + 1),

@@ -7,6 +7,7 @@
 #include "ps/admission.h"
 #include "ps/eviction.h"
 #include "ps/row_store.h"
+#include "ps/table.h"
 
 /* Memory of a process before it holds anything: code, heap, ZeroMQ, and with Open MPI. */
 #define SERVER_BYTES 14e6
@@ -43,10 +44,10 @@ static double largest_share(int shards)
 /* ---- rows ---- */
 
 /* Rows that a table of ids may have: each bucket has its part of evict.max_bytes. */
-static uint64_t rows_of(const table_config *c, uint64_t ids, size_t reals)
+static uint64_t rows_of(const table_config *c, uint64_t ids, int reals)
 {
     int64_t  bytes = c->evict.max_bytes;
-    uint64_t most  = bytes ? (uint64_t)eviction_most_rows(bytes, (int)reals) * HASH_BUCKETS : ids;
+    uint64_t most  = bytes ? (uint64_t)eviction_most_rows(bytes, reals) * HASH_BUCKETS : ids;
 
     return most < ids ? most : ids;
 }
@@ -72,7 +73,7 @@ static err_t plan_table_of(plan_table *p, const plan_options *o, int t)
     size_t              dim    = (size_t)c->dim;
     size_t              weight = c->precision == PRECISION_BF16 ? 2 : sizeof(real);
     size_t              state  = optim_state_size(c->optimizer.kind, dim);
-    size_t              reals  = (dim * weight + sizeof(real) - 1) / sizeof(real) + state;
+    int                 reals  = table_payload_reals(c);
     int                 parts;
 
     *p = (plan_table){.ids     = o->ids[t],
@@ -86,7 +87,7 @@ static err_t plan_table_of(plan_table *p, const plan_options *o, int t)
                        c->name, (uintmax_t)p->rows, ROW_MOST);
     optim_parts(c->optimizer.kind, &parts);
     TRY(sketch_bytes(c, &p->sketch));
-    p->memory   = p->rows ? (double)row_store_plan_bytes(p->rows, (int)reals) : 0;
+    p->memory   = p->rows ? (double)row_store_plan_bytes(p->rows, reals) : 0;
     p->overhead = p->rows ? p->memory / (double)p->rows - p->weights - p->state : 0;
     p->file     = (double)p->rows * (NUMBERS + p->weights + p->state) + p->sketch +
               shards_of(o) *
