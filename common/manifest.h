@@ -16,7 +16,7 @@
  *    "schema": {"hash": "9ae16a3b2f90404f",
  *               "tables": [{"name": "goods", "dim": 18, "optimizer": "adam"}, ...]},
  *    "buckets": 4096, "shards": [0, 512, ...],       the first bucket of each shard,
-                                                    which are read back as they stand
+ *                                                    which are read back as they stand
  *    "files": [{"name": "dense.safetensors", "bytes": 123456, "xxh3": "..."}, ...],
  *    "configuration": "tables:\n  goods: ...",       the YAML of the run
  *    "xxh3": "..."}                           of all the above, as compact JSON with

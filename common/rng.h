@@ -11,7 +11,17 @@
 #include "common/hash.h"
 
 /* What a stream is for: the first word of its name. */
-enum { RNG_BIRTH = 1, RNG_DENSE, RNG_ORDER, RNG_DROPOUT, RNG_DROP_ID, RNG_PREPARE, RNG_TEST, RNG_ROUND, RNG_ADMIT };
+enum {
+    RNG_BIRTH = 1,
+    RNG_DENSE,
+    RNG_ORDER,
+    RNG_DROPOUT,
+    RNG_DROP_ID,
+    RNG_PREPARE,
+    RNG_TEST,
+    RNG_ROUND,
+    RNG_ADMIT
+};
 
 typedef struct rng {
     uint64_t state;

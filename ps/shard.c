@@ -79,7 +79,7 @@ void ticket_release(ticket *t)
     net_message_clear(&t->reply);
     net_message_clear(&t->push);
     vec_clear(&t->rows);
-    t->state  = TICKET_FREE;
+    t->state = TICKET_FREE;
 }
 
 void shard_forget(shard *s)
@@ -88,6 +88,7 @@ void shard_forget(shard *s)
         ticket_release(&s->tickets[i]);
     free(s->tickets);
     s->tickets = NULL;
+    s->workers = 0;
     for (size_t i = 0; i < s->parked.n; i++)
         net_message_clear(&s->parked.at[i].in.message);
     s->parked.n = 0;
