@@ -44,6 +44,16 @@ static void prefetch_row(const plan *p, uint32_t number)
     __builtin_prefetch(r + p->bytes - 1, 1); /* rows seldom begin at a line's boundary */
 }
 
+/* A gradient lies behind the last one, but so many other rows are read between them that the
+ * processor does not see that by itself. */
+static void prefetch_gradient(const plan *p, const real *g)
+{
+    const char *at = (const char *)g;
+
+    for (size_t done = 0; done < p->dim * sizeof *g && done < FETCH_MOST; done += LINE)
+        __builtin_prefetch(at + done);
+}
+
 /* ---- one row ---- */
 
 /* lambda / n_j, or lambda. */
@@ -119,8 +129,10 @@ static uint32_t count_of(const update_part *part, size_t i)
 static void apply_alone(const plan *p, const update_part *part)
 {
     for (size_t i = 0; i < part->n; i++) {
-        if (i + AHEAD < part->n)
+        if (i + AHEAD < part->n) {
             prefetch_row(p, part->rows[i + AHEAD]);
+            prefetch_gradient(p, part->gradients + (i + AHEAD) * p->dim);
+        }
         if (part->rows[i] == ROW_REFUSED)
             continue;
         row *r = row_store_at(p->t->rows, part->rows[i]);
