@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "common/bf16.h"
+#include "common/clones.h"
 #include "common/hash.h"
 #include "common/rng.h"
 #include "ps/birth.h"
 #include "ps/gradient.h"
 
-#define PIECE 128 /* ids found and copied at a time, while their rows are in the cache */
+#define PIECE  128 /* ids found and copied at a time, while their rows are in the cache */
+#define STRIDE 16  /* row numbers looked at together */
 
 /* Whether the configuration speaks of exact counts, and where. */
 static const char *wish_for_counts(const table_config *c)
@@ -87,6 +89,8 @@ bool table_owns(const table *t, const uint64_t *ids, size_t n)
 {
     bool all = true;
 
+    if (t->first_bucket == 0 && t->end_bucket == HASH_BUCKETS)
+        return true;
     for (size_t i = 0; i < n; i++) {
         uint32_t bucket = hash_bucket(hash_id(t->salt, ids[i]));
         all &= bucket >= t->first_bucket && bucket < t->end_bucket;
@@ -194,6 +198,26 @@ static uint32_t gather_one(const table *t, uint64_t id, uint32_t number, real *w
     return ROW_REFUSED;
 }
 
+/* Whether any of STRIDE rows is ROW_NONE. */
+INLINE bool any_missing(const uint32_t *rows)
+{
+    uint32_t any = 0;
+
+    for (size_t i = 0; i < STRIDE; i++)
+        any |= rows[i] == ROW_NONE;
+    return any;
+}
+
+/* The first of rows i .. n-1 that is ROW_NONE, or n: mostly there is none. */
+static size_t next_missing(const uint32_t *rows, size_t i, size_t n)
+{
+    while (n - i >= STRIDE && !any_missing(rows + i))
+        i += STRIDE;
+    while (i < n && rows[i] != ROW_NONE)
+        i++;
+    return i;
+}
+
 /* Rows of floats are copied as they are found. */
 static void gather_plain(const table *t, const uint64_t *ids, size_t n, uint32_t *rows,
                          real *values)
@@ -201,9 +225,8 @@ static void gather_plain(const table *t, const uint64_t *ids, size_t n, uint32_t
     size_t dim = (size_t)t->config->dim;
 
     row_store_gather(t->rows, ids, n, rows, values, dim);
-    for (size_t i = 0; i < n; i++)
-        if (rows[i] == ROW_NONE)
-            rows[i] = gather_one(t, ids[i], ROW_NONE, values + i * dim);
+    for (size_t i = next_missing(rows, 0, n); i < n; i = next_missing(rows, i + 1, n))
+        rows[i] = gather_one(t, ids[i], ROW_NONE, values + i * dim);
 }
 
 void table_gather(const table *t, const uint64_t *ids, size_t n, uint32_t *rows, real *values)
@@ -249,25 +272,35 @@ static err_t bear_piece(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
     return OK;
 }
 
+/* Ids without a row, PIECE at most, and where they stand in the request. */
+typedef struct missing {
+    size_t   n, at[PIECE];
+    uint64_t ids[PIECE];
+} missing;
+
+static err_t bear_all(table *t, missing *m, uint32_t *rows)
+{
+    uint32_t born[PIECE];
+
+    TRY(bear_piece(t, m->ids, m->n, born));
+    for (size_t i = 0; i < m->n; i++)
+        rows[m->at[i]] = born[i];
+    m->n = 0;
+    return OK;
+}
+
 err_t table_bear_missing(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
 {
-    uint64_t unborn[PIECE];
-    uint32_t born[PIECE];
-    size_t   which[PIECE], m = 0;
+    missing m;
 
-    for (size_t i = 0; i < n; i++) {
-        if (rows[i] == ROW_NONE) {
-            which[m]    = i;
-            unborn[m++] = ids[i];
-        }
-        if (m == 0 || (m < PIECE && i + 1 < n))
-            continue;
-        TRY(bear_piece(t, unborn, m, born));
-        while (m--)
-            rows[which[m]] = born[m];
-        m = 0;
+    m.n = 0;
+    for (size_t i = next_missing(rows, 0, n); i < n; i = next_missing(rows, i + 1, n)) {
+        m.at[m.n]    = i;
+        m.ids[m.n++] = ids[i];
+        if (m.n == PIECE)
+            TRY(bear_all(t, &m, rows));
     }
-    return OK;
+    return bear_all(t, &m, rows);
 }
 
 static bool admits_all(const table *t)
