@@ -9,18 +9,20 @@
 #include "common/log.h"
 #include "common/wire.h"
 
-#define SLICE_MS 100 /* of a wait, between two questions whether to go on */
+#define SLICE_MS    100  /* of a wait, between two questions whether to go on */
+#define COPIED_MOST 8192 /* reals copied at a time: they are in the L1 or L2 cache then */
 
 /* A request to all shards and what they answered. */
 typedef struct exchange {
-    wire_kind    request; /* WIRE_NONE: this place is free */
-    uint64_t     step;    /* of the header of the request and of its answers */
-    uint64_t     version;
-    int          missing; /* shards that have not answered yet */
-    double       timeout_s;
-    net_message *answers; /* (shards) data is NULL until there is one, and once it is used */
-    real        *room;    /* (room_size) for rows that are not read where they came */
-    size_t       room_size;
+    wire_kind     request; /* WIRE_NONE: this place is free */
+    uint64_t      step;    /* of the header of the request and of its answers */
+    uint64_t      version;
+    int           missing; /* shards that have not answered yet */
+    double        timeout_s;
+    net_message  *answers; /* (shards) data is NULL until there is one, and once it is used */
+    const id_set *sets;    /* whose rows are asked for; NULL: none are */
+    real         *room;    /* (room_size) for rows that are not read where they came */
+    size_t        room_size;
 } exchange;
 
 struct ps_client {
@@ -36,25 +38,79 @@ struct ps_client {
     ps_traffic        traffic;
 };
 
+/* ---- rows and gradients of several shards lie in rooms ---- */
+
+/* Whether rows and gradients lie in the messages as the worker uses them. */
+static bool in_place(const ps_client *c)
+{
+    return c->shards == 1 && c->options.values == PRECISION_FP32;
+}
+
+/* Reals from one table's piece of a room to the next one's: whole cache lines. */
+static size_t piece_size(const schema *s, int t, const id_set *sets)
+{
+    const size_t line = 64 / sizeof(real);
+    size_t       n    = (size_t)sets[t].n * (size_t)s->tables[t].config->dim;
+
+    return (n + line - 1) / line * line;
+}
+
+/* The tables' pieces, (n, dim) each, of a room that is big enough. */
+static void place_pieces(real **pieces, const schema *s, const id_set *sets, real *at)
+{
+    for (int t = 0; t < s->n_tables; t++) {
+        pieces[t] = at;
+        at += piece_size(s, t, sets);
+    }
+}
+
+/* See that the room, of *size reals, is big enough; what is in it may be lost. */
+static err_t reserve_room(real **room, size_t *size, const schema *s, const id_set *sets)
+{
+    size_t needed = 64 / sizeof(real);
+
+    for (int t = 0; t < s->n_tables; t++)
+        needed += piece_size(s, t, sets);
+    if (needed <= *size)
+        return OK;
+    free(*room);
+    *size = 0;
+    *room = aligned_alloc(64, needed * sizeof **room);
+    if (!*room)
+        return err_memory(needed * sizeof **room, "a step's rows");
+    *size = needed;
+    return OK;
+}
+
 /* ---- exchanges ---- */
 
-static void exchange_open(const ps_client *c, exchange *x, wire_kind request, uint64_t step,
-                          uint64_t version)
+/* sets: whose rows the answers bring, or NULL. */
+static err_t exchange_open(const ps_client *c, exchange *x, wire_kind request, uint64_t step,
+                           uint64_t version, const id_set *sets)
 {
     assert(x->request == WIRE_NONE);
+    if (sets && !in_place(c))
+        TRY(reserve_room(&x->room, &x->room_size, c->options.schema, sets));
     x->request = request;
     x->step    = step;
     x->version = version;
+    x->sets      = sets;
     x->missing = c->shards;
     bool file    = request == WIRE_BEGIN || request == WIRE_SAVE;
     x->timeout_s = file && c->options.checkpoint_timeout_s > 0 ? c->options.checkpoint_timeout_s
                                                                : c->options.timeout_s;
+    return OK;
+}
+
+static void clear_answers(const ps_client *c, exchange *x)
+{
+    for (int k = 0; k < c->shards; k++)
+        net_message_clear(&x->answers[k]);
 }
 
 static void exchange_close(const ps_client *c, exchange *x)
 {
-    for (int k = 0; k < c->shards; k++)
-        net_message_clear(&x->answers[k]);
+    clear_answers(c, x);
     x->request = WIRE_NONE;
     x->missing = 0;
 }
@@ -179,12 +235,6 @@ static err_t encode_ids(net_message *m, const wire_header *h, const ps_client *c
     return wire_encode_request(m, h, &r);
 }
 
-/* Whether rows and gradients lie in the messages as the worker uses them. */
-static bool in_place(const ps_client *c)
-{
-    return c->shards == 1 && c->options.values == PRECISION_FP32;
-}
-
 /* What is pushed to shard, tables without values. */
 static wire_push push_to(const ps_client *c, int shard, const id_set *sets)
 {
@@ -208,49 +258,28 @@ static void tell_part(wire_push *p, int64_t pulled_until, const ps_part *part)
     p->finite       = part->finite;
 }
 
-/* Reals from one table's piece of a room to the next one's: whole cache lines. */
-static size_t piece_size(const schema *s, int t, const id_set *sets)
-{
-    const size_t line = 64 / sizeof(real);
-    size_t       n    = (size_t)sets[t].n * (size_t)s->tables[t].config->dim;
-
-    return (n + line - 1) / line * line;
-}
-
-/* The tables' pieces, (n, dim) each, of a room that is big enough. */
-static void place_pieces(real **pieces, const schema *s, const id_set *sets, real *at)
-{
-    for (int t = 0; t < s->n_tables; t++) {
-        pieces[t] = at;
-        at += piece_size(s, t, sets);
-    }
-}
-
-/* The same where the room, of *size reals, may be too small. */
-static err_t make_room(real **room, size_t *size, const schema *s, const id_set *sets,
-                       real **pieces)
-{
-    size_t needed = 64 / sizeof(real);
-
-    for (int t = 0; t < s->n_tables; t++)
-        needed += piece_size(s, t, sets);
-    if (needed > *size) {
-        free(*room);
-        *size = 0;
-        *room = aligned_alloc(64, needed * sizeof **room);
-        if (!*room)
-            return err_memory(needed * sizeof **room, "a step's rows");
-        *size = needed;
-    }
-    place_pieces(pieces, s, sets, *room);
-    return OK;
-}
-
 typedef struct gradients_made {
     int64_t        pulled_until;
     const ps_part *part;
     const id_set  *sets;
 } gradients_made;
+
+/* Gradients to where they travel, a few at a time. */
+static void fill_values(const wire_values *to, const real *from, wire_sum *sum)
+{
+    size_t all = (size_t)to->n * to->dim;
+
+    for (size_t first = 0; first < all; first += COPIED_MOST) {
+        size_t n = all - first < COPIED_MOST ? all - first : COPIED_MOST;
+        if (to->halves) {
+            bf16_nearest(to->halves + first, from + first, n);
+            wire_sum_until(sum, to->halves + first + n);
+        } else {
+            memcpy(to->values + first, from + first, n * sizeof *from);
+            wire_sum_until(sum, to->values + first + n);
+        }
+    }
+}
 
 /* The shard's piece of the gradients in the client's room. */
 static err_t encode_push(net_message *m, const wire_header *h, const ps_client *c, int shard,
@@ -263,15 +292,12 @@ static err_t encode_push(net_message *m, const wire_header *h, const ps_client *
     place_pieces(pieces, c->options.schema, made->sets, c->room);
     tell_part(&p, made->pulled_until, made->part);
     TRY(wire_prepare_push(m, h, &p));
+    wire_sum sum = wire_sum_begin(m);
     for (int t = 0; t < p.tables; t++) {
-        size_t begin = (size_t)made->sets[t].shard_begin[shard], dim = p.table[t].dim;
-        size_t n = (size_t)p.table[t].n * dim;
-        if (p.table[t].halves)
-            bf16_nearest(p.table[t].halves, pieces[t] + begin * dim, n);
-        else if (n)
-            memcpy(p.table[t].values, pieces[t] + begin * dim, n * sizeof(real));
+        size_t first = (size_t)made->sets[t].shard_begin[shard];
+        fill_values(&p.table[t], pieces[t] + first * p.table[t].dim, &sum);
     }
-    wire_seal(m);
+    wire_sum_seal(&sum, m);
     return OK;
 }
 
@@ -326,6 +352,65 @@ static err_t request_of(wire_kind *request, const wire_header *h, const net_mess
     }
 }
 
+/* What shard answered must be what it was asked. */
+static err_t check_rows(const ps_client *c, const exchange *x, int shard, const wire_rows *got)
+{
+    const schema *s = c->options.schema;
+
+    if (got->version != x->version)
+        return err_set(ERR_MESSAGE, "rows of version %llu; wanted %llu",
+                       (unsigned long long)got->version, (unsigned long long)x->version);
+    if (got->tables != s->n_tables)
+        return err_set(ERR_MESSAGE, "rows of %d tables; wanted %d", got->tables, s->n_tables);
+    for (int t = 0; t < s->n_tables; t++) {
+        const wire_values *table = &got->table[t];
+        const int         *begin = &x->sets[t].shard_begin[shard];
+        uint32_t           n     = (uint32_t)(begin[1] - begin[0]);
+        uint32_t           dim   = (uint32_t)s->tables[t].config->dim;
+        if (table->n != n || table->dim != dim)
+            return err_set(ERR_MESSAGE, "table %s: %u rows of %u; wanted %u of %u",
+                           s->tables[t].config->name, table->n, table->dim, n, dim);
+        if (table->type != c->options.values)
+            return err_set(ERR_MESSAGE, "table %s: rows of another type than cluster.values",
+                           s->tables[t].config->name);
+    }
+    return OK;
+}
+
+/* The shard's rows to their places in the room. */
+static void copy_rows(const ps_client *c, const exchange *x, int shard, const wire_rows *got)
+{
+    real *pieces[WIRE_MAX_TABLES];
+
+    place_pieces(pieces, c->options.schema, x->sets, x->room);
+    for (int t = 0; t < got->tables; t++) {
+        const wire_values *table = &got->table[t];
+        size_t             n     = (size_t)table->n * table->dim;
+        real              *to = pieces[t] + (size_t)x->sets[t].shard_begin[shard] * table->dim;
+        if (table->halves)
+            bf16_widen(to, table->halves, n);
+        else if (n)
+            memcpy(to, table->values, n * sizeof(real));
+    }
+}
+
+/* The answer of shard is here. Its rows are copied at once, while it is in the cache and
+ * other shards still work. */
+static err_t use_rows(const ps_client *c, const exchange *x, int shard)
+{
+    wire_rows got;
+    err_t     err = wire_decode_rows(&got, &x->answers[shard]);
+
+    if (err == OK)
+        err = check_rows(c, x, shard, &got);
+    if (err != OK)
+        return err_add(err, "shard %d, %s of %llu", shard, wire_kind_name(x->request),
+                       (unsigned long long)x->step);
+    if (!in_place(c))
+        copy_rows(c, x, shard, &got);
+    return OK;
+}
+
 /* Put m, which is taken, where it is waited for. Late, repeated and bad messages and
  * those of another generation are dropped. A failure is an error at once; that of a SAVE
  * is kept as its answer, because the other shards still write. */
@@ -355,7 +440,7 @@ static err_t take_answer(ps_client *c, int from, net_message *m)
     } else if (known && x && x->missing > 0 && !x->answers[from].data) {
         x->answers[from] = *m;
         x->missing--;
-        return OK;
+        return x->sets ? use_rows(c, x, from) : OK;
     }
     net_message_clear(m);
     return err;
@@ -412,75 +497,27 @@ static err_t await(ps_client *c, exchange *x)
 
 /* Ask all shards and wait for their answers in c->call, which stays open. */
 static err_t call(ps_client *c, wire_kind request, uint64_t step, uint64_t version,
-                  encoder encode, const void *what)
+                  const id_set *sets, encoder encode, const void *what)
 {
     exchange_close(c, &c->call);
-    exchange_open(c, &c->call, request, step, version);
+    TRY(exchange_open(c, &c->call, request, step, version, sets));
     TRY(send_all(c, request, step, encode, what));
     return await(c, &c->call);
 }
 
-/* What shard answered must be what it was asked. */
-static err_t check_rows(const ps_client *c, const exchange *x, int shard, const id_set *sets,
-                        const wire_rows *got)
+/* Where the rows of x are, all answers of which are here. */
+static err_t lend_rows(const ps_client *c, exchange *x, real **rows)
 {
-    const schema *s = c->options.schema;
+    wire_rows got;
 
-    if (got->version != x->version)
-        return err_set(ERR_MESSAGE, "rows of version %llu; wanted %llu",
-                       (unsigned long long)got->version, (unsigned long long)x->version);
-    if (got->tables != s->n_tables)
-        return err_set(ERR_MESSAGE, "rows of %d tables; wanted %d", got->tables, s->n_tables);
-    for (int t = 0; t < s->n_tables; t++) {
-        const wire_values *table = &got->table[t];
-        const int         *begin = &sets[t].shard_begin[shard];
-        uint32_t           n     = (uint32_t)(begin[1] - begin[0]);
-        uint32_t           dim   = (uint32_t)s->tables[t].config->dim;
-        if (table->n != n || table->dim != dim)
-            return err_set(ERR_MESSAGE, "table %s: %u rows of %u; wanted %u of %u",
-                           s->tables[t].config->name, table->n, table->dim, n, dim);
-        if (table->type != c->options.values)
-            return err_set(ERR_MESSAGE, "table %s: rows of another type than cluster.values",
-                           s->tables[t].config->name);
+    if (!in_place(c)) {
+        place_pieces(rows, c->options.schema, x->sets, x->room);
+        clear_answers(c, x);
+        return OK;
     }
-    return OK;
-}
-
-/* The shard's rows to their places. */
-static void copy_rows(const wire_rows *got, int shard, const id_set *sets, real *const *rows)
-{
-    for (int t = 0; t < got->tables; t++) {
-        const wire_values *table = &got->table[t];
-        size_t             n     = (size_t)table->n * table->dim;
-        real              *to    = rows[t] + (size_t)sets[t].shard_begin[shard] * table->dim;
-        if (table->halves)
-            bf16_widen(to, table->halves, n);
-        else if (n)
-            memcpy(to, table->values, n * sizeof(real));
-    }
-}
-
-/* The rows of x, all answers of which are here. */
-static err_t lend_rows(const ps_client *c, exchange *x, const id_set *sets, real **rows)
-{
-    if (!in_place(c))
-        TRY(make_room(&x->room, &x->room_size, c->options.schema, sets, rows));
-    for (int k = 0; k < c->shards; k++) {
-        wire_rows got;
-        err_t     err = wire_decode_rows(&got, &x->answers[k]);
-        if (err == OK)
-            err = check_rows(c, x, k, sets, &got);
-        if (err != OK)
-            return err_add(err, "shard %d, %s of %llu", k, wire_kind_name(x->request),
-                           (unsigned long long)x->step);
-        if (in_place(c)) {
-            for (int t = 0; t < got.tables; t++)
-                rows[t] = got.table[t].values;
-            return OK;
-        }
-        copy_rows(&got, k, sets, rows);
-        net_message_clear(&x->answers[k]);
-    }
+    TRY(wire_decode_rows(&got, &x->answers[0]));
+    for (int t = 0; t < got.tables; t++)
+        rows[t] = got.table[t].values;
     return OK;
 }
 
@@ -540,7 +577,7 @@ err_t ps_begin(ps_client *c, const char *folder, int64_t step)
                         .real_bytes = sizeof(real),
                         .path       = folder,
                         .path_bytes = folder ? (uint32_t)strlen(folder) : 0};
-    err_t      err   = call(c, WIRE_BEGIN, (uint64_t)step, 0, encode_begin, &begin);
+    err_t      err   = call(c, WIRE_BEGIN, (uint64_t)step, 0, NULL, encode_begin, &begin);
 
     exchange_close(c, &c->call);
     return err;
@@ -550,7 +587,7 @@ err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_set *sets)
 {
     ids_wanted wanted = {.version = version, .sets = sets};
 
-    exchange_open(c, free_pull(c), WIRE_PULL, (uint64_t)step, (uint64_t)version);
+    TRY(exchange_open(c, free_pull(c), WIRE_PULL, (uint64_t)step, (uint64_t)version, sets));
     return send_all(c, WIRE_PULL, (uint64_t)step, encode_ids, &wanted);
 }
 
@@ -558,8 +595,9 @@ err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real **rows)
 {
     exchange *x = pull_of(c, step);
 
+    assert(x->sets == sets);
     TRY(await(c, x));
-    return lend_rows(c, x, sets, rows);
+    return lend_rows(c, x, rows);
 }
 
 /* A push to the only shard, whose values are where the gradients are written. */
@@ -579,10 +617,12 @@ err_t ps_gradients(ps_client *c, int64_t step, const id_set *sets, real **gradie
 {
     const schema *s = c->options.schema;
 
-    if (in_place(c))
+    if (in_place(c)) {
         TRY(prepare_in_place(c, step, sets, gradients));
-    else
-        TRY(make_room(&c->room, &c->room_size, s, sets, gradients));
+    } else {
+        TRY(reserve_room(&c->room, &c->room_size, s, sets));
+        place_pieces(gradients, s, sets, c->room);
+    }
     for (int t = 0; t < s->n_tables; t++)
         memset(gradients[t], 0,
                (size_t)sets[t].n * (size_t)s->tables[t].config->dim * sizeof(real));
@@ -608,14 +648,14 @@ err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real **rows)
 {
     ids_wanted wanted = {.version = version, .sets = sets};
 
-    TRY(call(c, WIRE_READ, ++c->asked, (uint64_t)version, encode_ids, &wanted));
-    return lend_rows(c, &c->call, sets, rows);
+    TRY(call(c, WIRE_READ, ++c->asked, (uint64_t)version, sets, encode_ids, &wanted));
+    return lend_rows(c, &c->call, rows);
 }
 
 err_t ps_birth(ps_client *c, int64_t version, const id_set *sets)
 {
     ids_wanted wanted = {.version = version, .sets = sets};
-    err_t      err    = call(c, WIRE_BIRTH, ++c->asked, (uint64_t)version, encode_ids, &wanted);
+    err_t err = call(c, WIRE_BIRTH, ++c->asked, (uint64_t)version, NULL, encode_ids, &wanted);
 
     exchange_close(c, &c->call);
     return err;
@@ -643,7 +683,7 @@ static err_t read_saved(manifest_file *file, const ps_client *c, int shard)
 err_t ps_save(ps_client *c, int64_t step, const char *folder, manifest_file *files)
 {
     wire_text path = {.text = folder, .bytes = (uint32_t)strlen(folder)};
-    err_t     err  = call(c, WIRE_SAVE, (uint64_t)step, 0, encode_save, &path);
+    err_t     err  = call(c, WIRE_SAVE, (uint64_t)step, 0, NULL, encode_save, &path);
 
     for (int k = 0; err == OK && k < c->shards; k++)
         err = read_saved(&files[k], c, k);
@@ -653,7 +693,7 @@ err_t ps_save(ps_client *c, int64_t step, const char *folder, manifest_file *fil
 
 err_t ps_client_stats(ps_client *c, ps_stats *stats)
 {
-    err_t err = call(c, WIRE_STATS, ++c->asked, 0, encode_stats, NULL);
+    err_t err = call(c, WIRE_STATS, ++c->asked, 0, NULL, encode_stats, NULL);
 
     *stats = (ps_stats){0};
     for (int k = 0; err == OK && k < c->shards; k++) {

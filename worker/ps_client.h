@@ -42,7 +42,8 @@ void             ps_client_free(ps_client **c);
  * alone calls it, before any other request; the others wait for it by a barrier. */
 MUST_CHECK err_t ps_begin(ps_client *c, const char *folder, int64_t step);
 
-/* Ask for the rows of sets[n_tables] for step, as of version. Does not wait for them. */
+/* Ask for the rows of sets[n_tables] for step, as of version. Does not wait for them; sets are
+ * lent until its ps_push. */
 MUST_CHECK err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_set *sets);
 
 /* Wait for the rows of a pull. rows[t]: (sets[t].n, dim of t), lent until its ps_push. */
