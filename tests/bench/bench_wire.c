@@ -11,9 +11,11 @@
  *   step   a pull and a push, as a worker that trains with staleness 0 (3: four in flight)
  *
  * cpu: what the near and the far process worked for a key (inproc: all in the near one).
- * Beside each a bare echo of the same bytes with as many in flight (bare_echo.h), which
- * takes turns with it, many times: rates are medians over the turns. At the end rows are
- * compared with what the pushes must give. */
+ * Beside each a bare echo of the same bytes with as many in flight (bare_echo.h), and a table
+ * of the same rows that finds and updates them without any message; they take turns, many
+ * times: rates are medians over the turns. alone: what the table works for a key. of: the
+ * echo's work and the table's, as a share of ours; who carries and finds rows does no less. At
+ * the end rows are compared with what the pushes must give. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 #include "common/rng.h"
 #include "common/wire.h"
 #include "far_side.h"
+#include "ps/update.h"
 #include "worker/ps_client.h"
 
 enum {
@@ -38,6 +41,14 @@ static const char yaml[] = "tables:\n"
                            "  t: {dim: 16, init: {kind: zero}, optimizer: sgd, lr: 0.5}\n"
                            "features: {f: {table: t}}\n";
 
+/* A table without a wire. */
+typedef struct lone_table {
+    table     table;
+    uint32_t *rows;   /* (GROUP, MOST_IDS) */
+    real     *values; /* (MOST_IDS, DIM) */
+    arena     scratch;
+} lone_table;
+
 typedef struct bench {
     uint64_t   rows;
     double     seconds;
@@ -48,6 +59,7 @@ typedef struct bench {
     net       *net;
     net_link  *link, *echo;
     ps_client *client;
+    lone_table alone;
     id_maker  *maker;
     rng        chance;
     int64_t    step;
@@ -57,6 +69,26 @@ typedef struct bench {
 } bench;
 
 /* ---- the near side ---- */
+
+static err_t open_alone(lone_table *a, const schema *s)
+{
+    a->rows   = malloc((size_t)GROUP * MOST_IDS * sizeof *a->rows);
+    a->values = calloc((size_t)MOST_IDS * DIM, sizeof *a->values);
+    if (!a->rows || !a->values)
+        return err_memory((size_t)MOST_IDS * DIM * sizeof *a->values, "a table without a wire");
+    TRY(table_init(&a->table, &s->tables[0], 1, NULL, 0, HASH_BUCKETS));
+    table_set_clock(&a->table, 0, 0.5);
+    return OK;
+}
+
+static void close_alone(lone_table *a)
+{
+    table_clear(&a->table);
+    arena_clear(&a->scratch);
+    free(a->rows);
+    free(a->values);
+    *a = (lone_table){0};
+}
 
 static err_t open_bench(bench *b, const char *kind)
 {
@@ -79,11 +111,13 @@ static err_t open_bench(bench *b, const char *kind)
                                  .in_flight = GROUP + MOST_FLIGHT,
                                  .timeout_s = WAIT_MS / 1000};
     TRY(ps_client_new(&b->client, &options));
+    TRY(open_alone(&b->alone, b->schema));
     return ps_begin(b->client, NULL, 0);
 }
 
 static err_t close_bench(bench *b)
 {
+    close_alone(&b->alone);
     ps_client_free(&b->client);
     net_link_close(&b->link);
     net_link_close(&b->echo);
@@ -115,6 +149,7 @@ static err_t bear_all(bench *b)
         uint64_t left = b->rows - first;
         TRY(make_set(b, 0, first, left < MOST_IDS ? (int)left : MOST_IDS, false));
         TRY(ps_birth(b->client, 0, &b->sets[0]));
+        TRY(table_bear(&b->alone.table, b->sets[0].ids, (size_t)b->sets[0].n, b->alone.rows));
     }
     return OK;
 }
@@ -244,8 +279,9 @@ static err_t push_one(bench *b, int i, int64_t pulled_until, real g)
     real         *gradients;
 
     TRY(ps_gradients(b->client, b->step, &b->sets[i], &gradients));
-    for (int k = 0; g != 0 && k < b->sets[i].n * DIM; k++)
-        gradients[k] = g;
+    for (int k = 0; g != 0 && k < b->sets[i].n; k++)
+        for (int d = 0; d < DIM; d++) /* all numbers of a row at once */
+            gradients[k * DIM + d] = g;
     return ps_push(b->client, b->step, pulled_until, &part, &b->sets[i]);
 }
 
@@ -381,7 +417,45 @@ static err_t turn_echo(const bench *b, setting s, bool pull, bool push, figure *
     return OK;
 }
 
-/* ---- the table ---- */
+/* ---- the table at work alone ---- */
+
+/* Seconds that this thread worked. */
+static double worked(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Find the rows of a group of requests, and then update them. */
+static err_t turn_alone(bench *b, setting s, figure *pull, figure *push)
+{
+    lone_table *a = &b->alone;
+
+    TRY(draw_group(b, s));
+    double begin = worked();
+    for (int i = 0; i < group_of(s); i++)
+        table_gather(&a->table, b->sets[i].ids, (size_t)b->sets[i].n, a->rows + i * MOST_IDS,
+                     a->values);
+    double found = worked();
+    for (int i = 0; i < group_of(s); i++) {
+        update_step step = {.step = (int64_t)a->table.clock, .samples = 1, .lr = 0.5};
+        update_part part = {.n         = (size_t)b->sets[i].n,
+                            .ids       = b->sets[i].ids,
+                            .rows      = a->rows + i * MOST_IDS,
+                            .gradients = a->values};
+        TRY(update_apply(&a->table, &part, 1, &step, &a->scratch));
+        arena_reset(&a->scratch);
+        pull->all_keys += b->sets[i].n;
+        push->all_keys += b->sets[i].n;
+    }
+    pull->cpu[0] += found - begin;
+    push->cpu[0] += worked() - found;
+    return OK;
+}
+
+/* ---- the table of figures ---- */
 
 static double cpu_ns(const figure *f, int side)
 {
@@ -389,34 +463,41 @@ static double cpu_ns(const figure *f, int side)
 }
 
 static void print_line(const char *kind, const char *what, setting s, figure *ours,
-                       figure *bare)
+                       figure *bare, double alone)
 {
     double rate = percentile(ours->rate, ours->turns, 0.5);
     double echo = percentile(bare->rate, bare->turns, 0.5);
+    double work = cpu_ns(ours, 0) + cpu_ns(ours, 1);
 
-    printf("%-6s %6d x %d %-4s %6.2f M/s  p50 %7.3f  p99 %7.3f ms  cpu %3.0f + %3.0f ns   "
-           "echo %6.2f M/s  cpu %3.0f + %3.0f ns  share %3.0f %%\n",
-           kind, s.n, s.flight, what, rate * 1e-6, percentile(ours->at, ours->n, 0.5) * 1e3,
-           percentile(ours->at, ours->n, 0.99) * 1e3, cpu_ns(ours, 0), cpu_ns(ours, 1),
-           echo * 1e-6, cpu_ns(bare, 0), cpu_ns(bare, 1), 100 * rate / echo);
+    printf(
+        "%-6s %6d x %d %-4s %6.2f M/s  p50 %7.3f  p99 %7.3f ms  cpu %3.0f + %3.0f ns   "
+        "echo %6.2f M/s  cpu %3.0f + %3.0f ns  share %3.0f %%   alone %3.0f ns  of %3.0f %%\n",
+        kind, s.n, s.flight, what, rate * 1e-6, percentile(ours->at, ours->n, 0.5) * 1e3,
+        percentile(ours->at, ours->n, 0.99) * 1e3, cpu_ns(ours, 0), cpu_ns(ours, 1),
+        echo * 1e-6, cpu_ns(bare, 0), cpu_ns(bare, 1), 100 * rate / echo, alone,
+        100 * (cpu_ns(bare, 0) + cpu_ns(bare, 1) + alone) / work);
     fflush(stdout);
 }
 
 static err_t bench_setting(bench *b, const char *kind, setting s)
 {
     static const char *const what[] = {"pull", "push", "step"};
-    static figure            ours[3], bare[3];
+    static figure            ours[3], bare[3], alone[2];
 
     memset(ours, 0, sizeof ours);
     memset(bare, 0, sizeof bare);
+    memset(alone, 0, sizeof alone);
     for (int turn = 0; turn < TURNS; turn++) {
         TRY(turn_client(b, s, &ours[0], &ours[1]));
         TRY(turn_steps(b, s, &ours[2]));
+        TRY(turn_alone(b, s, &alone[0], &alone[1]));
         for (int i = 0; i < 3; i++)
             TRY(turn_echo(b, s, i != 1, i != 0, &bare[i]));
     }
-    for (int i = 0; i < 3; i++)
-        print_line(kind, what[i], s, &ours[i], &bare[i]);
+    double found = cpu_ns(&alone[0], 0), updated = cpu_ns(&alone[1], 0);
+    print_line(kind, what[0], s, &ours[0], &bare[0], found);
+    print_line(kind, what[1], s, &ours[1], &bare[1], updated);
+    print_line(kind, what[2], s, &ours[2], &bare[2], found + updated);
     return OK;
 }
 
