@@ -385,14 +385,15 @@ static uint32_t rows_of_bucket(uint32_t bucket_number, double mean)
     return n > 0 ? (uint32_t)ceil(n) : 0;
 }
 
-uint64_t row_store_plan_bytes(uint64_t rows, int reals)
+/* Of so many rows in a bucket in the mean; even: in each. */
+static uint64_t plan_bytes(double mean, bool even, int reals)
 {
     size_t   size      = sizeof(row) + (size_t)reals * sizeof(real);
     uint64_t row_bytes = 0, group_bytes = 0, directories = 0;
     uint32_t in_lane = 0;
 
     for (uint32_t b = 0; b < HASH_BUCKETS; b++) {
-        uint32_t   n      = rows_of_bucket(b, (double)rows / HASH_BUCKETS);
+        uint32_t   n      = even ? (uint32_t)mean : rows_of_bucket(b, mean);
         slab_array groups = {0}, runs = shortest(run_shape, n);
         while (room_of(b, n_groups(&groups)) < n)
             groups = shortest(group_shape, more_groups(n_groups(&groups)));
@@ -405,8 +406,18 @@ uint64_t row_store_plan_bytes(uint64_t rows, int reals)
         row_bytes += (uint64_t)slab_array_length(&all, lane_shape) * size;
         in_lane = 0;
     }
-    return sizeof(row_store) + slab_page_bytes(row_bytes) + slab_page_bytes(group_bytes) +
+    return sizeof(row_store) + slab_ready_bytes(row_bytes) + slab_ready_bytes(group_bytes) +
            slab_page_bytes(directories);
+}
+
+uint64_t row_store_plan_bytes(uint64_t rows, int reals)
+{
+    return plan_bytes((double)rows / HASH_BUCKETS, false, reals);
+}
+
+uint64_t row_store_full_bytes(uint32_t bucket_rows, int reals)
+{
+    return plan_bytes(bucket_rows, true, reals);
 }
 
 /* ---- searching ---- */

@@ -69,9 +69,12 @@ bool row_store_prefault(row_store *s);
 uint64_t row_store_count(const row_store *s);
 uint64_t row_store_bytes(const row_store *s);
 
-/* The bytes that a store of so many rows will take: right to 2 % from four million rows on,
- * to 5 % from one million. */
+/* The bytes that a store of so many rows will take, with what is made ready for more: right
+ * to 2 % from a million rows on. */
 uint64_t row_store_plan_bytes(uint64_t rows, int reals);
+
+/* The same of a store each of whose buckets has, or once had, so many rows. */
+uint64_t row_store_full_bytes(uint32_t bucket_rows, int reals);
 
 /* Rows held in bucket. */
 uint32_t row_store_bucket_count(const row_store *s, uint32_t bucket);

@@ -131,9 +131,21 @@ static uint64_t used(const slab *s)
     return (uint64_t)(s->next >> s->region_bits) * region_bytes(s) + (s->next & mask) * s->size;
 }
 
+/* Bytes that are made ready behind those in use. */
+static uint64_t ahead_of(uint64_t bytes)
+{
+    return bytes / AHEAD_PART < AHEAD ? bytes / AHEAD_PART : AHEAD;
+}
+
 uint64_t slab_page_bytes(uint64_t bytes)
 {
     return round_up(bytes, bytes <= HUGE_PAGE ? SMALL_PAGE : HUGE_PAGE);
+}
+
+uint64_t slab_ready_bytes(uint64_t bytes)
+{
+    return slab_page_bytes(bytes) + round_up(bytes + ahead_of(bytes), HUGE_PAGE) -
+           round_up(bytes, HUGE_PAGE);
 }
 
 /* Have the system clear and map the huge page at at, none of which is in use. */
@@ -147,8 +159,7 @@ static void populate(char *at)
 
 bool slab_prefault(slab *s)
 {
-    uint64_t bytes = used(s);
-    uint64_t ahead = bytes / AHEAD_PART < AHEAD ? bytes / AHEAD_PART : AHEAD;
+    uint64_t bytes = used(s), ahead = ahead_of(bytes);
 
     if (s->ready < round_up(bytes, HUGE_PAGE))
         s->ready = round_up(bytes, HUGE_PAGE); /* use has made it so */
@@ -163,7 +174,8 @@ bool slab_prefault(slab *s)
 
 uint64_t slab_bytes(const slab *s)
 {
-    uint64_t bytes = slab_page_bytes(used(s));
+    uint64_t bytes = used(s), pages = round_up(bytes, HUGE_PAGE);
 
-    return (bytes > s->ready ? bytes : s->ready) + s->regions.capacity * sizeof *s->regions.at;
+    return slab_page_bytes(bytes) + (s->ready > pages ? s->ready - pages : 0) +
+           s->regions.capacity * sizeof *s->regions.at;
 }

@@ -60,4 +60,7 @@ uint64_t slab_bytes(const slab *s);
  * small. */
 uint64_t slab_page_bytes(uint64_t bytes);
 
+/* The same with what slab_prefault makes ready behind them. */
+uint64_t slab_ready_bytes(uint64_t bytes);
+
 #endif

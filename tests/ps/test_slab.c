@@ -79,6 +79,37 @@ static void a_run_given_back_is_used_again_in_parts(void **unused)
     slab_clear(&s);
 }
 
+/* Of the first huge page the small pages in use count, whatever was made ready behind it. */
+static void little_is_little_also_when_memory_was_made_ready(void **unused)
+{
+    (void)unused;
+    slab     s;
+    uint32_t number;
+
+    slab_init(&s, SIZE, "a test");
+    assert_int_equal(slab_take(&s, 3, &number), OK);
+    while (slab_prefault(&s))
+        ;
+    assert_true(slab_bytes(&s) < 8192);
+    slab_clear(&s);
+}
+
+static void memory_made_ready_is_counted_as_planned(void **unused)
+{
+    (void)unused;
+    slab     s;
+    uint32_t number;
+
+    slab_init(&s, SIZE, "a test");
+    for (uint64_t bytes = 0; bytes < 40 << 20; bytes += SIZE << 15) {
+        assert_true(slab_bytes(&s) - slab_ready_bytes(bytes) < 4096); /* the directory */
+        assert_int_equal(slab_take(&s, 15, &number), OK);
+        while (slab_prefault(&s))
+            ;
+    }
+    slab_clear(&s);
+}
+
 /* 2^19 runs of 8 elements of 12 bytes are 48 MiB; a region holds 2^22 of them. */
 static void a_run_never_leaves_its_region_and_the_rest_is_used(void **unused)
 {
@@ -120,6 +151,8 @@ int main(void)
         cmocka_unit_test(no_two_runs_share_an_element),
         cmocka_unit_test(a_run_given_back_is_used_again_in_parts),
         cmocka_unit_test(a_run_never_leaves_its_region_and_the_rest_is_used),
+        cmocka_unit_test(little_is_little_also_when_memory_was_made_ready),
+        cmocka_unit_test(memory_made_ready_is_counted_as_planned),
         cmocka_unit_test(a_cleared_slab_begins_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
