@@ -1,10 +1,12 @@
 #include "ps/eviction.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "common/hash.h"
 
 #define HYSTERESIS 64 /* a bucket sheds this part of its rows below the limit */
+#define BIRTHS     64 /* a step bears at most this part of the rows of all full buckets */
 
 /* Rows that the row store has room for in each bucket, less what a step brings before rows
  * are shed. */
@@ -39,13 +41,22 @@ static bool sweeps(const evict_config *c)
     return c->idle_steps > 0 || c->idle_days > 0 || c->min_norm > 0;
 }
 
+/* Rows that a bucket may have had for a moment: a step bears its rows before others leave. In
+ * the mean they are a part of the bucket's, and Poisson's law says what they are elsewhere. */
+static uint32_t fullest(uint32_t most)
+{
+    double births = (double)most / BIRTHS;
+
+    return most + (uint32_t)ceil(births + 4 * sqrt(births));
+}
+
 uint32_t eviction_most_rows(int64_t max_bytes, int reals)
 {
     uint32_t low = 0, high = BUCKET_MOST; /* the answer is at least low, below high */
 
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (row_store_plan_bytes((uint64_t)middle * HASH_BUCKETS, reals) <= (uint64_t)max_bytes)
+        if (row_store_full_bytes(fullest(middle), reals) <= (uint64_t)max_bytes)
             low = middle;
         else
             high = middle;
@@ -68,7 +79,7 @@ err_t eviction_init(table *t)
         "tables.%s.evict.max_bytes is %lld, wanted %llu or more: a row in each of %d "
         "buckets",
         c->name, (long long)c->evict.max_bytes,
-        (unsigned long long)row_store_plan_bytes(HASH_BUCKETS, t->reals), HASH_BUCKETS);
+        (unsigned long long)row_store_full_bytes(fullest(1), t->reals), HASH_BUCKETS);
 }
 
 /* ---- rows that are held ---- */

@@ -10,10 +10,12 @@
  *           that limit, so that it does not happen at every step
  *
  * The limit is the same for all buckets: the most rows with which the row store, by its own
- * account, takes no more than max_bytes on all servers together. Rows that an answered pull
- * names whose step is still to come are held: they stay until another time. So after every
- * step a table has at most max_bytes of rows, and beyond them only rows that are held. An id
- * that comes back is born again.
+ * account, takes no more than max_bytes on all servers together, where each bucket has that
+ * many, and a 64th more in the mean for a moment: a step bears its rows before others leave.
+ * Rows that an answered pull names whose step is still to come are held: they stay until
+ * another time. So after every step a table has at most max_bytes of rows, and beyond them
+ * only rows that are held; more shards begin more huge pages. An id that comes back is born
+ * again.
  *
  * What is evicted depends on the bucket, its rows, and the steps of the run alone. */
 #ifndef DIPS_PS_EVICTION_H

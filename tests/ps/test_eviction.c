@@ -1,10 +1,15 @@
 /* Which rows leave, compared with a plain model after random steps. */
+#include <math.h>
+
 #include "keeper.h"
 
-/* What the store says that so many rows of dim 2 by sgd in each bucket take. */
+/* What the store says that so many rows of dim 2 by sgd in each bucket take, with those that a
+ * step bears: a 64th in the mean, and four standard deviations more at worst. */
 static int64_t bytes_of(uint32_t rows)
 {
-    return (int64_t)row_store_plan_bytes((uint64_t)rows * HASH_BUCKETS, KEEPER_DIM);
+    double births = rows / 64., fullest = rows + ceil(births + 4 * sqrt(births));
+
+    return (int64_t)row_store_full_bytes((uint32_t)fullest, KEEPER_DIM);
 }
 
 /* The configuration of that limit, and of what else is to be evicted. */
