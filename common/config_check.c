@@ -60,12 +60,34 @@ static void complete_rule(optimizer_config *rule)
         rule->eps = rule->kind == OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8;
 }
 
+/* ftrl's own lambdas would do nothing elsewhere, though they look like a penalty. */
+static err_t check_rule(const table_config *t, const tree_node *node)
+{
+    const optimizer_config *rule = &t->optimizer;
+
+    if (rule->kind == OPTIMIZER_FTRL || (rule->l1 == 0 && rule->l2 == 0))
+        return OK;
+    const char *which = rule->l1 != 0 ? "l1" : "l2";
+    return tree_error(
+        AT(node, which),
+        "tables.%s.%s is %g, which is for optimizer ftrl and not %s, wanted 0 (or "
+        "penalty: {kind: %s})",
+        t->name, which, rule->l1 != 0 ? rule->l1 : rule->l2, config_optimizer_name(rule->kind),
+        which);
+}
+
 /* Decay works on weights: those of ftrl follow from its sums. A step must leave something,
  * at the highest learning rate of the run, its first one. */
 static err_t check_penalty(const table_config *t, const tree_node *node)
 {
-    const penalty_config *p = &t->penalty;
+    const penalty_config *p       = &t->penalty;
+    const tree_node      *penalty = tree_find(node, "penalty");
 
+    if (tree_find(penalty, "lambda") && !tree_find(penalty, "kind"))
+        return tree_error(AT(penalty, "lambda"),
+                          "tables.%s.penalty.lambda is %g, and penalty.kind is missing: none, "
+                          "l1, l2, decay or minibatch_aware",
+                          t->name, p->lambda);
     if (p->kind != PENALTY_DECAY)
         return OK;
     node = AT(node, "penalty", "kind");
@@ -124,6 +146,7 @@ static err_t check_tables(config *c, const tree_node *root)
             return tree_error(node, "tables.%s.dim is missing: how many numbers a row has",
                               t->name);
         complete_rule(&t->optimizer);
+        TRY(check_rule(t, node));
         TRY(check_penalty(t, node));
         TRY(check_admission(t, node));
     }

@@ -250,8 +250,9 @@ static err_t read_section(const section *s)
 {
     if (s->map->kind != TREE_MAP && !tree_is_null(s->map)) {
         char what[TREE_PLACE_MAX];
-        return tree_error(s->map, "%s is %s, wanted a mapping",
-                          *s->shown ? s->shown : "the whole", tree_show(s->map, what));
+        int  length = (int)strlen(s->shown) - 1; /* without its last point; never the whole */
+        return tree_error(s->map, "%.*s is %s, wanted a mapping", length, s->shown,
+                          tree_show(s->map, what));
     }
     for (size_t i = 0; i < sizeof collections / sizeof *collections; i++)
         if (!strcmp(collections[i].pattern, s->pattern))

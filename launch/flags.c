@@ -47,7 +47,8 @@ static err_t store_number(const flag *f, const char *value)
     double x;
 
     if (!flags_number(&x, value))
-        return err_set(ERR_USAGE, "--%s '%s' is not a number", f->name, value);
+        return err_set(ERR_USAGE, "--%s is '%s', wanted a number, also as 600M or 12GiB",
+                       f->name, value);
     if ((f->min != 0 || f->max != 0) && !(x >= f->min && x <= f->max))
         return err_set(ERR_USAGE, "--%s %s is not in %.15g .. %.15g", f->name, value, f->min,
                        f->max);

@@ -433,6 +433,16 @@ static void choices_that_exclude_each_other_are_refused(void **state)
     refuse(TWO_TABLES "features: {h: {columns: {g: {table: goods}}}}\n"
                       "model: {history: h, pool: decay}\n",
            "run.yaml:3:27: model.pool is 'decay', and features.h has no column of kind time");
+    refuse("tables: {t: {dim: 2, penalty: {lambda: 0.5}}}\n",
+           "run.yaml:1:40: tables.t.penalty.lambda is 0.5, and penalty.kind is missing: none, "
+           "l1, l2, decay or minibatch_aware");
+    refuse("tables: {t: {dim: 2, l2: 0.5}}\n",
+           "run.yaml:1:26: tables.t.l2 is 0.5, which is for optimizer ftrl and not "
+           "rowwise_adagrad, wanted 0 (or penalty: {kind: l2})");
+    refuse("tables: {t: {dim: 2, optimizer: adam, l1: 0.25, l2: 0.5}}\n",
+           "run.yaml:1:43: tables.t.l1 is 0.25, which is for optimizer ftrl and not adam, wanted "
+           "0 (or penalty: {kind: l1})");
+    refuse("tables: {t: 3}\n", "run.yaml:1:13: tables.t is '3', wanted a mapping");
     refuse("tables: {t: {dim: 2, optimizer: ftrl, penalty: {kind: decay}}}\n",
            "run.yaml:1:55: tables.t.penalty.kind is decay and its optimizer is ftrl, whose "
            "weights follow from its sums and cannot decay; l2 is ftrl's own");

@@ -65,7 +65,7 @@ static void the_bytes_of_a_table_stay_within_max_bytes(void **unused)
 {
     (void)unused;
     for (int dim = 4; dim <= 16; dim *= 4)
-        for (double budget = 150e6; budget < 500e6; budget *= 1.6) {
+        for (double budget = 150e6; budget < 400e6; budget *= 2.3) {
             double most = most_of_budget(budget, dim);
             assert_true(most <= 1.02);
             assert_true(most > 0.9);
