@@ -67,7 +67,9 @@ err_t table_init(table *t, const schema_table *s, uint64_t seed, const safetenso
                  .reals        = table_payload_reals(c)};
     optim_init(&t->rule, &c->optimizer);
     TRY(find_counts(t, counts_file));
-    TRY(admission_init(&t->admission, &c->admit, t->salt, seed, first, end));
+    err_t err = admission_init(&t->admission, &c->admit, t->salt, seed, first, end);
+    if (err != OK)
+        return err_add(err, "tables.%s.admit", c->name);
     return row_store_new(&t->rows, t->salt, t->reals);
 }
 
