@@ -51,8 +51,9 @@ static const slab_shape group_shape = {.steps = 2, .most = 20};
 static const slab_shape run_shape   = {.steps = 3, .most = 6};
 static const slab_shape lane_shape  = {.steps = 3, .most = 10};
 
-#define BATCH      128 /* at most 256: ids in flight of a batch */
 #define AHEAD      16  /* rows between a prefetch and its use in a walk */
+#define LAG        12  /* ids between two stages of a search */
+#define RING       64  /* a power of two above END * LAG: searches in flight */
 #define PIECE      32  /* rows placed at a time */
 #define LINE       64  /* bytes of a cache line */
 #define FETCH_MOST 512 /* bytes of a row that are asked for; the rest follows suit */
@@ -65,7 +66,6 @@ struct row_store {
     slab       run_directories; /* of buckets */
     size_t     fetched;         /* bytes of a row that a prefetch asks for */
     uint64_t   n_rows;
-    uint64_t   n_layouts; /* of any bucket's index so far: groups change where they are found */
     lane       lanes[LANES];
     slab_array index[HASH_BUCKETS]; /* groups: what a look-up needs of a bucket, side by side */
     bucket     buckets[HASH_BUCKETS];
@@ -176,7 +176,6 @@ CLONES_256 static void lay_out(row_store *s, uint32_t bucket_number)
 {
     uint32_t first = 0;
 
-    s->n_layouts++;
     s->buckets[bucket_number].n_removed = 0;
     clear_groups(s, &s->index[bucket_number]);
     for (;;) {
@@ -427,7 +426,8 @@ typedef struct search {
     uint64_t     hash;
     const group *g;          /* lent: where it stands */
     uint32_t     i;          /* which one of its bucket that is */
-    uint32_t     candidates; /* slots of g that have the fingerprint */
+    uint16_t     candidates; /* slots of g that have the fingerprint */
+    bool         late;       /* its home had none, which it had to pass: g is the next group */
     uint32_t     number;     /* of the first candidate's row */
 } search;
 
@@ -456,7 +456,7 @@ INLINE uint32_t candidate_of(const row_store *s, const search *x, uint32_t candi
 
 INLINE void search_compare(const row_store *s, search *x)
 {
-    x->candidates = group_match(x->g, fingerprint_of(x->hash));
+    x->candidates = (uint16_t)group_match(x->g, fingerprint_of(x->hash));
     if (!x->candidates)
         return;
     x->number = candidate_of(s, x, x->candidates);
@@ -493,7 +493,7 @@ static uint32_t search_on(const row_store *s, search *x, uint64_t id)
         if (!search_passed(x) || looked == n_groups(index))
             return ROW_NONE;
         search_next(s, x);
-        x->candidates = group_match(x->g, fingerprint_of(x->hash));
+        x->candidates = (uint16_t)group_match(x->g, fingerprint_of(x->hash));
     }
 }
 
@@ -506,73 +506,66 @@ INLINE uint32_t search_end(const row_store *s, search *x, uint64_t id)
     return search_on(s, x, id);
 }
 
-/* A batch of searches, each of whose phases asks for the memory that the next one reads: the
- * directory, the home, the rows. */
-typedef struct flight {
-    const uint64_t *ids;
-    size_t          n; /* at most BATCH */
-    search          at[BATCH];
-} flight;
-
-INLINE void flight_begin(const row_store *s, flight *f, const uint64_t *ids, size_t n)
+/* One id in fifteen has no candidate in its home, which it had to pass. */
+INLINE void search_compare_home(const row_store *s, search *x)
 {
-    f->ids = ids;
-    f->n   = n < BATCH ? n : BATCH;
-    for (size_t i = 0; i < f->n; i++)
-        search_begin(s, &f->at[i], ids[i]);
-    for (size_t i = 0; i < f->n; i++)
-        search_home(s, &f->at[i]);
+    search_compare(s, x);
+    x->late = !x->candidates && search_passed(x);
+    if (x->late)
+        search_next(s, x);
 }
 
-/* One id in fifteen has no candidate in its home, which it had to pass. It is compared with
- * the next group when all others have been compared and that group has come: who waits for
- * memory one by one at the end waits longest. */
-INLINE void flight_compare(const row_store *s, flight *f)
-{
-    uint8_t late[BATCH];
-    size_t  n_late = 0;
+/* The searches of a batch. Each stage asks for the memory that the next one reads, LAG ids
+ * later: the directory, the home, the rows or the next group and its rows. So memory always
+ * has something to do, and so has the processor. */
+enum { BEGIN, HOME, COMPARE, COMPARE_LATE, END };
 
-    for (size_t i = 0; i < f->n; i++) {
-        search *x = &f->at[i];
+typedef struct flight {
+    const uint64_t *ids;
+    size_t          n;
+    search          ring[RING];
+} flight;
+
+/* The search that comes to stage when the batch's t-th id begins, or NULL. */
+INLINE search *flight_at(flight *f, size_t t, size_t stage)
+{
+    size_t i = t - stage * LAG; /* below zero it is a very large number */
+    return i < f->n ? &f->ring[i % RING] : NULL;
+}
+
+/* The t-th id begins, and those in front of it go on. Returns the search that comes to its
+ * end, for the id number t - END * LAG, or NULL. */
+INLINE search *flight_step(const row_store *s, flight *f, size_t t)
+{
+    search *x;
+
+    if ((x = flight_at(f, t, BEGIN)))
+        search_begin(s, x, f->ids[t]);
+    if ((x = flight_at(f, t, HOME)))
+        search_home(s, x);
+    if ((x = flight_at(f, t, COMPARE)))
+        search_compare_home(s, x);
+    if ((x = flight_at(f, t, COMPARE_LATE)) && x->late)
         search_compare(s, x);
-        if (!x->candidates && search_passed(x)) {
-            search_next(s, x);
-            late[n_late++] = (uint8_t)i;
-        }
-    }
-    for (size_t i = 0; i < n_late; i++)
-        search_compare(s, &f->at[late[i]]);
+    return flight_at(f, t, END);
 }
 
 /* values: NULL, or where `width` reals of each row go. */
-INLINE void flight_end(const row_store *s, flight *f, uint32_t *rows, real *values,
-                       size_t width)
-{
-    for (size_t i = 0; i < f->n; i++) {
-        rows[i] = search_end(s, &f->at[i], f->ids[i]);
-        if (values && rows[i] != ROW_NONE)
-            memcpy(values + i * width, row_at(s, rows[i])->x, width * sizeof *values);
-    }
-}
-
-/* While the rows of one batch are on their way, the next one begins. */
 INLINE void look_up(const row_store *s, const uint64_t *ids, size_t n, uint32_t *rows,
                     real *values, size_t width)
 {
-    flight flights[2], *now = &flights[0], *next = &flights[1];
+    flight f; /* not cleared: a request may be for one id */
 
-    flight_begin(s, now, ids, n);
-    while (n) {
-        flight_compare(s, now);
-        flight_begin(s, next, ids + now->n, n - now->n);
-        flight_end(s, now, rows, values, width);
-        ids += now->n;
-        rows += now->n;
-        values = values ? values + now->n * width : NULL;
-        n -= now->n;
-        flight *last = now;
-        now          = next;
-        next         = last;
+    f.ids = ids;
+    f.n   = n;
+    for (size_t t = 0; t < n + END * LAG; t++) {
+        search *x = flight_step(s, &f, t);
+        size_t  i = t - END * LAG;
+        if (!x)
+            continue;
+        rows[i] = search_end(s, x, ids[i]);
+        if (values && rows[i] != ROW_NONE)
+            memcpy(values + i * width, row_at(s, rows[i])->x, width * sizeof *values);
     }
 }
 
@@ -616,18 +609,11 @@ INLINE void prefetch_next(const row_store *s, uint32_t bucket_number)
         prefetch_row(s, number_of(s, bucket_number, in_lane(b, b->next)));
 }
 
-/* x has found the home and looked at it, but ids in front of this one may have changed it
- * since, or laid it out anew where n_layouts, the store's when x began, is not its own now. */
-INLINE err_t insert_one(row_store *s, search *x, uint64_t n_layouts, uint64_t id,
-                        uint32_t *number)
+/* What x has found is in the cache, but ids in front of this one may have changed it since. */
+INLINE err_t insert_one(row_store *s, search *x, uint64_t id, uint32_t *number)
 {
-    const slab_array *index = &s->index[hash_bucket(x->hash)];
-    uint32_t          i     = home_of(index, x->hash);
-
-    if (s->n_layouts != n_layouts || x->i != i) {
-        x->i = i;
-        search_home(s, x);
-    }
+    x->i = home_of(&s->index[hash_bucket(x->hash)], x->hash);
+    search_home(s, x);
     search_compare(s, x);
     *number = search_end(s, x, id);
     return *number == ROW_NONE ? insert_new(s, x->hash, id, number) : OK;
@@ -635,16 +621,16 @@ INLINE err_t insert_one(row_store *s, search *x, uint64_t n_layouts, uint64_t id
 
 CLONES_256 err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, uint32_t *rows)
 {
-    flight now;
+    flight f;
 
-    for (; n; ids += now.n, rows += now.n, n -= now.n) {
-        uint64_t n_layouts = s->n_layouts;
-        flight_begin(s, &now, ids, n);
-        flight_compare(s, &now);
-        for (size_t i = 0; i < now.n; i++)
-            prefetch_next(s, hash_bucket(now.at[i].hash));
-        for (size_t i = 0; i < now.n; i++)
-            TRY(insert_one(s, &now.at[i], n_layouts, ids[i], &rows[i]));
+    f.ids = ids;
+    f.n   = n;
+    for (size_t t = 0; t < n + END * LAG; t++) {
+        search *x = flight_step(s, &f, t), *compared = flight_at(&f, t, COMPARE);
+        if (compared)
+            prefetch_next(s, hash_bucket(compared->hash));
+        if (x)
+            TRY(insert_one(s, x, ids[t - END * LAG], &rows[t - END * LAG]));
     }
     return OK;
 }
