@@ -93,21 +93,19 @@ static inline uint32_t group_after(const slab_array *index, uint32_t i)
     return i + 1 == n_groups(index) ? 0 : i + 1;
 }
 
-/* Put a row where the search for hash will come by, from its home on. The bucket has an empty
- * slot. */
-INLINE void place(row_store *s, uint64_t hash, uint32_t home, uint32_t number)
+/* Put a row where the search for hash will come by, from its home on, which is g. The bucket
+ * has an empty slot. */
+INLINE void place(row_store *s, uint64_t hash, uint32_t home, group *g, uint32_t number)
 {
     const slab_array *index = &s->index[hash_bucket(hash)];
+    uint32_t          i     = home, empty;
 
-    for (uint32_t i = home;; i = group_after(index, i)) {
-        group   *g     = group_at(s, index, i);
-        uint32_t empty = group_match(g, 0);
-        if (empty) {
-            group_put(g, __builtin_ctz(empty), hash, number);
-            return;
-        }
+    while (!(empty = group_match(g, 0))) {
         g->passed |= filter_of(hash);
+        i = group_after(index, i);
+        g = group_at(s, index, i);
     }
+    group_put(g, __builtin_ctz(empty), hash, number);
 }
 
 static void clear_groups(row_store *s, const slab_array *index)
@@ -143,48 +141,71 @@ static inline uint32_t in_lane(const bucket *b, uint32_t i)
     return slab_array_number(&b->rows, run_shape, i);
 }
 
-/* A row on its way into a group. */
+/* Rows on their way into groups. */
 typedef struct placing {
-    uint64_t hash;
-    uint32_t home, number;
+    const row *r;
+    uint32_t   number, home;
+    uint64_t   hash;
+    group     *g; /* the home */
 } placing;
 
-/* The bucket's rows from the first on, PIECE at most, whose groups are on their way then. */
-INLINE size_t next_placings(const row_store *s, uint32_t bucket_number, uint32_t *first,
-                            placing *piece)
+typedef struct piece {
+    size_t  n; /* at most PIECE */
+    placing at[PIECE];
+} piece;
+
+/* The bucket's rows from the first on, which are on their way then. */
+INLINE void piece_fetch(const row_store *s, uint32_t bucket_number, uint32_t first, piece *p)
 {
-    const bucket     *b     = &s->buckets[bucket_number];
+    const bucket *b = &s->buckets[bucket_number];
+
+    p->n = b->next - first < PIECE ? b->next - first : PIECE;
+    for (size_t i = 0; i < p->n; i++) {
+        placing *x = &p->at[i];
+        x->number  = in_lane(b, first + (uint32_t)i);
+        x->r       = row_at(s, number_of(s, bucket_number, x->number));
+        __builtin_prefetch(x->r);
+    }
+}
+
+/* Leaves those that the bucket has, whose homes are on their way then. */
+INLINE void piece_hash(const row_store *s, uint32_t bucket_number, piece *p)
+{
     const slab_array *index = &s->index[bucket_number];
     size_t            n     = 0;
 
-    for (; *first < b->next && n < PIECE; ++*first) {
-        if (*first + AHEAD < b->next)
-            __builtin_prefetch(
-                row_at(s, number_of(s, bucket_number, in_lane(b, *first + AHEAD))));
-        uint32_t number = in_lane(b, *first);
-        uint64_t hash   = hash_id(s->salt, row_at(s, number_of(s, bucket_number, number))->id);
-        if (hash_bucket(hash) != bucket_number)
+    for (size_t i = 0; i < p->n; i++) {
+        placing x = p->at[i];
+        x.hash    = hash_id(s->salt, x.r->id);
+        if (hash_bucket(x.hash) != bucket_number)
             continue;
-        piece[n] = (placing){hash, home_of(index, hash), number};
-        __builtin_prefetch(group_at(s, index, piece[n++].home), 1);
+        x.home = home_of(index, x.hash);
+        x.g    = group_at(s, index, x.home);
+        __builtin_prefetch(x.g, 1);
+        p->at[n++] = x;
     }
-    return n;
+    p->n = n;
 }
 
-/* Lay the bucket's rows out anew, over all groups that it has. */
+/* Lay the bucket's rows out anew, over all groups that it has: while the rows of one piece
+ * are put into their groups, those of the next are on their way. */
 CLONES_256 static void lay_out(row_store *s, uint32_t bucket_number)
 {
-    uint32_t first = 0;
+    bucket *b = &s->buckets[bucket_number];
+    piece   pieces[2];
 
-    s->buckets[bucket_number].n_removed = 0;
+    b->n_removed = 0;
     clear_groups(s, &s->index[bucket_number]);
-    for (;;) {
-        placing piece[PIECE];
-        size_t  n = next_placings(s, bucket_number, &first, piece);
-        if (n == 0)
-            return;
-        for (size_t i = 0; i < n; i++)
-            place(s, piece[i].hash, piece[i].home, piece[i].number);
+    piece_fetch(s, bucket_number, 0, &pieces[0]);
+    for (uint32_t first = 0, k = 0; first < b->next; first += PIECE, k ^= 1) {
+        piece *now = &pieces[k];
+        if (b->next - first > PIECE)
+            piece_fetch(s, bucket_number, first + PIECE, &pieces[k ^ 1]);
+        piece_hash(s, bucket_number, now);
+        for (size_t i = 0; i < now->n; i++) {
+            placing *x = &now->at[i];
+            place(s, x->hash, x->home, x->g, x->number);
+        }
     }
 }
 
@@ -586,11 +607,12 @@ CLONES_256 void row_store_gather(const row_store *s, const uint64_t *ids, size_t
 /* A row for id, which has none. */
 static err_t insert_new(row_store *s, uint64_t hash, uint64_t id, uint32_t *number)
 {
-    uint32_t bucket_number = hash_bucket(hash), taken = 0;
+    uint32_t bucket_number = hash_bucket(hash), home, taken = 0;
 
     TRY(make_room(s, bucket_number));
     TRY(take_number(s, bucket_number, &taken));
-    place(s, hash, home_of(&s->index[bucket_number], hash), taken);
+    home = home_of(&s->index[bucket_number], hash);
+    place(s, hash, home, group_at(s, &s->index[bucket_number], home), taken);
     s->buckets[bucket_number].n_rows++;
     s->n_rows++;
     *number = number_of(s, bucket_number, taken);
