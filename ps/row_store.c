@@ -41,6 +41,8 @@ typedef struct bucket {
     slab_array rows; /* of the lane */
     uint32_t   n_rows;
     uint32_t   next;      /* rows of the array from here on were never used */
+    uint32_t   coming;    /* the first of them, by its number in the lane, */
+    uint32_t   left;      /* and how many of them the array has */
     uint32_t   spare;     /* a removed row, which names the next one in count; or LANE_NONE */
     uint32_t   n_removed; /* since the groups were laid out: their filter bits stay */
 } bucket;
@@ -271,6 +273,8 @@ static err_t take_run(row_store *s, uint32_t bucket_number)
                        bucket_number, HASH_BUCKETS / LANES - 1, LANE_MOST);
     TRY(slab_array_reserve(&l->rows, lane_shape, l->next + run, &s->rows, &s->directories));
     TRY(slab_array_push(&b->rows, l->next, &s->run_directories));
+    b->coming = l->next;
+    b->left   = run;
     l->next += run;
     return OK;
 }
@@ -285,9 +289,11 @@ static err_t take_number(row_store *s, uint32_t bucket_number, uint32_t *number)
         b->spare = row_at(s, number_of(s, bucket_number, *number))->count;
         return OK;
     }
-    if (b->next == slab_array_length(&b->rows, run_shape))
+    if (b->left == 0)
         TRY(take_run(s, bucket_number));
-    *number = in_lane(b, b->next++);
+    *number = b->coming++;
+    b->left--;
+    b->next++;
     return OK;
 }
 
@@ -622,13 +628,17 @@ static err_t insert_new(row_store *s, uint64_t hash, uint64_t id, uint32_t *numb
     return OK;
 }
 
-/* Bring near what a new row of the bucket will lie in, if it is known. */
-INLINE void prefetch_next(const row_store *s, uint32_t bucket_number)
+/* Bring near what a new row will lie in, if it is known, and the group behind a full home. */
+INLINE void prefetch_place(const row_store *s, const search *x)
 {
-    const bucket *b = &s->buckets[bucket_number];
+    uint32_t          bucket_number = hash_bucket(x->hash);
+    const slab_array *index         = &s->index[bucket_number];
+    const bucket     *b             = &s->buckets[bucket_number];
 
-    if (slab_array_block(run_shape, b->next) < b->rows.n_blocks)
-        prefetch_row(s, number_of(s, bucket_number, in_lane(b, b->next)));
+    if (b->left)
+        prefetch_row(s, number_of(s, bucket_number, b->coming));
+    if (index->n_blocks && !group_match(x->g, 0))
+        __builtin_prefetch(group_at(s, index, group_after(index, x->i)), 1);
 }
 
 /* What x has found is in the cache, but ids in front of this one may have changed it since. */
@@ -648,9 +658,11 @@ CLONES_256 err_t row_store_insert(row_store *s, const uint64_t *ids, size_t n, u
     f.ids = ids;
     f.n   = n;
     for (size_t t = 0; t < n + END * LAG; t++) {
-        search *x = flight_step(s, &f, t), *compared = flight_at(&f, t, COMPARE);
-        if (compared)
-            prefetch_next(s, hash_bucket(compared->hash));
+        search *x = flight_step(s, &f, t), *early;
+        if ((early = flight_at(&f, t, HOME)))
+            __builtin_prefetch(&s->buckets[hash_bucket(early->hash)], 1);
+        if ((early = flight_at(&f, t, COMPARE)))
+            prefetch_place(s, early);
         if (x)
             TRY(insert_one(s, x, ids[t - END * LAG], &rows[t - END * LAG]));
     }
