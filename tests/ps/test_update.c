@@ -1,5 +1,6 @@
 /* What a step does to rows: gradients of all workers, the penalty of DIN's equation 7, the
  * rule; told to shards by messages. */
+#include "common/bf16.h"
 #include "harness.h"
 
 #define COUNTS inside("counts.safetensors")
@@ -268,7 +269,8 @@ static void the_running_count_is_that_of_the_steps_before(void **unused)
     real           g0[DIM] = {0}, g1[DIM] = {0}, *gs[] = {g0, g1};
     double         left = 1;
 
-    world *w = make(1, "penalty: {kind: minibatch_aware, lambda: 0.1, count: running}", NULL);
+    write_counts(COUNTS, "t", id, &(uint32_t){1000}, 1); /* there, but not asked for */
+    world *w = make(1, "penalty: {kind: minibatch_aware, lambda: 0.1, count: running}", COUNTS);
     world_begin(w, 2, NULL, 0);
     bear(w, needs);
     set_row(w, 5, (real[]){1, 1});
@@ -634,6 +636,40 @@ static void a_bf16_row_follows_steps_below_its_spacing(void **unused)
     assert_true(fabs(mean - STEPS / 4096.) < 0.0077);
 }
 
+/* After step t a bf16 row is rounded by the stream of t + 1 steps: not by that of its birth,
+ * nor by that of another table, step or id. */
+static void each_step_rounds_by_a_stream_of_its_own(void **unused)
+{
+    (void)unused;
+    uint64_t ids[40];
+    need     all = {40, ids, NULL};
+    real     rows[40][DIM], g[40][DIM], want[DIM], *at[] = {rows[0]}, *gs[] = {g[0]};
+    uint16_t half[DIM];
+
+    for (uint64_t i = 0; i < 40; i++)
+        ids[i] = i << 20;
+    world *w = make(2, "precision: bf16, init: {scale: 1}", NULL);
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t step = 0; step < 3; step++) {
+        read_rows(w, step, &all, at);
+        for (int i = 0; i < 40 * DIM; i++)
+            g[i / DIM][i % DIM] = (real)(i + 1) / 3000;
+        train(w, step, &all, gs, (double[]){1});
+        for (int i = 0; i < 40; i++) {
+            uint64_t salt = w->schema->tables[0].salt;
+            for (int d = 0; d < DIM; d++)
+                rows[i][d] -= (real)0.5 * ((real)(i * DIM + d + 1) / 3000);
+            bf16_round_plain(half, rows[i], rng_named(1, RNG_ROUND, salt + step + 1, ids[i]),
+                             DIM);
+            bf16_widen(want, half, DIM);
+            table_read_weights(&w->shards[owner_of(w, 0, ids[i])]->tables[0],
+                               row_of(w, 0, ids[i]), rows[i]);
+            assert_memory_equal(rows[i], want, sizeof want);
+        }
+    }
+    world_free(w);
+}
+
 /* A push whose flag or samples forbid the step. */
 static void push_and_look(bool finite, double samples)
 {
@@ -816,6 +852,7 @@ int main(void)
         cmocka_unit_test(a_row_is_born_by_its_first_step),
         cmocka_unit_test(a_row_is_born_as_the_pull_told),
         cmocka_unit_test(a_bf16_row_follows_steps_below_its_spacing),
+        cmocka_unit_test(each_step_rounds_by_a_stream_of_its_own),
         cmocka_unit_test(one_bad_flag_skips_the_step_but_moves_the_clock),
         cmocka_unit_test(a_step_without_samples_is_not_applied),
         cmocka_unit_test(an_id_below_min_count_gets_zeros_and_never_a_row),
