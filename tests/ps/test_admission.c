@@ -99,6 +99,42 @@ static void to_be_counted_does_not_stop_decay(void **unused)
     world_free(w);
 }
 
+/* Two samples of an id, three admit it: those of a run that is begun anew do not add up. */
+static void a_new_beginning_counts_from_zero(void **unused)
+{
+    (void)unused;
+    static const char *const counters[] = {"counter: exact",
+                                           "counter: sketch, expected_ids: 1000"};
+    const uint64_t           id         = 42;
+    const uint32_t           counts     = 2;
+    need                     one        = {1, &id, &counts};
+    real                     x[2], g[2] = {1, 1}, *at[] = {x}, *gs[] = {g};
+
+    for (int i = 0; i < 2; i++) {
+        char yaml[256];
+        snprintf(yaml, sizeof yaml,
+                 "tables: {t: {dim: 2, admit: {min_count: 3, %s}, evict: {idle_days: 1}}}\n"
+                 "features: {t: {table: t}}\n",
+                 counters[i]);
+        world *w = world_new(yaml, 1, NULL);
+        w->time  = 86400;
+        for (int run = 0; run < 3; run++) {
+            world_begin(w, 1, NULL, 0);
+            assert_int_equal(w->shards[0]->tables[0].calendar.days.n, 0);
+            for (uint64_t step = 0; step < (run == 2 ? 2 : 1); step++) {
+                assert_null(row_of(w, 0, id));
+                ask(w, WIRE_PULL, 0, step, step, &one);
+                deliver_all(w);
+                take_rows(w, 0, step, &one, at);
+                push(w, 0, step, step + 1, 1, true, &one, gs);
+                deliver_all(w);
+            }
+            assert_true(!row_of(w, 0, id) == (run < 2));
+        }
+        world_free(w);
+    }
+}
+
 /* ---- counters ---- */
 
 /* Ids that do not repeat and mean nothing. */
@@ -256,6 +292,7 @@ int main(void)
         cmocka_unit_test(tickets_of_a_pipeline_stay_refused),
         cmocka_unit_test(who_was_evicted_is_counted_from_zero),
         cmocka_unit_test(a_sketch_remembers_who_was_evicted),
+        cmocka_unit_test(a_new_beginning_counts_from_zero),
         cmocka_unit_test(to_be_counted_does_not_stop_decay),
         cmocka_unit_test(a_sketch_is_wrong_as_often_as_asked),
         cmocka_unit_test(a_sketch_never_counts_too_low),
