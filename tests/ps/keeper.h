@@ -322,9 +322,10 @@ static inline void keeper_run(keeper *k, uint64_t to)
         int64_t time = ((int64_t)step * 1350 - 5000000) + (int64_t)rng_below(&k->chance, 5000);
         int64_t day  = time / 86400 - (time % 86400 < 0);
         k->day[step] = step && k->day[step - 1] > day ? k->day[step - 1] : day;
-        k->w->time   = time;
-        for (int worker = KEEPER_WORKERS; worker-- > 0;)
+        for (int worker = KEEPER_WORKERS; worker-- > 0;) { /* now one has the latest, now another */
+            k->w->time = time - 100000 * ((worker + (int)step) % KEEPER_WORKERS);
             keeper_push(k, worker, step, next);
+        }
         deliver_all(k->w);
         keeper_apply(k, step);
     }

@@ -670,8 +670,8 @@ static void each_step_rounds_by_a_stream_of_its_own(void **unused)
     world_free(w);
 }
 
-/* A push whose flag or samples forbid the step. */
-static void push_and_look(bool finite, double samples)
+/* Pushes of which one's flag (of worker `bad`; -1: none) or whose samples forbid the step. */
+static void push_and_look(int bad, double samples)
 {
     const uint64_t id[]    = {3};
     need           needs[] = {{1, id, NULL}, {1, id, NULL}};
@@ -684,7 +684,7 @@ static void push_and_look(bool finite, double samples)
     deliver_all(w);
     for (int k = 0; k < 2; k++) {
         take_rows(w, k, 0, &needs[k], at);
-        push(w, k, 0, 1, samples, k == 0 || finite, &needs[k], gs);
+        push(w, k, 0, 1, samples, k != bad, &needs[k], gs);
     }
     deliver_all(w);
     for (int i = 0; i < w->n_shards; i++)
@@ -696,13 +696,14 @@ static void push_and_look(bool finite, double samples)
 static void one_bad_flag_skips_the_step_but_moves_the_clock(void **unused)
 {
     (void)unused;
-    push_and_look(false, 5);
+    push_and_look(0, 5);
+    push_and_look(1, 5);
 }
 
 static void a_step_without_samples_is_not_applied(void **unused)
 {
     (void)unused;
-    push_and_look(true, 0);
+    push_and_look(-1, 0);
 }
 
 static void an_id_below_min_count_gets_zeros_and_never_a_row(void **unused)
