@@ -135,6 +135,29 @@ static void a_new_beginning_counts_from_zero(void **unused)
     }
 }
 
+static void an_id_whose_count_is_not_told_is_in_one_sample(void **unused)
+{
+    (void)unused;
+    const uint64_t id  = 42;
+    need           one = {1, &id, NULL};
+    real           x[2], g[2] = {1, 1}, *at[] = {x}, *gs[] = {g};
+    world *w = world_new("tables: {t: {dim: 2, admit: {min_count: 3, counter: exact}}}\n"
+                         "features: {t: {table: t}}\n",
+                         1, NULL);
+
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t step = 0; step < 3; step++) {
+        assert_null(row_of(w, 0, id));
+        ask(w, WIRE_PULL, 0, step, step, &one);
+        deliver_all(w);
+        take_rows(w, 0, step, &one, at);
+        push(w, 0, step, step + 1, 1, true, &one, gs);
+        deliver_all(w);
+    }
+    assert_int_equal(row_of(w, 0, id)->count, 3);
+    world_free(w);
+}
+
 /* ---- counters ---- */
 
 /* Ids that do not repeat and mean nothing. */
@@ -293,6 +316,7 @@ int main(void)
         cmocka_unit_test(who_was_evicted_is_counted_from_zero),
         cmocka_unit_test(a_sketch_remembers_who_was_evicted),
         cmocka_unit_test(a_new_beginning_counts_from_zero),
+        cmocka_unit_test(an_id_whose_count_is_not_told_is_in_one_sample),
         cmocka_unit_test(to_be_counted_does_not_stop_decay),
         cmocka_unit_test(a_sketch_is_wrong_as_often_as_asked),
         cmocka_unit_test(a_sketch_never_counts_too_low),
