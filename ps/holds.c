@@ -1,12 +1,11 @@
 /* holds - the rows that answered pulls name whose steps are still to come. */
 #include "ps/state.h"
 
-/* Whether the worker has a ticket, answered, for a step to come. */
+/* Whether the worker has a ticket, answered, for a step to come. (A ticket is of a step that
+ * the clock has not passed, so that what stands in its place is that step's.) */
 static bool holds_rows(const shard *s, int worker, uint64_t step)
 {
-    const ticket *t = shard_ticket(s, (uint32_t)worker, step);
-
-    return t->state == TICKET_ANSWERED && t->asked.step == step;
+    return shard_ticket(s, (uint32_t)worker, step)->state == TICKET_ANSWERED;
 }
 
 /* What that ticket holds of a table. */
