@@ -353,7 +353,7 @@ static void a_file_is_refused_for_any_fault(void **unused)
     f.ids[1] = f.ids[0]; /* twice */
     assert_int_equal(read_back(&f), ERR_FORMAT);
     f        = good_file();
-    f.ids[1] = f.ids[2]; /* in the wrong bucket */
+    f.ids[1]++; /* in the wrong bucket */
     assert_int_equal(read_back(&f), ERR_FORMAT);
     f              = good_file();
     f.buckets[200] = 3;
