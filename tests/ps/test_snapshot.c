@@ -391,6 +391,153 @@ static void a_missing_file_is_named(void **unused)
     world_free(w);
 }
 
+/* ---- counters that must not be believed ---- */
+
+/* A file without rows, and what it says of who waits for a row and of days. */
+typedef struct counters_file {
+    uint64_t ids[3], buckets[HASH_BUCKETS + 1];
+    uint32_t count[3];
+    uint64_t n_counts, n_days;
+    int64_t  days[4];
+    uint64_t form[3]; /* of a sketch; 0: there is none */
+    uint64_t sketch_bytes;
+} counters_file;
+
+static const char counted[] = "tables: {t: {dim: 2, optimizer: sgd, evict: {idle_days: 3}, "
+                              "admit: {min_count: 3, counter: exact}}}\n"
+                              "features: {f: {table: t}}\n";
+static const char sketched[] = "tables: {t: {dim: 2, optimizer: sgd, admit: {min_count: 3, "
+                               "counter: sketch, expected_ids: 40960}}}\n"
+                               "features: {f: {table: t}}\n";
+
+/* Two ids that wait in bucket 100, one in bucket 3000, two days. */
+static counters_file good_counters(void)
+{
+    file          ids = good_file();
+    counters_file f   = {.ids      = {ids.ids[0], ids.ids[1], ids.ids[2]},
+                         .count    = {1, 2, 1},
+                         .n_counts = 3,
+                         .n_days   = 2,
+                         .days     = {-4, 0, 7, 12}};
+
+    for (uint32_t b = 0; b <= HASH_BUCKETS; b++)
+        f.buckets[b] = b <= 100 ? 0 : b <= 3000 ? 2 : 3;
+    return f;
+}
+
+static void write_counters(const counters_file *f)
+{
+    const uint64_t      none = 0, three = 3, offsets = HASH_BUCKETS + 1;
+    const uint64_t      weight[2] = {0, 2}, days[2] = {f->n_days, 2};
+    const uint64_t      cells[2]    = {HASH_BUCKETS, f->sketch_bytes};
+    uint64_t           *no_buckets = calloc(HASH_BUCKETS + 1, sizeof *no_buckets);
+    int                 t[11];
+    safetensors_writer *w;
+
+    must(safetensors_create(&w, inside("shard-0000-of-0001.safetensors")));
+    must(safetensors_declare(w, "t.ids", DTYPE_U64, 1, &none, &t[0]));
+    must(safetensors_declare(w, "t.buckets", DTYPE_U64, 1, &offsets, &t[1]));
+    must(safetensors_declare(w, "t.weight", DTYPE_REAL, 2, weight, &t[2]));
+    must(safetensors_declare(w, "t.count", DTYPE_U32, 1, &none, &t[3]));
+    must(safetensors_declare(w, "t.touched", DTYPE_U32, 1, &none, &t[4]));
+    must(safetensors_declare(w, "t.waiting.ids", DTYPE_U64, 1, &three, &t[5]));
+    must(safetensors_declare(w, "t.waiting.buckets", DTYPE_U64, 1, &offsets, &t[6]));
+    must(safetensors_declare(w, "t.waiting.count", DTYPE_U32, 1, &f->n_counts, &t[7]));
+    must(safetensors_declare(w, "t.days", DTYPE_I64, 2, days, &t[8]));
+    if (f->form[0]) {
+        must(safetensors_declare(w, "t.sketch.form", DTYPE_U64, 1, &three, &t[9]));
+        must(safetensors_declare(w, "t.sketch", DTYPE_U8, 2, cells, &t[10]));
+    }
+    must(safetensors_append(w, t[1], no_buckets, sizeof f->buckets));
+    must(safetensors_append(w, t[5], f->ids, sizeof f->ids));
+    must(safetensors_append(w, t[6], f->buckets, sizeof f->buckets));
+    must(safetensors_append(w, t[7], f->count, f->n_counts * 4));
+    must(safetensors_append(w, t[8], f->days, f->n_days * 16));
+    if (f->form[0]) {
+        void *zeros = calloc(HASH_BUCKETS, f->sketch_bytes);
+        must(safetensors_append(w, t[9], f->form, sizeof f->form));
+        must(safetensors_append(w, t[10], zeros, HASH_BUCKETS * f->sketch_bytes));
+        free(zeros);
+    }
+    must(safetensors_finish(&w, NULL));
+    free(no_buckets);
+}
+
+/* What reading f into a world of this configuration says. */
+static err_t read_counters(const char *of, const counters_file *f)
+{
+    world *w = world_new(of, 1, NULL);
+
+    write_counters(f);
+    err_t err = snapshot_read(room, 1, whole, w->shards[0]->tables, 1);
+    if (err != OK)
+        assert_non_null(strstr(err_text(), "shard-0000-of-0001.safetensors"));
+    else if (of == counted)
+        assert_int_equal(tally_ids(w->shards[0]->tables[0].admission.waiting), 3);
+    world_free(w);
+    return err;
+}
+
+static void counters_are_refused_for_any_fault(void **unused)
+{
+    (void)unused;
+    counters_file f = good_counters();
+
+    assert_int_equal(read_counters(counted, &f), OK);
+    f.ids[0] = f.ids[1]; /* twice */
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f        = good_counters();
+    f.ids[2] = f.ids[2] + 1; /* in the wrong bucket */
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f          = good_counters();
+    f.count[1] = 0; /* who was never seen does not wait */
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f          = good_counters();
+    f.n_counts = 2;
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f              = good_counters();
+    f.buckets[200] = UINT64_MAX;
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f              = good_counters();
+    f.buckets[200] = 1; /* less than before */
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f                       = good_counters();
+    f.buckets[HASH_BUCKETS] = 2;
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f         = good_counters();
+    f.days[2] = -4; /* a day twice */
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f         = good_counters();
+    f.days[3] = 0; /* two days of one step */
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+    f         = good_counters();
+    f.days[1] = -1;
+    assert_int_equal(read_counters(counted, &f), ERR_FORMAT);
+}
+
+static void a_sketch_of_another_form_is_refused(void **unused)
+{
+    (void)unused;
+    world        *w    = world_new(sketched, 1, NULL);
+    const sketch *s    = &w->shards[0]->tables[0].admission.sketch;
+    counters_file good = good_counters(), f;
+
+    good.form[0]      = (uint64_t)s->hashes;
+    good.form[1]      = (uint64_t)s->bits;
+    good.form[2]      = s->cells;
+    good.sketch_bytes = s->bytes;
+    world_free(w);
+    assert_int_equal(read_counters(sketched, &good), OK);
+    for (int i = 0; i < 3; i++) {
+        f = good;
+        f.form[i]++;
+        assert_int_equal(read_counters(sketched, &f), ERR_CONFIG);
+    }
+    f = good;
+    f.sketch_bytes -= 8;
+    assert_int_equal(read_counters(sketched, &f), ERR_FORMAT);
+}
+
 /* BEGIN at step from folder: the shard says why it cannot. */
 static void expect_no_begin(world *w, const char *folder, uint64_t step, const char *words)
 {
@@ -452,6 +599,8 @@ int main(void)
         cmocka_unit_test(a_save_waits_for_its_step),
         cmocka_unit_test(a_save_that_fails_is_told_and_the_shard_goes_on),
         cmocka_unit_test(a_file_is_refused_for_any_fault),
+        cmocka_unit_test(counters_are_refused_for_any_fault),
+        cmocka_unit_test(a_sketch_of_another_form_is_refused),
         cmocka_unit_test(a_shard_does_not_read_anothers_buckets_from_the_wrong_file),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(a_cut_of_another_step_is_refused),
