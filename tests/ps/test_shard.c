@@ -366,6 +366,26 @@ static void many_reads_wait_for_their_versions(void **unused)
     world_free(w);
 }
 
+/* Requests that wait take memory: so many may, no more. */
+static void who_finds_too_many_waiting_is_told_so(void **unused)
+{
+    (void)unused;
+    world      *w = world_new(yaml, 1, NULL);
+    net_message m;
+    uint64_t    most = 0;
+
+    world_begin(w, 1, NULL, 0);
+    while (most < 1000 && !take_answer(w, 0, 0, WIRE_FAILED, most, &m)) {
+        most++;
+        ask(w, WIRE_READ, 0, most, 1, one_need);
+        deliver_all(w);
+    }
+    assert_in_range(most, 61, 999);
+    assert_int_equal(w->shards[0]->parked.n, most - 1);
+    net_message_clear(&m);
+    world_free(w);
+}
+
 /* Worker 1's messages are all under way while worker 0 goes as far as it can: through the
  * 65 steps whose rows are of version 0, and into the stretch behind the drain point 65. */
 static void the_largest_staleness_has_room_for_every_pull(void **unused)
@@ -470,6 +490,39 @@ static void a_run_that_cannot_begin_is_told_why(void **unused)
     net_message_clear(&m);
     w->generation = 2;
     world_begin(w, 1, NULL, 0); /* the same generation may try again */
+    world_free(w);
+}
+
+/* A row remembers steps in 32 bits: the last step is the last whose number fits, plus one. */
+static void steps_end_where_a_row_cannot_remember_them(void **unused)
+{
+    (void)unused;
+    const uint64_t last = UINT32_MAX - 1;
+    wire_begin     b    = {.workers = 1, .real_bytes = sizeof(real)};
+    real           got[3];
+    net_message    m;
+    wire_text      t;
+    world         *w = world_new(yaml, 1, NULL);
+
+    world_begin(w, 1, NULL, last);
+    pull_one(w, 0, last, last);
+    assert_true(answered(w, 0, last, got));
+    push_one(w, 0, last, last + 1);
+    assert_int_equal(shard_clock(w->shards[0]), last + 1);
+    assert_int_equal(row_of(w, 0, one_id[0])->touched, UINT32_MAX);
+    pull_one(w, 0, last + 1, last + 1);
+    expect_answer(w, 0, 0, WIRE_FAILED, last + 1, &m);
+    must(wire_decode_text(&t, &m));
+    assert_int_equal(t.request, WIRE_PULL);
+    net_message_clear(&m);
+
+    w->generation++;
+    wire_header h = head(w, WIRE_BEGIN, 0, last + 1);
+    must(wire_encode_begin(&m, &h, &b));
+    post(w, 0, 0, m);
+    deliver_all(w);
+    expect_answer(w, 0, 0, WIRE_FAILED, last + 1, &m);
+    net_message_clear(&m);
     world_free(w);
 }
 
@@ -692,10 +745,12 @@ int main(void)
         cmocka_unit_test(a_step_waits_for_every_worker_and_every_pull_told_of),
         cmocka_unit_test(a_read_waits_for_its_version),
         cmocka_unit_test(many_reads_wait_for_their_versions),
+        cmocka_unit_test(who_finds_too_many_waiting_is_told_so),
         cmocka_unit_test(the_largest_staleness_has_room_for_every_pull),
         cmocka_unit_test(a_repeated_begin_is_answered_and_changes_nothing),
         cmocka_unit_test(a_new_generation_starts_over_and_old_messages_are_dropped),
         cmocka_unit_test(a_run_that_cannot_begin_is_told_why),
+        cmocka_unit_test(steps_end_where_a_row_cannot_remember_them),
         cmocka_unit_test(missing_counts_are_named_at_the_start),
         cmocka_unit_test(what_makes_no_sense_is_counted_and_dropped),
         cmocka_unit_test(who_asks_for_what_is_gone_or_never_comes_is_told_so),
