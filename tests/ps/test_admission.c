@@ -158,6 +158,36 @@ static void an_id_whose_count_is_not_told_is_in_one_sample(void **unused)
     world_free(w);
 }
 
+/* Where rows hold exact counts, one that is earned by a running count does too. */
+static void an_admitted_row_holds_its_exact_count(void **unused)
+{
+    (void)unused;
+    const char    *path   = inside("counts.safetensors");
+    const uint64_t id     = 42;
+    const uint32_t counts = 3, exact = 1000;
+    need           one = {1, &id, &counts};
+    real           x[2], g[2] = {1, 1}, *at[] = {x}, *gs[] = {g};
+
+    write_counts(path, "t", &id, &exact, 1);
+    world *w = world_new("tables: {t: {dim: 2, penalty: {kind: minibatch_aware}, "
+                         "admit: {min_count: 3, counter: exact}}}\n"
+                         "features: {t: {table: t}}\n"
+                         "train: {mode: pipelined, staleness: 1}\n",
+                         1, path);
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t step = 0; step < 2; step++) {
+        ask(w, WIRE_PULL, 0, step, 0, &one);
+        deliver_all(w);
+        take_rows(w, 0, step, &one, at);
+    }
+    for (uint64_t step = 0; step < 2; step++) { /* admitted, then counted */
+        push(w, 0, step, 2, 1, true, &one, gs);
+        deliver_all(w);
+        assert_int_equal(row_of(w, 0, id)->count, exact);
+    }
+    world_free(w);
+}
+
 /* ---- counters ---- */
 
 /* Ids that do not repeat and mean nothing. */
@@ -317,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_sketch_remembers_who_was_evicted),
         cmocka_unit_test(a_new_beginning_counts_from_zero),
         cmocka_unit_test(an_id_whose_count_is_not_told_is_in_one_sample),
+        cmocka_unit_test(an_admitted_row_holds_its_exact_count),
         cmocka_unit_test(to_be_counted_does_not_stop_decay),
         cmocka_unit_test(a_sketch_is_wrong_as_often_as_asked),
         cmocka_unit_test(a_sketch_never_counts_too_low),
