@@ -117,12 +117,12 @@ void id_counts_prefetch(const id_counts *c, uint32_t bucket, uint64_t id)
     __builtin_prefetch((const char *)c->count->data + guess * sizeof(uint32_t));
 }
 
-/* The first place in low .. end-1 whose id is not below id; low or end where there is no
- * other. From the guess on by steps that double until they have passed it, then by halves. */
+/* The only place of low .. end where id can be. From the guess on by steps that double until
+ * they have passed it, then by halves. */
 static uint64_t place_of(const id_counts *c, uint64_t low, uint64_t end, uint64_t id)
 {
     if (!within(c, low, end, id))
-        return low < end && id > u64_at(c->ids, low) ? end : low;
+        return low;
     uint64_t below = low, at = end - 1; /* the id at `below` is below id, that at `at` is not */
     uint64_t guess = guess_of(c, low, end, id), step = NEAR;
     if (u64_at(c->ids, guess) < id) {
