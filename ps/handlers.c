@@ -147,7 +147,7 @@ static err_t load_cut(shard *s, const char *folder, uint64_t step)
         err = err_set(ERR_CONFIG, "%s is the cut at step %" PRId64 ", not %" PRIu64, folder,
                       m.step, step);
     if (err == OK)
-        err = snapshot_read(folder, m.shards, m.first_bucket, s->tables, s->n_tables);
+        err = snapshot_read(folder, step, m.shards, m.first_bucket, s->tables, s->n_tables);
     manifest_clear(&m);
     return err;
 }

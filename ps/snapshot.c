@@ -187,6 +187,7 @@ err_t snapshot_write(const char *folder, int shard, int shards, const table *tab
 /* A table's tensors in a file. */
 typedef struct table_reader {
     table                    *table;
+    uint64_t                  step; /* of the cut */
     const safetensors        *file;
     const safetensors_tensor *ids, *count, *touched, *buckets;
     int                       n_fields;
@@ -243,7 +244,7 @@ static err_t check_buckets(const table_reader *x, uint32_t first, uint32_t end)
     return OK;
 }
 
-static void read_row(const table_reader *x, uint64_t from, row *r)
+static err_t read_row(const table_reader *x, uint64_t from, row *r)
 {
     r->count   = (uint32_t)safetensors_get_u64(x->count, from);
     r->touched = (uint32_t)safetensors_get_u64(x->touched, from);
@@ -252,6 +253,10 @@ static void read_row(const table_reader *x, uint64_t from, row *r)
         memcpy(r->x + x->fields[i].offset, (const char *)x->values[i]->data + from * bytes,
                bytes);
     }
+    if (r->touched > x->step)
+        return err_set(ERR_FORMAT, "%s: %s[%" PRIu64 "] is %u, after the cut at step %" PRIu64,
+                       safetensors_path(x->file), x->touched->name, from, r->touched, x->step);
+    return OK;
 }
 
 /* Rows first .. first + n - 1 of the file, n <= PIECE, which belong to bucket. */
@@ -273,7 +278,7 @@ static err_t read_piece(const table_reader *x, uint32_t bucket, uint64_t first, 
         return err_set(ERR_FORMAT, "%s: %s: bucket %u holds an id twice",
                        safetensors_path(x->file), x->ids->name, bucket);
     for (uint64_t i = 0; i < n; i++)
-        read_row(x, first + i, row_store_at(t->rows, rows[i]));
+        TRY(read_row(x, first + i, row_store_at(t->rows, rows[i])));
     return OK;
 }
 
@@ -345,8 +350,8 @@ static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
 
 /* The rows that belong to the tables in the file of a shard, which owned the buckets first ..
  * end-1. */
-static err_t read_file(const char *folder, int shard, int shards, uint32_t first, uint32_t end,
-                       table *tables, int n_tables)
+static err_t read_file(const char *folder, uint64_t step, int shard, int shards, uint32_t first,
+                       uint32_t end, table *tables, int n_tables)
 {
     char         path[PATH_BYTES];
     safetensors *file;
@@ -355,20 +360,20 @@ static err_t read_file(const char *folder, int shard, int shards, uint32_t first
     file_path(path, folder, shard, shards);
     TRY(safetensors_open(&file, path));
     for (int t = 0; err == OK && t < n_tables; t++) {
-        table_reader x = {.table = &tables[t], .file = file};
+        table_reader x = {.table = &tables[t], .step = step, .file = file};
         err            = read_table(&x, first, end);
     }
     safetensors_close(&file);
     return err;
 }
 
-err_t snapshot_read(const char *folder, int shards, const uint32_t *first_bucket, table *tables,
-                    int n_tables)
+err_t snapshot_read(const char *folder, uint64_t step, int shards, const uint32_t *first_bucket,
+                    table *tables, int n_tables)
 {
     for (int shard = 0; n_tables && shard < shards; shard++) {
         uint32_t first = first_bucket[shard], end = first_bucket[shard + 1];
         if (first < tables->end_bucket && end > tables->first_bucket)
-            TRY(read_file(folder, shard, shards, first, end, tables, n_tables));
+            TRY(read_file(folder, step, shard, shards, first, end, tables, n_tables));
     }
     return OK;
 }

@@ -22,11 +22,11 @@
 MUST_CHECK err_t snapshot_write(const char *folder, int shard, int shards, const table *tables,
                                 int n_tables, safetensors_digest *digest);
 
-/* Fill the tables, which are empty, with the rows of their buckets from the files of a cut
- * of `shards` shards in folder; shard k owned the buckets first_bucket[k] ..
+/* Fill the tables, which are empty, with the rows of their buckets from the files of the cut
+ * at step of `shards` shards in folder; shard k owned the buckets first_bucket[k] ..
  * first_bucket[k+1] - 1, as its manifest tells. Nothing in a file is believed unchecked: on
  * failure the tables hold some rows and are to be cleared. */
-MUST_CHECK err_t snapshot_read(const char *folder, int shards, const uint32_t *first_bucket,
-                               table *tables, int n_tables);
+MUST_CHECK err_t snapshot_read(const char *folder, uint64_t step, int shards,
+                               const uint32_t *first_bucket, table *tables, int n_tables);
 
 #endif

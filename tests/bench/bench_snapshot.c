@@ -138,7 +138,7 @@ static void run(const char *folder, uint64_t rows, const schema *s)
             forget_file(path);
         double cpu = cpu_seconds();
         began      = now();
-        must(snapshot_read(folder, 1, whole, &again, 1));
+        must(snapshot_read(folder, UINT32_MAX, 1, whole, &again, 1));
         double took = seconds_since(began), mb = (double)digest.bytes * 1e-6;
         cpu = cpu_seconds() - cpu;
         printf("%8s %10.1f %5.0f MB/s, %.2f M rows/s %-13s %18.0f MB/s; most resident %.1f MB\n",

@@ -141,7 +141,7 @@ static void move(shards *s, shards *to, int n, rng *r)
         must(snapshot_write(room, k, s->n, s->tables[k], TABLES, &digest));
     make_shards(to, n, rng_below(r, 2) == 0, r);
     for (int k = 0; k < to->n; k++)
-        must(snapshot_read(room, s->n, s->first_bucket, to->tables[k], TABLES));
+        must(snapshot_read(room, UINT32_MAX, s->n, s->first_bucket, to->tables[k], TABLES));
     drop_shards(s);
 }
 

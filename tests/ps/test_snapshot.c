@@ -251,12 +251,15 @@ static void a_save_that_fails_is_told_and_the_shard_goes_on(void **unused)
 static const char small[] = "tables: {t: {dim: 2, optimizer: sgd}}\n"
                             "features: {f: {table: t}}\n";
 
+#define CUT 7 /* the step that a file is of */
+
 /* A shard's file, as it should be or not. */
 typedef struct file {
     uint64_t ids[4], n;
     uint64_t buckets[HASH_BUCKETS + 1], n_buckets, dim;
     dtype    weight, touched;
     uint64_t n_counts;
+    uint32_t last_touched; /* of the fourth row; that of the others is 0 */
     bool     no_weight;
 } file;
 
@@ -265,12 +268,13 @@ static file good_file(void)
 {
     uint64_t salt = hash_table_salt("t");
     uint32_t last = 0;
-    file     f    = {.n         = 4,
-                     .n_buckets = HASH_BUCKETS + 1,
-                     .dim       = 2,
-                     .weight    = DTYPE_REAL,
-                     .touched   = DTYPE_U32,
-                     .n_counts  = 4};
+    file     f    = {.n            = 4,
+                     .n_buckets    = HASH_BUCKETS + 1,
+                     .dim          = 2,
+                     .weight       = DTYPE_REAL,
+                     .touched      = DTYPE_U32,
+                     .n_counts     = 4,
+                     .last_touched = CUT};
 
     for (uint64_t id = 0, n = 0; n < 4; id++) {
         uint32_t bucket = hash_bucket(hash_id(salt, id));
@@ -289,6 +293,7 @@ static void write_file(const char *path, const file *f)
     uint64_t            shape[2] = {f->n, f->dim};
     int                 ids, buckets, weight = 0, count, touched;
     char                zeros[256] = {0};
+    uint32_t            steps[4]   = {0, 0, 0, f->last_touched};
     safetensors_writer *w;
 
     must(safetensors_create(&w, path));
@@ -303,7 +308,7 @@ static void write_file(const char *path, const file *f)
     if (!f->no_weight)
         must(safetensors_append(w, weight, zeros, f->n * f->dim * dtype_size(f->weight)));
     must(safetensors_append(w, count, zeros, f->n_counts * 4));
-    must(safetensors_append(w, touched, zeros, f->n * dtype_size(f->touched)));
+    must(safetensors_append(w, touched, steps, f->n * dtype_size(f->touched)));
     must(safetensors_finish(&w, NULL));
 }
 
@@ -317,7 +322,7 @@ static err_t read_back(const file *f)
     world *w = world_new(small, 1, NULL);
 
     write_file(inside("shard-0000-of-0001.safetensors"), f);
-    err_t err = snapshot_read(room, 1, whole, w->shards[0]->tables, 1);
+    err_t err = snapshot_read(room, CUT, 1, whole, w->shards[0]->tables, 1);
     if (err == OK)
         assert_int_equal(rows_held_by_all(w, 0), 4);
     else
@@ -342,6 +347,9 @@ static void a_file_is_refused_for_any_fault(void **unused)
     assert_int_equal(read_back(&f), ERR_FORMAT);
     f          = good_file();
     f.n_counts = 3;
+    assert_int_equal(read_back(&f), ERR_FORMAT);
+    f              = good_file();
+    f.last_touched = CUT + 1;
     assert_int_equal(read_back(&f), ERR_FORMAT);
     f           = good_file();
     f.no_weight = true;
@@ -377,7 +385,7 @@ static void a_shard_does_not_read_anothers_buckets_from_the_wrong_file(void **un
 
     write_file(inside("shard-0000-of-0002.safetensors"), &f);
     write_file(inside("shard-0001-of-0002.safetensors"), &f);
-    assert_int_equal(snapshot_read(room, 2, halves, w->shards[0]->tables, 1), ERR_FORMAT);
+    assert_int_equal(snapshot_read(room, CUT, 2, halves, w->shards[0]->tables, 1), ERR_FORMAT);
     world_free(w);
 }
 
@@ -386,7 +394,7 @@ static void a_missing_file_is_named(void **unused)
     (void)unused;
     world *w = world_new(small, 1, NULL);
 
-    assert_int_not_equal(snapshot_read(room, 7, sevenths, w->shards[0]->tables, 1), OK);
+    assert_int_not_equal(snapshot_read(room, CUT, 7, sevenths, w->shards[0]->tables, 1), OK);
     assert_non_null(strstr(err_text(), "shard-0000-of-0007.safetensors"));
     world_free(w);
 }
@@ -469,7 +477,7 @@ static err_t read_counters(const char *of, const counters_file *f)
     world *w = world_new(of, 1, NULL);
 
     write_counters(f);
-    err_t err = snapshot_read(room, 1, whole, w->shards[0]->tables, 1);
+    err_t err = snapshot_read(room, CUT, 1, whole, w->shards[0]->tables, 1);
     if (err != OK)
         assert_non_null(strstr(err_text(), "shard-0000-of-0001.safetensors"));
     else if (of == counted)
