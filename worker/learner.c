@@ -10,14 +10,21 @@
 #include "worker/kernels/finite.h"
 #include "worker/models/model.h"
 
+/* A step whose rows were asked for. */
+typedef struct pulled {
+    int64_t version;
+    int64_t sent; /* clock */
+} pulled;
+
 struct learner {
-    const job    *job;
-    dense        *dense;
-    graph        *graph;
-    ps_client    *client;
-    learner_times times;
-    bool          busy; /* worker 0: it waits for shards that write or read files */
-    int64_t       told; /* clock: when it last told the other workers so */
+    const job *job;
+    dense     *dense;
+    graph     *graph;
+    ps_client *client;
+    times      times;
+    pulled     pulled[CONFIG_STALENESS_MAX + 1]; /* by step modulo their number */
+    bool       busy; /* worker 0: it waits for shards that write or read files */
+    int64_t    told; /* clock: when it last told the other workers so */
 };
 
 /* ---- long work of worker 0 ----
@@ -149,7 +156,7 @@ uint64_t learner_dense_weights(const learner *l)
     return dense_weights(l->dense);
 }
 
-const learner_times *learner_time(const learner *l)
+const times *learner_time(const learner *l)
 {
     return &l->times;
 }
@@ -195,12 +202,34 @@ static int64_t latest_time(const batch *b)
     return latest;
 }
 
+static pulled *pulled_at(learner *l, int64_t step)
+{
+    return &l->pulled[step % (CONFIG_STALENESS_MAX + 1)];
+}
+
 err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets)
 {
     int64_t since = clock_now(l->job->clock);
 
     TRY(ps_pull(l->client, step, version, sets));
     lap(l, &since, &l->times.rows);
+    *pulled_at(l, step) = (pulled){.version = version, .sent = since};
+    return OK;
+}
+
+/* Wait for the rows of step; *since: now, and then. */
+static err_t wait_for_rows(learner *l, int64_t step, const id_set *sets, real **rows,
+                           int64_t *since)
+{
+    const pulled *asked  = pulled_at(l, step);
+    double        waited = 0;
+
+    TRY(ps_rows(l->client, step, sets, rows));
+    lap(l, since, &waited);
+    l->times.rows += waited;
+    l->times.waited += waited;
+    l->times.in_flight += (double)(*since - asked->sent) * 1e-9;
+    l->times.behind += (double)(step - asked->version);
     return OK;
 }
 
@@ -223,8 +252,7 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
     int64_t since = clock_now(l->job->clock);
 
     TRY(take_pointers(l, a, &rows));
-    TRY(ps_rows(l->client, step, sets, rows));
-    lap(l, &since, &l->times.rows);
+    TRY(wait_for_rows(l, step, sets, rows, &since));
 
     pass p     = make_pass(l, b, rows, a);
     p.training = true;

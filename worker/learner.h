@@ -9,13 +9,9 @@
 #include "worker/data/id_set.h"
 #include "worker/job.h"
 #include "worker/ps_client.h"
+#include "worker/times.h"
 
 typedef struct learner learner;
-
-/* Where the time of training went, in seconds of the computing thread. */
-typedef struct learner_times {
-    double rows, forward, backward, push, reduce, update;
-} learner_times;
 
 /* Whether c makes a model, and whether it goes on from the dense weights of the checkpoint
  * in folder (NULL: none); to be asked before anything is started. Not collective. */
@@ -66,6 +62,7 @@ MUST_CHECK err_t learner_save(learner *l, const char *dir, int64_t step, int64_t
 /* Collective. ERR_NUMERIC names the workers whose dense weights differ from worker 0's. */
 MUST_CHECK err_t learner_compare(learner *l, int64_t step);
 
-const learner_times *learner_time(const learner *l);
+/* What steps took so far, but for reading and for what the loop around them takes. */
+const times *learner_time(const learner *l);
 
 #endif

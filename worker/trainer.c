@@ -16,6 +16,8 @@
 #include "worker/data/pipeline.h"
 #include "worker/evaluator.h"
 
+#define TIME_EVERY (10 * NS_PER_S) /* between `time` events */
+
 /* The steps of a run and its planned drain points, in steps; 0: never. */
 typedef struct plan {
     int64_t epoch_steps, first, last;
@@ -38,8 +40,9 @@ typedef struct trainer {
     err_t        stop;  /* the signal that ends the run */
 
     double  epoch_loss, epoch_samples; /* sums of this epoch */
-    double  read_seconds;              /* waiting for the pipeline */
-    double  seconds, samples;          /* of training, without evaluations and cuts */
+    times   own;                       /* of the loop: steps, samples, seconds, and reading */
+    times   told;                      /* what `time` events have told so far */
+    int64_t timed;                     /* clock: of the last one */
     metrics metrics;                   /* of the last evaluation */
     int64_t evaluated;                 /* its step; -1: none */
 } trainer;
@@ -250,6 +253,32 @@ static err_t open_pipeline(trainer *t)
     return pipeline_new(&t->pipeline, &options);
 }
 
+/* ---- where the time goes ---- */
+
+/* Of training so far, without evaluations and cuts. */
+static times times_so_far(const trainer *t)
+{
+    times all = t->own;
+
+    times_add(&all, learner_time(t->learner));
+    return all;
+}
+
+/* Where the time since the last `time` event went. */
+static err_t log_times(trainer *t, int64_t step)
+{
+    const times   now                      = times_so_far(t);
+    const times   passed                   = times_since(&now, &t->told);
+    metrics_field fields[TIMES_FIELDS + 1] = {METRIC_INT("step", step)};
+
+    if (!is_first(t) || passed.steps == 0)
+        return OK;
+    t->told  = now;
+    t->timed = clock_now(t->job->clock);
+    times_fields(fields + 1, &passed);
+    return metrics_log_write(t->log, "time", TIMES_FIELDS + 1, fields);
+}
+
 /* ---- a stretch of steps ---- */
 
 static err_t log_step(trainer *t, int64_t step, const learner_outcome *o, double loss,
@@ -292,8 +321,9 @@ static err_t account(trainer *t, int64_t step, const learner_outcome *o, double 
 {
     double loss = o->bad ? NAN : o->samples > 0 ? o->loss / o->samples : 0;
 
-    t->seconds += seconds;
-    t->samples += o->samples;
+    t->own.steps++;
+    t->own.seconds += seconds;
+    t->own.samples += o->samples;
     if (o->bad) {
         t->bad_steps++;
         if (t->bad_steps > t->job->config->train.max_bad_steps)
@@ -312,7 +342,19 @@ static err_t account(trainer *t, int64_t step, const learner_outcome *o, double 
     TRY(log_step(t, step, o, loss, rate));
     console_step(&t->console, step,
                  t->epoch_samples > 0 ? t->epoch_loss / t->epoch_samples : loss,
-                 t->seconds > 0 ? t->samples / t->seconds : 0);
+                 times_speed(&t->own));
+    return clock_now(t->job->clock) - t->timed < TIME_EVERY ? OK : log_times(t, step);
+}
+
+/* The next batch of the pipeline. */
+static err_t read_batch(trainer *t, pipeline_item **item)
+{
+    int64_t since = clock_now(t->job->clock);
+
+    TRY(pipeline_next(t->pipeline, item, t->job->config->cluster.step_timeout));
+    t->own.read += clock_seconds(t->job->clock, since);
+    t->own.reader_read += (*item)->read_s;
+    t->own.reader_distinct += (*item)->distinct_s;
     return OK;
 }
 
@@ -333,9 +375,7 @@ static err_t train_stretch(trainer *t, int64_t first, int64_t drain, int64_t *re
         while (pulled < drain && pulled <= step + staleness) {
             pipeline_item **slot    = &ring[pulled % (staleness + 1)];
             int64_t         version = pulled - staleness > first ? pulled - staleness : first;
-            int64_t         waiting = clock_now(j->clock);
-            TRY(pipeline_next(t->pipeline, slot, j->config->cluster.step_timeout));
-            t->read_seconds += clock_seconds(j->clock, waiting);
+            TRY(read_batch(t, slot));
             TRY(learner_pull(t->learner, pulled, version, (*slot)->sets));
             pulled++;
         }
@@ -422,6 +462,7 @@ static err_t drain_point(trainer *t, int64_t step)
         TRY(evaluate(t, step));
     if (last || falls_on(step, p->checkpoint_every))
         TRY(save(t, step, last));
+    TRY(log_times(t, step));
     TRY(log_rows(t, step));
     if (epoch && !last)
         t->epoch_loss = t->epoch_samples = 0;
@@ -503,44 +544,34 @@ static void describe_turnover(const ps_stats *s, char *text, size_t size)
 
 static err_t summarize(trainer *t)
 {
-    const learner_times *time = learner_time(t->learner);
-    char                 duration[32], turnover[160];
-    ps_stats             stats;
+    const times time = times_so_far(t);
+    char        duration[32], phases[240], turnover[160];
+    ps_stats    stats;
 
     if (!is_first(t))
         return OK;
     const ps_traffic traffic = ps_client_traffic(learner_client(t->learner));
     TRY(ps_client_stats(learner_client(t->learner), &stats));
-    const metrics_field fields[] = {
+    const metrics_field others[] = {
         METRIC_INT("step", t->plan.last),
-        METRIC_REAL("seconds", t->seconds),
-        METRIC_REAL("samples", t->samples),
-        METRIC_REAL("samples_per_s", t->seconds > 0 ? t->samples / t->seconds : 0),
-        METRIC_REAL("read_s", t->read_seconds),
-        METRIC_REAL("rows_s", time->rows),
-        METRIC_REAL("forward_s", time->forward),
-        METRIC_REAL("backward_s", time->backward),
-        METRIC_REAL("push_s", time->push),
-        METRIC_REAL("reduce_s", time->reduce),
-        METRIC_REAL("update_s", time->update),
         STATS_FIELDS(stats),
         METRIC_INT("wire_sent_bytes", (int64_t)traffic.sent),
         METRIC_INT("wire_received_bytes", (int64_t)traffic.received),
     };
-    TRY(metrics_log_write(t->log, "summary", sizeof fields / sizeof *fields, fields));
+    enum { OTHERS = sizeof others / sizeof *others };
+    metrics_field fields[OTHERS + TIMES_FIELDS];
+    memcpy(fields, others, sizeof others);
+    times_fields(fields + OTHERS, &time);
+    TRY(metrics_log_write(t->log, "summary", OTHERS + TIMES_FIELDS, fields));
     console_end_line(&t->console);
-    console_duration(duration, t->seconds);
+    console_duration(duration, time.seconds);
+    times_describe(&time, phases, sizeof phases);
     describe_turnover(&stats, turnover, sizeof turnover);
-    double part = t->seconds > 0 ? 100 / t->seconds : 0;
-    log_once(
-        LOG_INFO,
-        "trained %.0f samples in %s, %.0f samples/s (read %.0f %%, rows %.0f %%, forward "
-        "%.0f %%, backward %.0f %%, push %.0f %%, reduce %.0f %%, update %.0f %%); %" PRIu64
-        " rows in %.1f MB, %" PRIu64 " dense weights%s",
-        t->samples, duration, t->seconds > 0 ? t->samples / t->seconds : 0,
-        t->read_seconds * part, time->rows * part, time->forward * part, time->backward * part,
-        time->push * part, time->reduce * part, time->update * part, stats.rows,
-        (double)stats.bytes * 1e-6, learner_dense_weights(t->learner), turnover);
+    log_once(LOG_INFO,
+             "trained %.0f samples in %s, %.0f samples/s (%s); %" PRIu64
+             " rows in %.1f MB, %" PRIu64 " dense weights%s",
+             time.samples, duration, times_speed(&time), phases, stats.rows,
+             (double)stats.bytes * 1e-6, learner_dense_weights(t->learner), turnover);
     return OK;
 }
 
@@ -548,8 +579,8 @@ static void fill_result(const trainer *t, int64_t reached, job_result *result)
 {
     *result = (job_result){
         .steps     = reached,
-        .samples   = t->samples,
-        .seconds   = t->seconds,
+        .samples   = t->own.samples,
+        .seconds   = t->own.seconds,
         .loss      = t->epoch_samples > 0 ? t->epoch_loss / t->epoch_samples : 0,
         .test      = t->metrics,
         .evaluated = t->evaluated >= 0,
@@ -578,6 +609,7 @@ static err_t run(trainer *t, job_result *result)
     TRY(open_pipeline(t));
     console_init(&t->console, is_first(t) ? stderr : NULL, j->clock, j->terminal, j->columns,
                  t->plan.first, t->plan.last, t->plan.epoch_steps);
+    t->timed = clock_now(j->clock);
     TRY(train_steps(t));
     TRY(summarize(t));
     fill_result(t, t->plan.last, result);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "launch/report/chart.h"
+#include "launch/report/spending.h"
 
 #define THIN_POINTS  400 /* of a line of steps */
 #define SMOOTH_SHARE 100 /* half of a smooth value's weight lies within this part of a run */
@@ -121,6 +122,34 @@ static void print_summary(FILE *to, const run *runs, const summary_row *rows, in
         "</tbody></table>\n<p class=\"note\">On the test split. RelaImpr (DIN, eq. 11) of the "
         "best AUC over the first run's. samples/s is the median of the steps.</p></section>\n",
         to);
+}
+
+static void print_spending(FILE *to, const run *runs, int n)
+{
+    char cell[SPENDING_CELL_MAX];
+
+    if (!spending_known(runs, n))
+        return;
+    fputs("<section><h2>Where the time of a step goes</h2>\n<table><thead><tr>", to);
+    for (int i = 0; i < SPENDING_COLUMNS; i++)
+        fprintf(to, "<th%s>%s</th>", i == 0 ? " class=\"t\"" : "", spending_title(i));
+    fputs("</tr></thead>\n<tbody>\n", to);
+    for (int k = 0; k < n; k++) {
+        fputs("<tr>", to);
+        for (int i = 0; i < SPENDING_COLUMNS; i++) {
+            spending_cell(cell, &runs[k], i);
+            fputs(i == 0 ? "<td class=\"t\">" : "<td>", to);
+            if (i == 0)
+                print_swatch(to, k);
+            chart_print_escaped(to, cell);
+            fputs("</td>", to);
+        }
+        fputs("</tr>\n", to);
+    }
+    fputs("</tbody></table>\n<p class=\"note\">Of the first worker's wall clock; reading and "
+          "finding distinct ids go on beside it, in a thread of their own. Pulls hidden: the "
+          "share of their way during which the worker did something else.</p></section>\n",
+          to);
 }
 
 static void print_differences(FILE *to, const run *runs, const differences *d, int n)
@@ -276,6 +305,7 @@ err_t page_print(FILE *to, const run *runs, const summary_row *rows, const diffe
     print_head(to, n);
     print_summary(to, runs, rows, n);
     TRY(print_charts(to, runs, n));
+    print_spending(to, runs, n);
     print_differences(to, runs, d, n);
     print_configurations(to, runs, n);
     fputs("</main></body></html>\n", to);

@@ -8,6 +8,7 @@
 #include "launch/commands.h"
 #include "launch/flags.h"
 #include "launch/report/page.h"
+#include "launch/report/spending.h"
 
 /* ---- text ---- */
 
@@ -45,6 +46,37 @@ static void print_table(const summary_row *rows, int n)
         for (int i = 0; i < SUMMARY_COLUMNS; i++)
             print_padded(k < 0 ? summary_title(i) : rows[k].cells[i].text,
                          column_width(i, rows, n), summary_is_text(i));
+        printf("\n");
+    }
+}
+
+static int spending_width(int i, const run *runs, int n)
+{
+    char cell[SPENDING_CELL_MAX];
+    int  width = (int)strlen(spending_title(i));
+
+    for (int k = 0; k < n; k++) {
+        spending_cell(cell, &runs[k], i);
+        width = (int)strlen(cell) > width ? (int)strlen(cell) : width;
+    }
+    return width + 2;
+}
+
+static void print_spending(const run *runs, int n)
+{
+    char cell[SPENDING_CELL_MAX];
+
+    if (!spending_known(runs, n))
+        return;
+    printf("\nwhere the time of a step goes\n");
+    for (int i = 0; i < SPENDING_COLUMNS; i++)
+        print_padded(spending_title(i), spending_width(i, runs, n), i == 0);
+    printf("\n");
+    for (int k = 0; k < n; k++) {
+        for (int i = 0; i < SPENDING_COLUMNS; i++) {
+            spending_cell(cell, &runs[k], i);
+            print_padded(cell, spending_width(i, runs, n), i == 0);
+        }
         printf("\n");
     }
 }
@@ -109,6 +141,7 @@ static err_t show(const char *out, const run *runs, int n)
     err_t err = differences_find(&d, runs, n);
     if (err == OK) {
         print_table(rows, n);
+        print_spending(runs, n);
         print_differences(runs, &d, n);
         err = write_page(out, runs, rows, &d, n);
     }

@@ -100,6 +100,14 @@ static err_t add_point(curve *c, double step, const json_t *value)
     return vec_push(c, ((point){step, json_number_value(value)}));
 }
 
+static void add_times(run *r, const json_t *line)
+{
+    for (int i = 0; i < TIMES_PARTS; i++) {
+        double *sum = (double *)((char *)&r->times + times_parts[i].at);
+        *sum += json_number_value(json_object_get(line, times_parts[i].key));
+    }
+}
+
 static err_t add_event(run *r, const json_t *line)
 {
     const char   *event = json_string_value(json_object_get(line, "event"));
@@ -117,6 +125,8 @@ static err_t add_event(run *r, const json_t *line)
         TRY(add_point(&r->gauc, t, json_object_get(line, "gauc")));
         TRY(add_point(&r->logloss, t, json_object_get(line, "logloss")));
         TRY(add_point(&r->calibration, t, json_object_get(line, "calibration")));
+    } else if (!strcmp(event, "time")) {
+        add_times(r, line);
     } else {
         return OK;
     }

@@ -1,7 +1,7 @@
 /* run - what a run folder tells: its configuration and its curves.
  *
  * RUN/run.yaml is the configuration as used, RUN/metrics.jsonl the events: lines of JSON
- * of which `step` and `eval` (split test) are read. Other events, further keys, and
+ * of which `step`, `eval` (split test) and `time` are read. Other events, further keys, and
  * values that are null are passed over, and so is a last line that was cut off. */
 #ifndef DIPS_LAUNCH_REPORT_RUN_H
 #define DIPS_LAUNCH_REPORT_RUN_H
@@ -10,6 +10,7 @@
 
 #include "common/config.h"
 #include "common/vec.h"
+#include "worker/times.h"
 
 typedef struct point {
     double step, value;
@@ -27,6 +28,7 @@ typedef struct run {
     double  median_speed; /* what the run did when nothing disturbed it; NaN: unknown */
     curve   loss, speed;  /* of steps; speed in samples/s */
     curve   auc, gauc, logloss, calibration;
+    times   times; /* of all steps that `time` events tell of */
 } run;
 
 /* Read the run in folder path; run_clear also after an error. ERR_CONFIG, ERR_DATA name

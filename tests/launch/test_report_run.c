@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "launch/report/differences.h"
+#include "launch/report/spending.h"
 #include "launch/report/summary.h"
 
 static const char yaml[] = "tables: {goods: {dim: 4}}\nfeatures: {goods: {table: goods}}\n"
@@ -53,9 +54,9 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
-static void read_run(run *r, const char *metrics)
+static void read_run(run *r, const char *lines)
 {
-    write_file("metrics.jsonl", metrics);
+    write_file("metrics.jsonl", lines);
     if (run_read(r, folder) != OK)
         fail_msg("%s", err_text());
 }
@@ -84,6 +85,30 @@ static void steps_and_evaluations_become_curves(void **state)
     assert_true(r.median_speed == 20);
     assert_true(r.steps == 3);
     assert_string_equal(r.name, strrchr(folder, '/') + 1);
+    run_clear(&r);
+}
+
+static void times_are_summed_and_shown_as_shares(void **state)
+{
+    (void)state;
+    run  r;
+    char cell[SPENDING_CELL_MAX];
+
+    read_run(&r, "{\"event\":\"time\",\"step\":2,\"steps\":2,\"seconds\":1,\"forward_s\":0.5,"
+                 "\"in_flight_s\":0,\"waited_s\":0}\n"
+                 "{\"event\":\"time\",\"step\":4,\"steps\":2,\"seconds\":3,\"forward_s\":0.5,"
+                 "\"in_flight_s\":0,\"waited_s\":0}\n");
+    assert_true(spending_known(&r, 1));
+    assert_true(r.times.steps == 4 && r.times.seconds == 4 && r.times.forward == 1);
+    for (int i = 0; i < SPENDING_COLUMNS; i++) {
+        spending_cell(cell, &r, i);
+        if (!strcmp(spending_title(i), "ms a step"))
+            assert_string_equal(cell, "1000.00");
+        if (!strcmp(spending_title(i), "forward"))
+            assert_string_equal(cell, "25.0%");
+        if (!strcmp(spending_title(i), "pulls hidden"))
+            assert_string_equal(cell, "-");
+    }
     run_clear(&r);
 }
 
@@ -209,6 +234,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(steps_and_evaluations_become_curves),
+        IN_FOLDER(times_are_summed_and_shown_as_shares),
         IN_FOLDER(steps_that_a_resumed_run_repeats_count_once),
         IN_FOLDER(a_last_line_that_was_cut_off_is_passed_over),
         IN_FOLDER(a_bad_line_in_the_middle_is_named),

@@ -53,7 +53,8 @@ static err_t find_samples(pipeline *p, int64_t step, int *n, uint64_t *first)
 
 static err_t make_item(pipeline *p, pipeline_item *item, int64_t step)
 {
-    const pipeline_options *o = &p->options;
+    const pipeline_options *o     = &p->options;
+    int64_t                 since = clock_now(clock_monotonic());
     int                     n;
     uint64_t                first;
 
@@ -63,7 +64,10 @@ static err_t make_item(pipeline *p, pipeline_item *item, int64_t step)
     TRY(dataset_batch(o->data, p->samples, n, o->place + first, &item->arena, &item->batch));
     TRY(arena_take(&item->arena, (size_t)o->schema->n_tables * sizeof *item->sets,
                    &item->sets));
-    return id_maker_make(p->maker, &item->batch, &item->arena, item->sets);
+    item->read_s = clock_seconds(clock_monotonic(), since);
+    TRY(id_maker_make(p->maker, &item->batch, &item->arena, item->sets));
+    item->distinct_s = clock_seconds(clock_monotonic(), since) - item->read_s;
+    return OK;
 }
 
 /* Wait until there is room for step; false: the end was asked for. */

@@ -17,6 +17,7 @@ typedef struct pipeline_item {
     batch   batch;
     id_set *sets; /* (n_tables) */
     arena   arena;
+    double  read_s, distinct_s; /* what the thread took for the batch, and for its sets */
 } pipeline_item;
 
 typedef struct pipeline_options {
