@@ -55,7 +55,7 @@ typedef enum {
     ACTIVATION_DICE
 } activation_kind;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_EXPONENTIAL, SCHEDULE_STEP } schedule_kind;
-typedef enum { DEAL_ROWS, DEAL_FILES } deal_kind;
+typedef enum { DEAL_ROWS, DEAL_FILES, DEAL_DYNAMIC } deal_kind;
 typedef enum { MODE_SYNC, MODE_PIPELINED } mode_kind;
 
 /* A list of numbers or of names; owned by the config. */

@@ -43,7 +43,8 @@ LIST(activation_words, [ACTIVATION_NONE] = "none", [ACTIVATION_RELU] = "relu",
                        [ACTIVATION_DICE] = "dice");
 LIST(schedule_words,   [SCHEDULE_CONSTANT] = "constant", [SCHEDULE_EXPONENTIAL] = "exponential",
                        [SCHEDULE_STEP] = "step");
-LIST(deal_words,       [DEAL_ROWS] = "rows", [DEAL_FILES] = "files");
+LIST(deal_words,       [DEAL_ROWS] = "rows", [DEAL_FILES] = "files",
+                       [DEAL_DYNAMIC] = "dynamic");
 LIST(mode_words,       [MODE_SYNC] = "sync", [MODE_PIPELINED] = "pipelined");
 
 /* ---- where an option is stored ---- */
@@ -210,7 +211,8 @@ const option option_table[] = {
      .help = "file of n_j; '': counts.safetensors beside the first train file, where a table "
              "needs it"},
     {"data.deal", OPTION_ENUM, RUN(data.deal), WORDS(deal_words), .init = "rows",
-     .help = "rows: each step is dealt over all workers; files: a worker reads its own files"},
+     .help = "rows: each step is dealt over all workers; files: a worker reads its own files; "
+             "dynamic: workers ask for a window of samples at a time"},
     {"data.shuffle", OPTION_BOOL, RUN(data.shuffle), .init = "true",
      .help = "a new seeded order each epoch; false: the order of the files"},
     {"data.block", OPTION_INT, RUN(data.block), .min = 1, .max = 1 << 24, .init = "128",

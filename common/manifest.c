@@ -24,8 +24,15 @@ void manifest_shard_name(char name[CONFIG_NAME_MAX], int shard, int shards)
     snprintf(name, CONFIG_NAME_MAX, "shard-%04d-of-%04d.safetensors", shard, shards);
 }
 
+void manifest_dealt_clear(manifest_dealt *dealt)
+{
+    free(dealt->held);
+    *dealt = (manifest_dealt){0};
+}
+
 void manifest_clear(manifest *m)
 {
+    manifest_dealt_clear(&m->dealt);
     free(m->configuration);
     free(m->first_bucket);
     free(m->files);
@@ -119,6 +126,21 @@ static json_t *list_files(const manifest *m)
     return list;
 }
 
+static json_t *make_cursor(const manifest *m)
+{
+    json_t *cursor = json_pack("{s:I}", "step", (json_int_t)m->step), *held;
+
+    if (m->dealt.n == 0)
+        return cursor;
+    held = json_array();
+    for (int i = 0; i < m->dealt.n; i++)
+        json_array_append_new(held, json_pack("[I, I]", (json_int_t)m->dealt.held[i][0],
+                                              (json_int_t)m->dealt.held[i][1]));
+    json_object_set_new(cursor, "dealt", json_integer((json_int_t)m->dealt.next));
+    json_object_set_new(cursor, "held", held);
+    return cursor;
+}
+
 /* XXH3 of an object as compact JSON with sorted keys; 0 where memory is short. */
 static uint64_t checksum(const json_t *object)
 {
@@ -133,12 +155,12 @@ static uint64_t checksum(const json_t *object)
 static json_t *to_json(const manifest *m, const schema *s)
 {
     json_t *all = json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:{s:o}, s:{s:I}, s:n, s:{s:o, s:o}, s:i, s:o, s:o, s:s}",
+        "{s:i, s:s, s:s, s:I, s:I, s:{s:o}, s:o, s:n, s:{s:o, s:o}, s:i, s:o, s:o, s:s}",
         "format", MANIFEST_FORMAT, "dips", DIPS_VERSION, "real", m->real, "step",
         (json_int_t)m->step, "bad_steps", (json_int_t)m->bad_steps, "seeds", "train",
-        json_sprintf("%" PRIu64, m->seed), "cursor", "step", (json_int_t)m->step, "parent",
-        "schema", "hash", hex(m->schema_hash), "tables", list_tables(s), "buckets",
-        HASH_BUCKETS, "shards", list_buckets(m), "files", list_files(m), "configuration",
+        json_sprintf("%" PRIu64, m->seed), "cursor", make_cursor(m), "parent", "schema", "hash",
+        hex(m->schema_hash), "tables", list_tables(s), "buckets", HASH_BUCKETS, "shards",
+        list_buckets(m), "files", list_files(m), "configuration",
         m->configuration ? m->configuration : "");
 
     if (all)
@@ -281,6 +303,37 @@ static err_t get_files(manifest *m, const json_t *object, const char *path)
     return check_files(m, path);
 }
 
+/* The place in the data: the step, and what is dealt of its epoch. */
+static err_t get_cursor(manifest *m, const json_t *object, const char *path)
+{
+    const json_t *cursor = json_object_get(object, "cursor"), *entry;
+    const json_t *held   = json_object_get(cursor, "held");
+    size_t        i, n = json_array_size(held);
+    int64_t       at;
+
+    TRY(get_integer(&at, cursor, "step", m->step, m->step, path));
+    if (!held)
+        return OK;
+    TRY(get_integer(&at, cursor, "dealt", 0, INT64_MAX, path));
+    if (n < 1 || n > INT32_MAX)
+        return err_set(ERR_FORMAT, "%s: \"held\" is no list of pieces", path);
+    m->dealt = (manifest_dealt){.next = (uint64_t)at, .held = calloc(n, sizeof *m->dealt.held)};
+    if (!m->dealt.held)
+        return err_memory(n * sizeof *m->dealt.held, "the cursor of a manifest");
+    json_array_foreach (held, i, entry) {
+        json_int_t begin = json_integer_value(json_array_get(entry, 0));
+        json_int_t end   = json_integer_value(json_array_get(entry, 1));
+        if (json_array_size(entry) != 2 || begin < 0 || end < begin || end > at)
+            return err_set(ERR_FORMAT,
+                           "%s: \"held\": piece %zu is not [begin, end] of what is dealt", path,
+                           i);
+        m->dealt.held[i][0] = (uint64_t)begin;
+        m->dealt.held[i][1] = (uint64_t)end;
+    }
+    m->dealt.n = (int)n;
+    return OK;
+}
+
 /* The checksum is first looked at when the rest is known to be of our format. */
 static err_t check_checksum(json_t *object, const char *path)
 {
@@ -297,7 +350,7 @@ static err_t check_checksum(json_t *object, const char *path)
 
 static err_t from_json(manifest *m, json_t *object, const char *path)
 {
-    int64_t format, cursor;
+    int64_t format;
 
     TRY(get_integer(&format, object, "format", MANIFEST_FORMAT, MANIFEST_FORMAT, path));
     TRY(check_checksum(object, path));
@@ -308,8 +361,7 @@ static err_t from_json(manifest *m, json_t *object, const char *path)
     TRY(get_integer(&m->step, object, "step", 0, INT64_MAX, path));
     TRY(get_integer(&m->bad_steps, object, "bad_steps", 0, INT64_MAX, path));
     TRY(get_u64(&m->seed, json_object_get(object, "seeds"), "train", 10, path));
-    TRY(get_integer(&cursor, json_object_get(object, "cursor"), "step", m->step, m->step,
-                    path));
+    TRY(get_cursor(m, object, path));
     if (!json_is_null(json_object_get(object, "parent")))
         return err_set(ERR_FORMAT,
                        "%s: a delta upon another checkpoint, which format %d is not", path,

@@ -11,7 +11,9 @@
  *   {"format": 1, "dips": "0.1.0", "real": "float",
  *    "step": 1200, "bad_steps": 0,
  *    "seeds": {"train": "1"},                 64 bits: as text
- *    "cursor": {"step": 1200},                the data go on with this step
+ *    "cursor": {"step": 1200,                 the data go on with this step;
+ *               "dealt": 65536,               under data.deal: dynamic the epoch's places
+ *               "held": [[420, 800], ...]},   dealt so far, and what workers hold of them
  *    "parent": null,                          of a delta: the folder it stands upon
  *    "schema": {"hash": "9ae16a3b2f90404f",
  *               "tables": [{"name": "goods", "dim": 18, "optimizer": "adam"}, ...]},
@@ -44,10 +46,21 @@ typedef struct manifest_table {
     char optimizer[32];
 } manifest_table;
 
+/* What a cut within an epoch keeps of data.deal: dynamic (worker/data/deal.h). */
+typedef struct manifest_dealt {
+    uint64_t next;       /* places of the epoch below are dealt */
+    int      n;          /* 0: nothing is kept */
+    uint64_t (*held)[2]; /* (n) places held[i][0] .. held[i][1]-1 of worker i are to come, then
+                            those of workers that are no more; owned */
+} manifest_dealt;
+
+void manifest_dealt_clear(manifest_dealt *dealt);
+
 typedef struct manifest {
     int64_t         step;      /* the cut: state after exactly the first step steps */
     int64_t         bad_steps; /* skipped so far because of a gradient that was not finite */
     uint64_t        seed;
+    manifest_dealt  dealt; /* cleared with the manifest */
     int             shards;
     uint32_t       *first_bucket; /* (shards + 1) shard k owns first_bucket[k] .. first_bucket[k+1]
                                      - 1; owned. NULL to write: as this program places them */

@@ -340,15 +340,16 @@ err_t learner_begin(learner *l, const char *folder, int64_t step)
 }
 
 /* Worker 0's part of a checkpoint. */
-static err_t write_checkpoint(learner *l, const char *folder, int64_t step, int64_t bad_steps)
+static err_t write_checkpoint(learner *l, const char *folder, const learner_cut *cut)
 {
     const job *j      = l->job;
     int        shards = j->shards->peers;
     char       path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
     size_t     text_bytes;
     manifest   m = {
-          .step        = step,
-          .bad_steps   = bad_steps,
+          .step        = cut->step,
+          .bad_steps   = cut->bad_steps,
+          .dealt       = cut->dealt,
           .seed        = j->config->train.seed,
           .shards      = shards,
           .schema_hash = j->schema->hash,
@@ -363,7 +364,7 @@ static err_t write_checkpoint(learner *l, const char *folder, int64_t step, int6
     if (err == OK)
         err = manifest_begin(folder);
     if (err == OK)
-        err = ps_save(l->client, step, folder, m.files + 1);
+        err = ps_save(l->client, cut->step, folder, m.files + 1);
     if (err == OK) {
         snprintf(m.files[0].name, sizeof m.files[0].name, "dense.safetensors");
         snprintf(path, sizeof path, "%s/%s", folder, m.files[0].name);
@@ -371,21 +372,22 @@ static err_t write_checkpoint(learner *l, const char *folder, int64_t step, int6
     }
     if (err == OK)
         err = manifest_write(folder, &m, j->schema);
+    m.dealt = (manifest_dealt){0};
     manifest_clear(&m);
     return err;
 }
 
-err_t learner_save(learner *l, const char *dir, int64_t step, int64_t bad_steps)
+err_t learner_save(learner *l, const char *dir, const learner_cut *cut)
 {
     err_t err = OK;
     char  folder[CONFIG_PATH_MAX];
 
     if (comm_rank(l->job->workers) == 0) {
-        manifest_folder(folder, dir, step);
+        manifest_folder(folder, dir, cut->step);
         begin_long_work(l);
-        err = write_checkpoint(l, folder, step, bad_steps);
+        err = write_checkpoint(l, folder, cut);
         if (err != OK)
-            err = err_add(err, "checkpoint of step %" PRId64, step);
+            err = err_add(err, "checkpoint of step %" PRId64, cut->step);
         else if (manifest_keep(dir, l->job->config->checkpoint.keep) != OK)
             log_once(LOG_WARN, "an old checkpoint stays: %s", err_text());
     }

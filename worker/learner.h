@@ -54,10 +54,17 @@ MUST_CHECK err_t learner_step(learner *l, int64_t step, int64_t pulled_until, co
 MUST_CHECK err_t learner_predict(learner *l, int64_t version, const batch *b,
                                  const id_set *sets, arena *a, double *probabilities);
 
-/* Collective. Write the checkpoint of the cut at step into dir, and keep the newest. What
+/* What a checkpoint holds besides rows and dense weights. */
+typedef struct learner_cut {
+    int64_t        step;
+    int64_t        bad_steps;
+    manifest_dealt dealt; /* lent; on worker 0 */
+} learner_cut;
+
+/* Collective. Write the checkpoint of the cut into dir, and keep the newest. What
  * cannot be written is an ERR_SYSTEM on every worker, and training may go on; an older one
  * that cannot be removed is a warning. */
-MUST_CHECK err_t learner_save(learner *l, const char *dir, int64_t step, int64_t bad_steps);
+MUST_CHECK err_t learner_save(learner *l, const char *dir, const learner_cut *cut);
 
 /* Collective. ERR_NUMERIC names the workers whose dense weights differ from worker 0's. */
 MUST_CHECK err_t learner_compare(learner *l, int64_t step);

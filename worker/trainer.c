@@ -29,6 +29,8 @@ typedef struct trainer {
     learner   *learner;
     dataset   *train, *test; /* test: NULL where there is none */
     order     *order;
+    deal      *deal;  /* for the pipeline; NULL: samples are not dealt */
+    deal      *dealt; /* the same, for checkpoints: it stands where training does */
     pipeline  *pipeline;
     plan       plan;
     console    console;
@@ -101,7 +103,7 @@ static share share_of(const job *j)
     int rank = comm_rank(j->workers), size = comm_size(j->workers);
     int part = (all + size - 1) / size;
 
-    if (j->config->data.deal == DEAL_ROWS)
+    if (j->config->data.deal != DEAL_FILES)
         return (share){.worker = rank, .workers = size, .batch = all};
     return (share){.workers = 1, .batch = part, .place = (uint64_t)rank * (uint64_t)part};
 }
@@ -122,6 +124,23 @@ static err_t check_times(const trainer *t)
     return OK;
 }
 
+/* Where samples are dealt as workers ask. */
+static err_t open_deal(trainer *t)
+{
+    const config      *c       = t->job->config;
+    const deal_options options = {
+        .samples = dataset_samples(t->train),
+        .block   = (uint64_t)c->data.block * (uint64_t)c->data.window,
+        .batch   = c->train.batch,
+        .workers = comm_size(t->job->workers),
+    };
+
+    if (c->data.deal != DEAL_DYNAMIC)
+        return OK;
+    TRY(deal_new(&t->deal, &options));
+    return deal_new(&t->dealt, &options);
+}
+
 static err_t open_data(trainer *t)
 {
     const config *c = t->job->config;
@@ -140,6 +159,7 @@ static err_t open_data(trainer *t)
         .seed    = c->train.seed,
     };
     TRY(order_new(&t->order, &options));
+    TRY(open_deal(t));
     uint64_t epoch_steps = (uint64_t)order_steps_per_epoch(t->order);
     TRY(comm_max_u64(t->job->workers, &epoch_steps, 1));
     if (epoch_steps == 0)
@@ -193,6 +213,15 @@ static void warn_of_another_batch(const trainer *t, const manifest *m, const cha
     config_free(&then);
 }
 
+/* Go on where the checkpoint says that dealing stood. */
+static err_t begin_deal(trainer *t, int64_t step, const manifest_dealt *dealt)
+{
+    if (!t->deal)
+        return OK;
+    TRY(deal_begin(t->deal, step, dealt));
+    return deal_begin(t->dealt, step, dealt);
+}
+
 static err_t check_manifest(trainer *t, const char *folder)
 {
     manifest m;
@@ -208,6 +237,8 @@ static err_t check_manifest(trainer *t, const char *folder)
                       m.seed, t->job->config->train.seed);
     if (err == OK)
         warn_of_another_batch(t, &m, folder);
+    if (err == OK)
+        err = begin_deal(t, m.step, &m.dealt);
     manifest_clear(&m);
     return err;
 }
@@ -243,6 +274,7 @@ static err_t open_pipeline(trainer *t)
         .order       = t->order,
         .worker      = mine.worker,
         .workers     = mine.workers,
+        .deal        = t->deal,
         .epoch_steps = t->plan.epoch_steps,
         .place       = mine.place,
         .shards      = t->job->shards->peers,
@@ -436,9 +468,13 @@ static err_t log_rows(trainer *t, int64_t step)
 /* A checkpoint that cannot be written is a warning, unless it is the last one. */
 static err_t save(trainer *t, int64_t step, bool last)
 {
-    char  saved[80];
-    err_t err = learner_save(t->learner, t->checkpoints, step, t->bad_steps);
+    char        saved[80];
+    learner_cut cut = {.step = step, .bad_steps = t->bad_steps};
 
+    if (t->dealt)
+        TRY(deal_record(t->dealt, step, &cut.dealt));
+    err_t err = learner_save(t->learner, t->checkpoints, &cut);
+    manifest_dealt_clear(&cut.dealt);
     if (err == OK) {
         t->saved = step;
         return OK;
@@ -633,6 +669,8 @@ err_t job_train(const job *j, job_result *result)
     console_end_line(&t.console);
     pipeline_free(&t.pipeline);
     order_free(&t.order);
+    deal_free(&t.deal);
+    deal_free(&t.dealt);
     learner_free(&t.learner);
     dataset_close(&t.train);
     dataset_close(&t.test);

@@ -65,16 +65,18 @@ static char *make_checkpoint_of(int64_t step, uint32_t *first_bucket)
     manifest_file files[3] = {{.name = "dense.safetensors"},
                               {.name = "shard-0000-of-0002.safetensors"},
                               {.name = "shard-0001-of-0002.safetensors"}};
-    manifest      m        = {.step          = step,
-                              .bad_steps     = 3,
-                              .seed          = UINT64_MAX,
-                              .shards        = 2,
-                              .first_bucket  = first_bucket,
-                              .schema_hash   = run.hash,
-                              .real          = REAL_NAME,
-                              .configuration = "tables:\n  goods: {dim: 18}\n# \xc3\xa9 \"quoted\"\n",
-                              .n_files       = 3,
-                              .files         = files};
+    uint64_t      held[][2] = {{1, 5}, {100, 4096}};
+    manifest      m         = {.step          = step,
+                               .dealt         = {4096, 2, held},
+                               .bad_steps     = 3,
+                               .seed          = UINT64_MAX,
+                               .shards        = 2,
+                               .first_bucket  = first_bucket,
+                               .schema_hash   = run.hash,
+                               .real          = REAL_NAME,
+                               .configuration = "tables:\n  goods: {dim: 18}\n# \xc3\xa9 \"quoted\"\n",
+                               .n_files       = 3,
+                               .files         = files};
 
     manifest_folder(folder, dir, step);
     assert_int_equal(manifest_begin(folder), OK);
@@ -127,6 +129,10 @@ static void what_was_written_is_read_back(void **state)
     assert_int_equal(m.step, 1200);
     assert_int_equal(m.bad_steps, 3);
     assert_true(m.seed == UINT64_MAX);
+    assert_int_equal(m.dealt.next, 4096);
+    assert_int_equal(m.dealt.n, 2);
+    assert_int_equal(m.dealt.held[0][1], 5);
+    assert_int_equal(m.dealt.held[1][0], 100);
     assert_int_equal(m.shards, 2);
     assert_int_equal(m.first_bucket[0], 0);
     assert_int_equal(m.first_bucket[1], 2048);

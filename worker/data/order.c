@@ -202,3 +202,11 @@ err_t order_part(order *o, int64_t step, int worker, int workers, uint64_t *samp
     *first = low;
     return OK;
 }
+
+void order_samples(order *o, int64_t epoch, uint64_t *places, int n)
+{
+    if (epoch != o->epoch)
+        begin_epoch(o, epoch);
+    for (int i = 0; i < n; i++)
+        places[i] = sample_at(o, places[i]);
+}

@@ -12,7 +12,10 @@
  * r-th part of the files) and takes part 0 of 1. Its batch is ceil(batch / W), which begins at
  * place r * ceil(batch / W) of the global one; an epoch has as many steps as the worker
  * with the most, and a worker that has run out takes part with nothing until it ends
- * (pipeline.h's epoch_steps and place). */
+ * (pipeline.h's epoch_steps and place).
+ *
+ * `data.deal: dynamic`: every worker has the same order over all files, and takes of each step
+ * what deal.h deals it: places of the epoch, a window at a time. */
 #ifndef DIPS_WORKER_DATA_ORDER_H
 #define DIPS_WORKER_DATA_ORDER_H
 
@@ -43,5 +46,8 @@ int     order_batch(const order *o); /* samples of a global step */
  * computes each window once. */
 MUST_CHECK err_t order_part(order *o, int64_t step, int worker, int workers, uint64_t *samples,
                             int *n, uint64_t *first);
+
+/* The numbers of the samples at n places of an epoch, in the same memory. */
+void order_samples(order *o, int64_t epoch, uint64_t *places, int n);
 
 #endif

@@ -48,6 +48,11 @@ static err_t find_samples(pipeline *p, int64_t step, int *n, uint64_t *first)
     *first = 0;
     if (i >= own)
         return OK;
+    if (o->deal) {
+        deal_part(o->deal, step, o->worker, p->samples, n, first);
+        order_samples(o->order, epoch, p->samples, *n);
+        return OK;
+    }
     return order_part(o->order, epoch * own + i, o->worker, o->workers, p->samples, n, first);
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "worker/data/dataset.h"
+#include "worker/data/deal.h"
 #include "worker/data/id_set.h"
 #include "worker/data/order.h"
 
@@ -25,6 +26,8 @@ typedef struct pipeline_options {
     const schema  *schema;
     order         *order;         /* used by the thread alone until pipeline_free */
     int            worker, workers; /* which part of a step of order; 0 of 1 over own files */
+    deal *deal; /* deals the order's places to the workers; used as order is. NULL: each
+                   takes its part of every step */
     int64_t        epoch_steps; /* of the run: an order with fewer steps has empty ones last */
     uint64_t       place;         /* added to the place of each sample in the global batch */
     int            shards;
