@@ -56,7 +56,7 @@ typedef enum {
 } activation_kind;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_EXPONENTIAL, SCHEDULE_STEP } schedule_kind;
 typedef enum { DEAL_ROWS, DEAL_FILES, DEAL_DYNAMIC } deal_kind;
-typedef enum { MODE_SYNC, MODE_PIPELINED } mode_kind;
+typedef enum { MODE_SYNC, MODE_PIPELINED, MODE_ASYNC } mode_kind;
 
 /* A list of numbers or of names; owned by the config. */
 typedef struct config_ints {

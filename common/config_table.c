@@ -45,7 +45,8 @@ LIST(schedule_words,   [SCHEDULE_CONSTANT] = "constant", [SCHEDULE_EXPONENTIAL] 
                        [SCHEDULE_STEP] = "step");
 LIST(deal_words,       [DEAL_ROWS] = "rows", [DEAL_FILES] = "files",
                        [DEAL_DYNAMIC] = "dynamic");
-LIST(mode_words,       [MODE_SYNC] = "sync", [MODE_PIPELINED] = "pipelined");
+LIST(mode_words,       [MODE_SYNC] = "sync", [MODE_PIPELINED] = "pipelined",
+                       [MODE_ASYNC] = "async");
 
 /* ---- where an option is stored ---- */
 
@@ -230,10 +231,11 @@ const option option_table[] = {
     {"train.steps", OPTION_INT64, RUN(train.steps), .min = -1, .max = ANY_STEP, .init = "-1",
      .unit = "steps", .help = "end after these; -1: as epochs say; 0: write the initial state"},
     {"train.mode", OPTION_ENUM, RUN(train.mode), WORDS(mode_words), .init = "sync",
-     .help = "sync: a pull sees all steps before it; pipelined: all but the last `staleness`"},
+     .help = "sync: a pull sees all steps before it; pipelined: all but the last `staleness`; "
+             "async: what workers happened to push: not the same bits again"},
     {"train.staleness", OPTION_INT, RUN(train.staleness), .min = 0,
      .max = CONFIG_STALENESS_MAX, .init = "0", .unit = "steps",
-     .help = "pipelined: how far pulls run ahead of pushes"},
+     .help = "pipelined, async: how far pulls run ahead of pushes"},
     {"train.seed", OPTION_SEED, RUN(train.seed), .init = "1",
      .help = "of everything random: order, first values, dropout"},
     {"train.max_bad_steps", OPTION_INT64, RUN(train.max_bad_steps), .min = 0, .max = ANY_STEP,

@@ -32,6 +32,7 @@
  *      id: distinct in a PULL; of one that is there more than once the first gradient counts
  *      count: in how many samples of the worker's part of the step the id occurs
  * ROWS    shard -> worker     the answer to PULL and READ: rows in the order of the ids
+ *                             (async: version is the clock, which is what PULL named or later)
  *   0  u64  version                8  u32  tables T   12  u32  kind of the request
  *  16  T x { u32 n;  u16 dim;  u8 type: 0 real, 1 bf16;  u8 0 }
  *   .  T x { type row[n][dim], padded to 8 }

@@ -173,13 +173,18 @@ static err_t begin(shard *s, const incoming *in, const wire_begin *b)
     size_t workers = b->workers, tables = (size_t)s->n_tables;
     free(s->parts);
     free(s->halves);
+    free(s->paces);
+    s->paces   = calloc(workers, sizeof *s->paces);
     s->parts   = calloc(workers * tables + 1, sizeof *s->parts);
     s->halves  = calloc(workers * tables + 1, sizeof *s->halves);
     s->tickets = calloc(workers * TICKETS, sizeof *s->tickets);
-    if (!s->parts || !s->halves || !s->tickets)
+    if (!s->paces || !s->parts || !s->halves || !s->tickets)
         return err_memory(workers * TICKETS * sizeof *s->tickets, "the workers' tickets");
     s->workers = (int)b->workers;
     s->begun   = true;
+    s->front   = 0;
+    for (size_t worker = 0; worker < workers; worker++)
+        s->paces[worker].next = in->header.step;
     step_set_clock(s, in->header.step);
     return OK;
 }
@@ -279,7 +284,8 @@ static err_t make_rows(const shard *s, const wire_request *q, const wire_header 
 }
 
 /* The rows may change between the version and the push of a later step, so such a reply
- * is kept for who asks again; the reply of the step itself can be made again till then. */
+ * is kept for who asks again; the reply of the step itself can be made again till then.
+ * Under async they may change at any time. */
 err_t answer_pull(shard *s, ticket *t)
 {
     wire_request q;
@@ -290,12 +296,13 @@ err_t answer_pull(shard *s, ticket *t)
         return answer(s, t->peer, &m);
     }
     TRY(wire_decode_request(&q, &t->pull));
+    q.version = s->clock;
     t->rows.n = total_ids(&q);
     TRY(vec_reserve(&t->rows, t->rows.n));
     err_t err = make_rows(s, &q, &t->asked, t->rows.at, &m);
     if (err != OK)
         return answer_failed(s, t->peer, &t->asked, err);
-    if (t->asked.step > t->version)
+    if (s->async || t->asked.step > t->version)
         TRY(net_message_share(&t->reply, &m));
     t->state = TICKET_ANSWERED;
     return answer(s, t->peer, &m);
@@ -315,7 +322,7 @@ static err_t check_pull(const shard *s, const incoming *in, const wire_request *
                        "PULL of worker %u for step %" PRIu64
                        " wants the later version %" PRIu64,
                        in->header.sender, step, q->version);
-    return q->version < s->clock ? refuse_version(s, in, q->version) : OK;
+    return q->version < s->clock && !s->async ? refuse_version(s, in, q->version) : OK;
 }
 
 static void open_ticket(ticket *t, incoming *in, uint64_t version)
@@ -333,7 +340,7 @@ err_t handle_pull(shard *s, incoming *in)
     uint64_t     step = in->header.step;
 
     TRY(decode_request(&q, s, in));
-    if (step < s->clock)
+    if (step < shard_next(s, in->header.sender))
         return err_set(ERR_MESSAGE,
                        "PULL of worker %u for step %" PRIu64
                        ", which is applied: the clock is %" PRIu64,
@@ -449,7 +456,7 @@ err_t handle_push(shard *s, incoming *in)
     t->pulled_until = p.pulled_until;
     t->push         = in->message;
     in->message     = (net_message){0};
-    return step_advance(s);
+    return step_push(s, in->header.sender);
 }
 
 /* ---- SAVE, STATS ---- */

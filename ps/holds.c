@@ -22,16 +22,22 @@ static err_t hold_of(const shard *s, int worker, uint64_t step, int number, evic
     return OK;
 }
 
+/* The first step of worker that is neither applied nor being applied. */
+static uint64_t first_held(const shard *s, int worker)
+{
+    return s->async ? s->paces[worker].next : s->clock + 1;
+}
+
 err_t holds_find(shard *s, int number, eviction_hold **holds, int *n)
 {
     *n = 0;
     for (int worker = 0; worker < s->workers; worker++)
-        for (uint64_t step = s->clock + 1; step < s->clock + TICKETS; step++)
+        for (uint64_t step = first_held(s, worker); step < s->clock + TICKETS; step++)
             *n += holds_rows(s, worker, step);
     TRY(arena_take(&s->scratch, (size_t)*n * sizeof **holds, holds));
     *n = 0;
     for (int worker = 0; worker < s->workers; worker++)
-        for (uint64_t step = s->clock + 1; step < s->clock + TICKETS; step++)
+        for (uint64_t step = first_held(s, worker); step < s->clock + TICKETS; step++)
             if (holds_rows(s, worker, step))
                 TRY(hold_of(s, worker, step, number, &(*holds)[(*n)++]));
     return OK;

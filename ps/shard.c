@@ -18,6 +18,7 @@ err_t shard_new(shard **out, const shard_options *options)
     s->options        = *options;
     s->options.counts = NULL; /* the file is open from here on */
     s->generation     = -1;
+    s->async          = options->config->train.mode == MODE_ASYNC;
     s->tables         = calloc((size_t)n_tables + 1, sizeof *s->tables);
     err_t err         = s->tables ? OK : err_memory(sizeof *s->tables, "a shard's tables");
     if (err == OK && options->counts)
@@ -53,6 +54,7 @@ void shard_free(shard **shard_)
     vec_clear(&s->noted);
     free(s->parts);
     free(s->halves);
+    free(s->paces);
     arena_clear(&s->scratch);
     free(s);
     *shard_ = NULL;

@@ -11,6 +11,17 @@
  * answered (design: the clock). READ, BIRTH and SAVE name the clock they want and are
  * parked.
  *
+ * train.mode: async. A push is applied when it comes (a worker's in their order), as a step
+ * of its own: its gradients are divided by the samples of a whole step, which are its own and
+ * those that the other workers' latest pushes told of (before their first one: as many as its
+ * own); the penalty and the rule come once per row and push. So with full steps and plain SGD
+ * the sum of a step's updates is that of sync. Tables are then at the front: one more than
+ * the last step of which a push is applied. That is the step that touches rows, sets
+ * learning rates and ages, and eviction takes its turn when it moves on. The clock is the
+ * number of steps that all workers' pushes are applied of. PULL names the least clock that it
+ * is answered at, and ROWS tells the clock that it was; a push whose gradients are not finite
+ * is left out alone, since the others' may be applied already.
+ *
  * Who waits for an answer gets one: a request whose version is past, or which cannot be
  * carried out, is answered with FAILED. What wire.h lets through but makes no sense
  * (unknown worker, wrong generation, a push whose counts are not its ticket's) is counted,

@@ -41,6 +41,13 @@ typedef struct incoming {
     net_message message;
 } incoming;
 
+/* async: how far a worker is. */
+typedef struct pace {
+    uint64_t next;    /* its first step whose push is not applied */
+    bool     heard;   /* a push of it came */
+    double   samples; /* that the last one told of */
+} pace;
+
 /* A READ, BIRTH or SAVE that waits for the clock. */
 typedef struct parked {
     uint64_t version;
@@ -56,7 +63,10 @@ struct shard {
     int64_t  generation; /* of the last BEGIN; -1: none came */
     bool     begun;      /* it was carried out */
     int      workers;
-    uint64_t clock;       /* steps applied */
+    bool     async;       /* train.mode */
+    uint64_t clock;       /* steps applied; async: by all workers */
+    uint64_t front;       /* async: 1 + the last step of which a push is applied */
+    pace    *paces;       /* (workers) async's */
     ticket  *tickets;     /* (workers, TICKETS) */
     VEC(parked) parked;
 
@@ -67,6 +77,12 @@ struct shard {
     const uint16_t **halves; /* (tables, workers) their gradients, where they came as bf16 */
     arena        scratch;
 };
+
+/* The first step whose push of worker is not applied. */
+static inline uint64_t shard_next(const shard *s, uint32_t worker)
+{
+    return s->async ? s->paces[worker].next : s->clock;
+}
 
 static inline ticket *shard_ticket(const shard *s, uint32_t worker, uint64_t step)
 {
@@ -88,8 +104,12 @@ MUST_CHECK err_t shard_dispatch(shard *s, incoming *in);
 /* The clock, the tables' too, is at `clock`. */
 void step_set_clock(shard *s, uint64_t clock);
 
-/* Apply every step that is complete, and after each of them serve who waited for it. */
+/* Apply every step that is complete, and after each of them serve who waited for it. async:
+ * no step is applied as a whole. */
 MUST_CHECK err_t step_advance(shard *s);
+
+/* A push of worker came: apply what can be applied now. */
+MUST_CHECK err_t step_push(shard *s, uint32_t worker);
 
 /* ---- holds.c ---- */
 

@@ -269,7 +269,7 @@ err_t update_apply(table *t, update_part *parts, int n_parts, const update_step 
         TRY(table_bear_missing(t, parts[i].ids, parts[i].n, parts[i].rows));
     table_set_clock(t, (uint64_t)step->step + 1, step->lr);
     const update_part *alone = part_alone(parts, n_parts);
-    if (!alone)
+    if (!alone || step->shared)
         return apply_all(&p, parts, n_parts, scratch);
     apply_alone(&p, alone);
     return OK;

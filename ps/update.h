@@ -38,6 +38,8 @@ typedef struct update_step {
     double  samples;  /* of all workers; above 0 */
     double  lr;       /* of this step */
     double  row_norm; /* 0: no clipping */
+    bool    shared;   /* other parts of this step are applied by themselves: a row that it
+                         has touched may be one that another part names */
 } update_step;
 
 /* Apply the parts, in rank order, to a table whose clock is at the step; then it is one

@@ -10,19 +10,14 @@
 #include "worker/kernels/finite.h"
 #include "worker/models/model.h"
 
-/* A step whose rows were asked for. */
-typedef struct pulled {
-    int64_t version;
-    int64_t sent; /* clock */
-} pulled;
-
 struct learner {
     const job *job;
     dense     *dense;
     graph     *graph;
     ps_client *client;
     times      times;
-    pulled     pulled[CONFIG_STALENESS_MAX + 1]; /* by step modulo their number */
+    int64_t    asked[CONFIG_STALENESS_MAX + 1]; /* clock: when the rows of a step were asked
+                                                   for; by step modulo their number */
     bool       busy; /* worker 0: it waits for shards that write or read files */
     int64_t    told; /* clock: when it last told the other workers so */
 };
@@ -81,6 +76,7 @@ static err_t dial(learner *l, int in_flight)
         .workers              = comm_size(j->workers),
         .in_flight            = in_flight,
         .values               = j->config->cluster.values,
+        .async                = j->config->train.mode == MODE_ASYNC,
         .timeout_s            = j->config->cluster.step_timeout,
         .check                = check,
         .self                 = l,
@@ -202,18 +198,13 @@ static int64_t latest_time(const batch *b)
     return latest;
 }
 
-static pulled *pulled_at(learner *l, int64_t step)
-{
-    return &l->pulled[step % (CONFIG_STALENESS_MAX + 1)];
-}
-
 err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets)
 {
     int64_t since = clock_now(l->job->clock);
 
     TRY(ps_pull(l->client, step, version, sets));
     lap(l, &since, &l->times.rows);
-    *pulled_at(l, step) = (pulled){.version = version, .sent = since};
+    l->asked[step % (CONFIG_STALENESS_MAX + 1)] = since;
     return OK;
 }
 
@@ -221,15 +212,15 @@ err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets
 static err_t wait_for_rows(learner *l, int64_t step, const id_set *sets, real **rows,
                            int64_t *since)
 {
-    const pulled *asked  = pulled_at(l, step);
-    double        waited = 0;
+    int64_t asked  = l->asked[step % (CONFIG_STALENESS_MAX + 1)];
+    double  waited = 0;
 
     TRY(ps_rows(l->client, step, sets, rows));
     lap(l, since, &waited);
     l->times.rows += waited;
     l->times.waited += waited;
-    l->times.in_flight += (double)(*since - asked->sent) * 1e-9;
-    l->times.behind += (double)(step - asked->version);
+    l->times.in_flight += (double)(*since - asked) * 1e-9;
+    l->times.behind += (double)(step - ps_rows_version(l->client, step));
     return OK;
 }
 

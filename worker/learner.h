@@ -34,7 +34,7 @@ MUST_CHECK err_t learner_begin(learner *l, const char *folder, int64_t step);
 MUST_CHECK err_t learner_fit_inputs(learner *l, const dataset *train, uint64_t first,
                                     uint64_t end);
 
-/* Ask for the rows of a batch for step, as of version. */
+/* Ask for the rows of a batch for step, as of version; async: or a later one. */
 MUST_CHECK err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets);
 
 typedef struct learner_outcome {

@@ -17,6 +17,7 @@ typedef struct exchange {
     wire_kind     request; /* WIRE_NONE: this place is free */
     uint64_t      step;    /* of the header of the request and of its answers */
     uint64_t      version;
+    uint64_t      oldest;  /* version of the rows that came */
     int           missing; /* shards that have not answered yet */
     double        timeout_s;
     net_message  *answers; /* (shards) data is NULL until there is one, and once it is used */
@@ -94,6 +95,7 @@ static err_t exchange_open(const ps_client *c, exchange *x, wire_kind request, u
     x->request = request;
     x->step    = step;
     x->version = version;
+    x->oldest  = UINT64_MAX;
     x->sets      = sets;
     x->missing = c->shards;
     bool file    = request == WIRE_BEGIN || request == WIRE_SAVE;
@@ -357,7 +359,8 @@ static err_t check_rows(const ps_client *c, const exchange *x, int shard, const 
 {
     const schema *s = c->options.schema;
 
-    if (got->version != x->version)
+    if (c->options.async && x->request == WIRE_PULL ? got->version < x->version
+                                                    : got->version != x->version)
         return err_set(ERR_MESSAGE, "rows of version %llu; wanted %llu",
                        (unsigned long long)got->version, (unsigned long long)x->version);
     if (got->tables != s->n_tables)
@@ -396,7 +399,7 @@ static void copy_rows(const ps_client *c, const exchange *x, int shard, const wi
 
 /* The answer of shard is here. Its rows are copied at once, while it is in the cache and
  * other shards still work. */
-static err_t use_rows(const ps_client *c, const exchange *x, int shard)
+static err_t use_rows(const ps_client *c, exchange *x, int shard)
 {
     wire_rows got;
     err_t     err = wire_decode_rows(&got, &x->answers[shard]);
@@ -406,6 +409,8 @@ static err_t use_rows(const ps_client *c, const exchange *x, int shard)
     if (err != OK)
         return err_add(err, "shard %d, %s of %llu", shard, wire_kind_name(x->request),
                        (unsigned long long)x->step);
+    if (got.version < x->oldest)
+        x->oldest = got.version;
     if (!in_place(c))
         copy_rows(c, x, shard, &got);
     return OK;
@@ -598,6 +603,11 @@ err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real **rows)
     assert(x->sets == sets);
     TRY(await(c, x));
     return lend_rows(c, x, rows);
+}
+
+int64_t ps_rows_version(ps_client *c, int64_t step)
+{
+    return (int64_t)pull_of(c, step)->oldest;
 }
 
 /* A push to the only shard, whose values are where the gradients are written. */

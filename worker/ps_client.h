@@ -29,6 +29,7 @@ typedef struct ps_client_options {
     int                 worker, workers;
     int                 in_flight; /* steps pulled and not pushed at most: staleness + 1 */
     precision_kind      values;    /* cluster.values: the type of rows and gradients sent */
+    bool                async;     /* rows may be of later versions than what a pull names */
     double              timeout_s;
     double              checkpoint_timeout_s; /* the same of BEGIN and SAVE; 0: timeout_s */
     err_t (*check)(void *self); /* asked every 100 ms of a wait; not OK ends it. NULL: none */
@@ -48,6 +49,10 @@ MUST_CHECK err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_s
 
 /* Wait for the rows of a pull. rows[t]: (sets[t].n, dim of t), lent until its ps_push. */
 MUST_CHECK err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real **rows);
+
+/* The version that the rows of a pull are of, the oldest where shards differ: the one that it
+ * named, or under async a later one. After its ps_rows. */
+int64_t ps_rows_version(ps_client *c, int64_t step);
 
 /* Room for the gradients of a step whose rows came, all 0: gradients[t], (sets[t].n, dim
  * of t), sums over the part's samples; lent until its ps_push. One step at a time. */

@@ -2,7 +2,8 @@
  *
  * At a drain point c (the start, a planned checkpoint, an evaluation, an epoch's end) all
  * steps before c are applied everywhere and nothing is on its way. In the stretch after it
- * PULL(t) sees the state after the first max(c, t - staleness) steps. */
+ * PULL(t) sees the state after the first max(c, t - staleness) steps; under async, that after
+ * the first c and whatever was pushed since. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -390,6 +391,14 @@ static err_t read_batch(trainer *t, pipeline_item **item)
     return OK;
 }
 
+/* What a pull of step names, in a stretch that began with step first. */
+static int64_t version_of(const config *c, int64_t step, int64_t first)
+{
+    int64_t ahead = step - c->train.staleness;
+
+    return c->train.mode == MODE_ASYNC || ahead < first ? first : ahead;
+}
+
 /* Train the steps first .. drain-1, both drain points; ends early when t->stop is set.
  * *reached is the step it ended at. */
 static err_t train_stretch(trainer *t, int64_t first, int64_t drain, int64_t *reached)
@@ -406,7 +415,7 @@ static err_t train_stretch(trainer *t, int64_t first, int64_t drain, int64_t *re
 
         while (pulled < drain && pulled <= step + staleness) {
             pipeline_item **slot    = &ring[pulled % (staleness + 1)];
-            int64_t         version = pulled - staleness > first ? pulled - staleness : first;
+            int64_t         version = version_of(j->config, pulled, first);
             TRY(read_batch(t, slot));
             TRY(learner_pull(t->learner, pulled, version, (*slot)->sets));
             pulled++;

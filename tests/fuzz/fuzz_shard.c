@@ -1,6 +1,7 @@
 /* A shard is handed well-formed headers with bodies that the fuzzer invents: checksums are
  * right, so that everything behind them is reached. The input is a row of
- *     u8 kind   u8 sender   u8 step   u8 generation   u16 bytes of body   body */
+ *     u8 kind   u8 sender   u8 step   u8 generation   u16 bytes of body   body
+ * and goes to two shards, one of a synchronous run and one of an asynchronous one. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,20 +67,35 @@ static void feed(shard *s, const uint8_t *data, size_t size)
     }
 }
 
+/* A configuration, the same for every input. */
+typedef struct setting {
+    config *config;
+    schema *schema;
+} setting;
+
+static void setting_make(setting *s, char *mode)
+{
+    require(config_parse(&s->config, "run.yaml", yaml, sizeof yaml - 1, 1, &mode));
+    require(schema_new(&s->schema, s->config));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static config *c; /* the same for every input */
-    static schema *schema_of_c;
-    shard         *s;
+    static char    modes[2][32] = {"train.mode=sync", "train.mode=async"};
+    static setting settings[2];
 
-    if (!c) {
-        log_threshold(LOG_ERROR);
-        require(config_parse(&c, "run.yaml", yaml, sizeof yaml - 1, 0, NULL));
-        require(schema_new(&schema_of_c, c));
+    log_threshold(LOG_ERROR);
+    for (int i = 0; i < 2; i++) {
+        shard *s;
+        if (!settings[i].config)
+            setting_make(&settings[i], modes[i]);
+        shard_options options = {.config = settings[i].config,
+                                 .schema = settings[i].schema,
+                                 .shards = 1,
+                                 .send   = swallow};
+        require(shard_new(&s, &options));
+        feed(s, data, size);
+        shard_free(&s);
     }
-    shard_options options = {.config = c, .schema = schema_of_c, .shards = 1, .send = swallow};
-    require(shard_new(&s, &options));
-    feed(s, data, size);
-    shard_free(&s);
     return 0;
 }

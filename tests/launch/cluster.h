@@ -113,6 +113,7 @@ static inline err_t open_worker(worker *w, cluster *c, int rank)
                            .workers    = WORKERS,
                            .in_flight  = c->staleness + 1,
                            .values     = c->config->cluster.values,
+                           .async      = c->config->train.mode == MODE_ASYNC,
                            .timeout_s  = 20};
     return ps_client_new(&w->client, &o);
 }
@@ -155,7 +156,8 @@ static inline err_t pull(worker *w, int64_t step, id_set *sets)
 
     draw_part(ids, gradient, step, w->rank);
     TRY(make_sets(w, ids, PART_IDS, sets));
-    return ps_pull(w->client, step, step > staleness ? step - staleness : 0, sets);
+    bool async = w->cluster->config->train.mode == MODE_ASYNC;
+    return ps_pull(w->client, step, step > staleness && !async ? step - staleness : 0, sets);
 }
 
 /* Gradients scaled by the number of the table's column. */

@@ -48,6 +48,21 @@ static void pulls_ahead_are_answered_and_change_nothing(void **unused)
     assert_memory_equal(&pipelined, &sync, sizeof sync);
 }
 
+/* Parts of equal size, plain SGD, and numbers whose sums are exact in any order. */
+static void pushes_applied_as_they_come_add_up_to_the_formula(void **unused)
+{
+    static char  option[] = "train.mode=async";
+    static state got;
+    static real  plain[IDS][DIM];
+
+    (void)unused;
+    plain_by_hand(plain);
+    for (int staleness = 0; staleness <= 2; staleness += 2) {
+        train_and_read(&got, 2, staleness, "tcp://127.0.0.1:*", option);
+        assert_memory_equal(got.rows[0], plain, sizeof plain);
+    }
+}
+
 /* Planted gradients are bf16 as they are, so only the rows that are read at the end were
  * rounded, each once and to the nearest. */
 static void bf16_on_the_wire_is_the_rows_rounded_once_on_any_number_of_shards(void **unused)
@@ -155,6 +170,7 @@ int main(void)
         cmocka_unit_test(rows_are_those_of_the_formula_over_every_kind_of_endpoint),
         cmocka_unit_test(the_number_of_shards_does_not_change_a_bit),
         cmocka_unit_test(pulls_ahead_are_answered_and_change_nothing),
+        cmocka_unit_test(pushes_applied_as_they_come_add_up_to_the_formula),
         cmocka_unit_test(bf16_on_the_wire_is_the_rows_rounded_once_on_any_number_of_shards),
         cmocka_unit_test(values_of_another_type_are_refused_on_both_sides),
         cmocka_unit_test(a_saved_run_comes_back_on_another_number_of_shards),
