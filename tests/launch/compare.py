@@ -74,4 +74,5 @@ def main():
         sys.exit(f"{where}: {worst:.3g} is over {limit:g}")
 
 
-main()
+if __name__ == "__main__":
+    main()
