@@ -3,18 +3,20 @@
  *     bench_remote [SECONDS [BATCH [EVENTS]]]
  *
  * Whole steps of DIN (pull, forward, backward, push, update) by one worker against a shard
- * that is a thread of the same process (embedded), and a process of its own over ipc and
- * over tcp: all three in one run, in turns of a few steps; rates are medians over the turns.
- * With staleness 1 the next rows travel while a step computes. SECONDS for each figure. */
+ * that is a thread of the same process (embedded), and a process of its own over ipc, over
+ * tcp, and over tcp with every byte a millisecond longer under way: all in one run, in turns
+ * of a few steps; rates are medians over the turns. With staleness s the rows of the next s
+ * steps travel while a step computes. SECONDS for each figure. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/rng.h"
 #include "far_side.h"
+#include "slow_wire.h"
 #include "worker/learner.h"
 
-enum { PLACES = 3, BATCHES = 8, TURNS = 11, FIELDS = 3, GOODS = 1000000 };
+enum { PLACES = 4, BATCHES = 8, TURNS = 11, FIELDS = 3, GOODS = 1000000, STALENESS = 2 };
 
 static const char yaml[] =
     "tables:\n"
@@ -32,8 +34,10 @@ static const char yaml[] =
 
 /* A worker with its shard somewhere. */
 typedef struct place {
-    const char *kind;
+    const char *kind, *name;
+    int64_t     delay; /* of the wire; nanoseconds */
     far_side    far;
+    slow_wire   wire;
     net        *net;
     net_link   *link;
     job         job;
@@ -117,7 +121,7 @@ static err_t draw_batches(bench *b)
 
 static err_t place_open(bench *b, place *p)
 {
-    const char *there = p->far.endpoints[0];
+    const char *there = p->delay ? p->wire.endpoint : p->far.endpoints[0];
 
     p->net = p->far.net;
     if (p->far.pid)
@@ -128,7 +132,7 @@ static err_t place_open(bench *b, place *p)
                    .workers = b->alone,
                    .shards  = net_link_transport(p->link),
                    .clock   = clock_monotonic()};
-    TRY(learner_new(&p->learner, &p->job, 2));
+    TRY(learner_new(&p->learner, &p->job, STALENESS + 1));
     return learner_begin(p->learner, NULL, 0);
 }
 
@@ -138,6 +142,8 @@ static err_t place_close(place *p)
     net_link_close(&p->link);
     if (p->far.pid)
         net_free(&p->net);
+    if (p->delay)
+        TRY(slow_wire_close(&p->wire));
     return far_close(&p->far);
 }
 
@@ -189,8 +195,8 @@ static err_t compare(bench *b, int staleness)
     for (int i = 0; i < PLACES; i++) {
         qsort(b->places[i].rate, TURNS, sizeof *b->places[i].rate, ascending);
         median[i] = b->places[i].rate[TURNS / 2];
-        printf("staleness %d  %-8s  %8.0f samples/s  %6.2f ms a step  %+5.1f %%\n", staleness,
-               i ? b->places[i].kind : "embedded", median[i], b->B / median[i] * 1e3,
+        printf("staleness %d  %-10s  %8.0f samples/s  %6.2f ms a step  %+5.1f %%\n", staleness,
+               b->places[i].name, median[i], b->B / median[i] * 1e3,
                100 * (median[0] / median[i] - 1));
         fflush(stdout);
     }
@@ -199,13 +205,21 @@ static err_t compare(bench *b, int staleness)
 
 static err_t run(bench *b)
 {
-    static const char *const kinds[PLACES] = {"inproc", "ipc", "tcp"};
+    static const place places[PLACES] = {
+        {.kind = "inproc", .name = "embedded"},
+        {.kind = "ipc", .name = "ipc"},
+        {.kind = "tcp", .name = "tcp"},
+        {.kind = "tcp", .name = "tcp + 1 ms", .delay = NS_PER_MS},
+    };
 
     TRY(config_parse(&b->config, "bench.yaml", yaml, strlen(yaml), 0, NULL));
     TRY(schema_new(&b->schema, b->config));
     for (int i = PLACES - 1; i >= 0; i--) { /* threads come last */
-        b->places[i].kind = kinds[i];
-        TRY(far_open(&b->places[i].far, kinds[i], 1, b->config, b->schema));
+        place *p = &b->places[i];
+        *p       = places[i];
+        TRY(far_open(&p->far, p->kind, 1, b->config, b->schema));
+        if (p->delay)
+            TRY(slow_wire_open(&p->wire, p->far.endpoints[0], p->delay));
     }
     TRY(comm_self(&b->alone));
     TRY(draw_batches(b));
@@ -214,7 +228,7 @@ static err_t run(bench *b)
            b->T, b->ids);
     for (int i = 0; i < PLACES; i++)
         TRY(place_open(b, &b->places[i]));
-    for (int staleness = 0; staleness < 2; staleness++)
+    for (int staleness = 0; staleness <= STALENESS; staleness++)
         TRY(compare(b, staleness));
     for (int i = 0; i < PLACES; i++)
         TRY(place_close(&b->places[i]));
