@@ -56,11 +56,11 @@ for mode in sync pipelined async; do
     rm -f "slow-$mode.ended"
     pulses "slow-$mode" &
     declare -n words=$mode
-    train "slow-$mode" "${two[@]}" "${words[@]}" train.steps=400
+    train "slow-$mode" "${two[@]}" "${words[@]}" train.steps=200
     touch "slow-$mode.ended"
     wait
-    train "even-$mode" "${two[@]}" "${words[@]}" train.steps=400
-    [ $mode = async ] || same "$(cut_at slow-$mode 400)" "$(cut_at even-$mode 400)"
+    train "even-$mode" "${two[@]}" "${words[@]}" train.steps=200
+    [ $mode = async ] || same "$(cut_at slow-$mode 200)" "$(cut_at even-$mode 200)"
     seconds='open("seconds", "a").write(str(of("summary")[0]["seconds"]) + " ")'
     rm -f seconds
     told even-$mode "$seconds"
