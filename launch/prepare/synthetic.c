@@ -12,7 +12,7 @@
 /* The options of the command, as flags.h stores them. */
 typedef struct synthetic_options {
     prepare_options shared;
-    const char     *world;
+    const char     *world, *lengths;
     int64_t         samples, test_samples;
     int64_t         users, goods, shops, cates, history, max_len, interests, seed;
     double          zipf, noise;
@@ -133,6 +133,7 @@ static err_t report_best(const synthetic_options *my, const char *folder, predic
         METRIC_INT("shops", my->shops),
         METRIC_INT("cates", my->cates),
         METRIC_INT("history", my->history),
+        METRIC_TEXT("lengths", my->lengths),
         METRIC_INT("max_len", my->max_len),
         METRIC_INT("interests", my->interests),
         METRIC_REAL("zipf", my->zipf),
@@ -192,6 +193,7 @@ static world_options options_of(const synthetic_options *my, const world_options
     w.cates     = (uint64_t)my->cates;
     w.interests = (int)my->interests;
     w.history   = (int)my->history;
+    w.equal     = strcmp(my->lengths, "equal") == 0;
     w.max_len   = (int)my->max_len;
     w.zipf      = my->zipf;
     w.noise     = my->noise;
@@ -230,6 +232,7 @@ err_t prepare_synthetic(int argc, char **argv)
     const world_options *w      = &preset->world;
     synthetic_options    my     = {.shared       = PREPARE_OPTIONS_DEFAULT,
                                    .world        = preset->name,
+                                   .lengths      = "uniform",
                                    .samples      = 200000,
                                    .test_samples = 20000,
                                    .users        = (int64_t)w->users,
@@ -253,7 +256,9 @@ err_t prepare_synthetic(int argc, char **argv)
         {"shops", FLAG_INT, &my.shops, .min = 1, .max = 1e15, .help = "shops"},
         {"cates", FLAG_INT, &my.cates, .min = 1, .max = 1e15, .help = "cates"},
         {"history", FLAG_INT, &my.history, .max = 1e6,
-         .help = "mean number of events of a history; 3 % of them are empty"},
+         .help = "mean number of events of a history"},
+        {"lengths", FLAG_TEXT, &my.lengths, .choices = "uniform|equal",
+         .help = "uniform: up to twice the mean, and 3 % are empty; equal: all have the mean"},
         PREPARE_FLAG_MAX_LEN(my.max_len),
         {"interests", FLAG_INT, &my.interests, .min = 1, .max = WORLD_MOST_INTERESTS,
          .help = "interests of a user"},

@@ -98,9 +98,11 @@ static world_event event_of(const world *w, const interests *in, uint64_t user, 
     return e;
 }
 
-/* Uniform on 1 .. 2 mean - 1, but for a few that are empty. */
+/* The mean, or uniform on 1 .. 2 mean - 1 but for a few that are empty. */
 static uint64_t draw_length(const world_options *o, rng *r)
 {
+    if (o->equal)
+        return (uint64_t)o->history;
     if (o->history == 0 || rng_uniform(r) < EMPTY_SHARE)
         return 0;
     return 1 + rng_below(r, 2 * (uint64_t)o->history - 1);

@@ -18,6 +18,8 @@
 #ifndef DIPS_LAUNCH_PREPARE_WORLD_H
 #define DIPS_LAUNCH_PREPARE_WORLD_H
 
+#include <stdbool.h>
+
 #include "launch/prepare/zipf.h"
 
 #define WORLD_MOST_INTERESTS 64
@@ -27,6 +29,7 @@ typedef struct world_options {
     uint64_t seed, users, goods, shops, cates;
     int      interests;     /* of a user */
     int      history;       /* mean number of events before a sample */
+    bool     equal;         /* all have that many; else 1 .. 2 history - 1, a few none */
     int      max_len;       /* events kept of them: the newest */
     double   noise;         /* share of events that no interest explains */
     double   zipf;          /* exponent of the goods of a cate */

@@ -52,6 +52,17 @@ static void histories_are_tuples_before_the_sample(void **state)
     safetensors_close(&file);
 }
 
+static void equal_histories_have_the_mean_length_and_none_is_empty(void **state)
+{
+    (void)state;
+    run_well(prepare_synthetic,
+             "--samples 1000 --test-samples 10 --out @a --history 7 --lengths equal");
+    safetensors *file = open_file("a/train-00000.safetensors");
+    for (uint64_t i = 0; i <= 1000; i++)
+        assert_int_equal(u64_at(file, "history.offsets", i), 7 * i);
+    safetensors_close(&file);
+}
+
 /* The world's formula (world.h), from the columns: the logit less what the evidence adds is
  * one number for each cate. */
 static void the_probability_is_that_of_the_matching_events(void **state)
@@ -169,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_ROOM(same_flags_give_the_same_files),
         IN_ROOM(histories_are_tuples_before_the_sample),
+        IN_ROOM(equal_histories_have_the_mean_length_and_none_is_empty),
         IN_ROOM(the_probability_is_that_of_the_matching_events),
         IN_ROOM(labels_are_drawn_by_the_probability),
         IN_ROOM(hundreds_of_millions_of_ids_are_a_flag_away),
