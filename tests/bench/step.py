@@ -1,0 +1,291 @@
+"""How fast DIN trains: dips against PyTorch, alternating in one run, on the same samples in the same
+order from the same first state, by SGD. step.sh starts this; the current folder takes data and runs.
+
+Two models: A has 2 fields of 64 (goods, cate) and an MLP of 80-40; B 3 fields of 16 (goods, shop, cate)
+and an MLP of 200-80; both an activation unit of 80-40, and a million goods, of which a batch has about
+as many as if they followed Zipf's law with 1.05. Histories are of 50 events all, or uniform with 20 in
+the mean; PyTorch pads those, but in the forms called ragged.
+
+On one core: dips in one process, its reader and its server pinned there too, and PyTorch with one
+thread. On two: two workers and a server; one process; PyTorch with two threads. dips reads its samples
+from files, PyTorch has its batches ready in memory. PyTorch goes as installed (stock), and tuned, in
+the forms of torch_din.py, with tcmalloc and huge pages.
+
+The losses of the first steps must be those of dips in one process, or this ends with status 1.
+Figures are medians over the rounds; ratios are medians of each round's ratio."""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).resolve().parent
+LR, ROWS_LR = 0.2, 1.0
+TOLERANCE = 1e-3  # of a step's mean loss
+WARM_UP = 3  # steps that are not timed
+CHECKED = 102400  # samples: 100 steps of 1024
+
+MODELS = {"A": (["goods", "cate"], 64, [80, 40]), "B": (["goods", "shop", "cate"], 16, [200, 80])}
+LENGTHS = {50: "equal", 20: "uniform"}
+
+# Samples/s of tuned PyTorch for each GFLOP/s of its sgemm, histories of 50, as measured on a quiet
+# machine: whoever is far below has a bad day, and a ratio to it says nothing.
+USUAL = {("A", 1): 4050 / 109, ("A", 2): 6250 / 215, ("B", 1): 7800 / 109, ("B", 2): 12010 / 215}
+TEXTBOOK = ("concat", "concat+compile")
+
+
+@dataclass
+class Cell:
+    """One model on one data set with one size of batch; steps is what the data has."""
+
+    model: str
+    length: int
+    batch: int
+    data: Path
+    config: Path
+    first: Path
+    steps: int
+
+    def __str__(self):
+        return f"{self.model}, histories of {self.length}, batch {self.batch}"
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def call(*words, **more):
+    """Run a program; what it says is shown only if it fails."""
+    done = subprocess.run([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, words))}\n{done.stderr}status {done.returncode}")
+    return done.stdout
+
+
+# ---- the data, the configurations, the first states: made once
+
+
+def once(folder, make):
+    if not (folder / "done").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        make(folder)
+        (folder / "done").touch()
+    return folder
+
+
+def prepare(dips, length, samples):
+    flags = {"samples": samples, "test-samples": 0, "history": length, "lengths": LENGTHS[length], "users": "1M",
+             "goods": "1M", "shops": "100K", "cates": 1000, "zipf": 1.4}
+    words = [f"--{name}={value}" for name, value in flags.items()]
+    return once(Path(f"data-{length}-{samples}"),
+                lambda folder: call(dips, "prepare", "synthetic", "--no-counts", "--out", folder, *words))
+
+
+def configure(model, data, activation):
+    fields, dim, mlp = MODELS[model]
+    columns = ", ".join(f"{f}: {{table: {f}}}" for f in fields)
+    table = f"{{dim: {dim}, optimizer: sgd, lr: {ROWS_LR}, init: {{scale: 0.1}}}}"
+    tables = "\n".join(f"  {f}: {table}" for f in fields)
+    path = Path(f"{model}-{activation}-{data}.yaml")
+    path.write_text(f"""tables:
+{tables}
+features: {{{columns}, history: {{columns: {{{columns}}}}}}}
+model:
+  kind: din
+  candidate: [{", ".join(fields)}]
+  history: history
+  attention: {{units: [80, 40], activation: {activation}}}
+  mlp: {{units: {mlp}}}
+data: {{train: {data}/train-*.safetensors, shuffle: false}}
+dense: {{optimizer: sgd, lr: {LR}}}
+checkpoint: {{every: never}}
+""")
+    return path
+
+
+def first_state(dips, config):
+    run = once(config.with_suffix(""), lambda run: call(dips, "train", config, "--run", run, "train.steps=0"))
+    return run / "checkpoints" / "step-000000000000"
+
+
+# ---- the contenders: what each gives is {"rate": samples/s, "losses": one for each step}
+
+
+def on_core(cores):
+    return ["taskset", "-c", "0"] if cores == 1 else []
+
+
+def train(o, cell, steps, cores, *options):
+    """dips from its first state; time is of its own clock, step by step."""
+    run = Path("run")
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(cell.first, run / "checkpoints" / cell.first.name, copy_function=os.link)
+    call(*on_core(cores), o.dips, "train", cell.config, "--run", run, f"train.batch={cell.batch}",
+         f"train.steps={steps}", *options)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if line["event"] == "step"]
+    shutil.rmtree(run)
+    seconds = sum(x["samples"] / x["samples_per_s"] for x in lines[WARM_UP:])
+    return {"rate": sum(x["samples"] for x in lines[WARM_UP:]) / seconds, "losses": [x["loss"] for x in lines]}
+
+
+def dips_figures(o, cell, steps, cores):
+    if cores == 1:
+        return {"dips": train(o, cell, steps, 1)}
+    return {"dips": train(o, cell, steps, cores, "cluster.workers=2", "cluster.servers=1"),
+            "dips, one process": train(o, cell, steps, cores)}
+
+
+def tuned_environment():
+    allocator = next(Path("/usr/lib").rglob("libtcmalloc_minimal.so.4"), None)
+    return {"THP_MEM_ALLOC_ENABLE": "1"} | ({"LD_PRELOAD": str(allocator)} if allocator else {})
+
+
+def torch_figures(o, cell, forms, cores, tuned, steps=0):
+    """By form; each with "sgemm", PyTorch's GFLOP/s of a large product right after it."""
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(Path("compiled").resolve())}
+    words = ["--fields", ",".join(MODELS[cell.model][0]), "--forms", ",".join(forms), "--batch", cell.batch,
+             "--lr", LR, "--rows-lr", ROWS_LR, "--seconds", o.seconds, "--steps", steps]
+    if tuned:
+        environment |= tuned_environment()
+        words += ["--threads", cores]
+    said = call(*on_core(cores), o.torch_python, HERE / "torch_din.py", cell.data, cell.first, *words,
+                env=environment)
+    return {x["form"]: x for x in map(json.loads, said.splitlines()) if "form" in x}
+
+
+# ---- one cell
+
+
+def check(name, losses, wanted):
+    """The largest difference over the steps that both have made."""
+    off = max(abs(a - b) for a, b in zip(losses, wanted))
+    if not off <= TOLERANCE:
+        sys.exit(f"{name}: a loss is {off:.1e} from that of dips in one process, more than {TOLERANCE:.0e}")
+    return off
+
+
+def reference(o, cell):
+    """What dips in one process gives, whose losses PyTorch's textbook form has too."""
+    steps = min(100, CHECKED // cell.batch)
+    mine = train(o, cell, steps, 2)
+    if o.torch_python:
+        theirs = torch_figures(o, cell, ["concat"], max(o.cores), True, steps)["concat"]
+        off = check("PyTorch", theirs["losses"], mine["losses"])
+        first, *_, last = mine["losses"]
+        say(f"losses of {steps} steps, from {first:.4f} to {last:.4f}: {off:.1e} apart at most")
+    return mine
+
+
+def one_round(o, cell, cores, steps):
+    figures = dips_figures(o, cell, steps, cores)
+    if o.torch_python:
+        forms = [f for f in o.forms.split(",") if cell.length == 20 or not f.startswith("ragged")]
+        figures["stock"] = torch_figures(o, cell, ["concat"], cores, False)["concat"]
+        figures |= torch_figures(o, cell, forms, cores, True)
+    return figures
+
+
+def measure(o, cell):
+    """The figures of each round, by cores."""
+    wanted = reference(o, cell)
+    steps = min(cell.steps, max(2 * WARM_UP, int(o.seconds * wanted["rate"] / cell.batch)))
+    rounds = {cores: [] for cores in o.cores}
+    for _ in range(o.rounds):
+        for cores in o.cores:
+            figures = one_round(o, cell, cores, steps)
+            for name, figure in figures.items():
+                check(name, figure["losses"], wanted["losses"])
+            rounds[cores].append(figures)
+    return rounds
+
+
+def show(cell, cores, rounds):
+    gflops = [figure["sgemm"] for figures in rounds for figure in figures.values() if "sgemm" in figure]
+    say(f"{cell}, {cores} core{'s' * (cores > 1)}" + (f", sgemm {median(gflops):.0f} GFLOP/s" if gflops else ""))
+    for name in rounds[0]:
+        rate = median(figures[name]["rate"] for figures in rounds)
+        ratio = median(figures["dips"]["rate"] / figures[name]["rate"] for figures in rounds)
+        say(f"  {name:20s} {rate:8.0f} samples/s   dips {ratio:5.2f} x")
+    textbook = [name for name in TEXTBOOK if name in rounds[0]]
+    if cell.length == 50 and textbook:
+        of_usual = max(median(f[name]["rate"] / f[name]["sgemm"] for f in rounds) for name in textbook)
+        of_usual /= USUAL[cell.model, cores]
+        if of_usual < 0.9:
+            say(f"  void: tuned PyTorch reached {of_usual:.2f} of its usual speed relative to sgemm, 0.9 at least "
+                "makes a fair opponent: the machine is busy, or of another kind")
+    say()
+
+
+# ---- the whole
+
+
+def introduce(o):
+    names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    say(f"machine: {len(names)} x {names[0]}, load {os.getloadavg()[0]:.1f}")
+    say("dips:", call(o.dips, "--version").strip())
+    if o.torch_python:
+        about = call(o.torch_python, "-c", "import torch; print(torch.__version__, torch.__config__.show())")
+        version, *lines = about.splitlines()
+        parts = [x.strip(" -") for x in lines if "Math Kernel" in x or "MKL-DNN v" in x or "capability" in x]
+        say("PyTorch:", "; ".join([version.split()[0], *parts]))
+        say("tuned:", *(f"{name}={value}" for name, value in tuned_environment().items()))
+    say()
+
+
+def show_reading(o, best):
+    """How often over the reader gives what the fastest step needs."""
+    program = o.build / "tests" / "bench_reading"
+    if program.exists() and best > 0:
+        lines = [line for line in call(program).splitlines() if line.startswith("pipeline")]
+        rate = max(float(line.split()[1]) for line in lines) * 1e3
+        say(f"reading: {rate:.0f} samples/s of 50 events, {rate / best:.1f} x what the fastest of these needs")
+
+
+def cells(o):
+    batches = [int(batch) for batch in o.batches.split(",")]
+    samples = max(CHECKED, 50 * max(batches))
+    for length in map(int, o.lengths.split(",")):
+        data = prepare(o.dips, length, samples)
+        for model in o.models.split(","):
+            config = configure(model, data, o.activation)
+            first = first_state(o.dips, config)
+            for batch in batches:
+                yield Cell(model, length, batch, data, config, first, samples // batch)
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=Path, help="folder of the executables")
+    parser.add_argument("--torch-python", help="a Python that has PyTorch; without it dips goes alone")
+    parser.add_argument("--models", default="A,B")
+    parser.add_argument("--lengths", default="50,20")
+    parser.add_argument("--batches", default="256,1024,4096")
+    parser.add_argument("--cores", default="1,2")
+    parser.add_argument("--forms", default="concat,split,bmm,ragged,raggedsplit,"
+                        "concat+compile,split+compile,bmm+compile",
+                        help="see torch_din.py; with + a compiler is at work for a minute each, once")
+    parser.add_argument("--activation", default="dice", choices=["dice", "sigmoid"], help="of the activation unit")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3, help="of each figure, about")
+    o = parser.parse_args()
+    o.dips, o.cores = o.build / "dips", [int(cores) for cores in o.cores.split(",")]
+    return o
+
+
+def main():
+    o, best = options(), 0.0
+    introduce(o)
+    for cell in cells(o):
+        for cores, rounds in measure(o, cell).items():
+            show(cell, cores, rounds)
+            if cell.length == 50:
+                best = max(best, *(f[name]["rate"] for f in rounds for name in f if name.startswith("dips")))
+    show_reading(o, best)
+
+
+main()
