@@ -6,8 +6,8 @@
  * parameters that no gradient moves: their gradient slots carry moments to be merged.
  *
  * They are reduced at once, after backward. Starting with the first weights while backward
- * works on the last would win little: two workers sum the 60 to 75 thousand weights of usual
- * models in 0.15 to 0.3 ms of a step of 20 ms and more, four times as many in 1.2 to 1.4
+ * works on the last would win little: two workers sum the 57 to 73 thousand weights of usual
+ * models in 0.1 ms of a step of 20 ms, four times as many in 0.5 to 0.7
  * (tests/bench/bench_reduce); Open MPI hides of that 10 to 30 % where the computing thread
  * polls for it, and nothing with more workers than cores. What the phase `reduce` shows beyond
  * it is waiting for slower workers, which no overlap hides. */
