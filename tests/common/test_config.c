@@ -428,6 +428,9 @@ static void choices_that_exclude_each_other_are_refused(void **state)
     (void)state;
     refuse("train: {mode: sync, staleness: 1}\n",
            "run.yaml:1:32: train.staleness is '1', and train.mode sync wants 0");
+    config *c = load("train: {mode: async, staleness: 3}\n", 0, NULL);
+    assert_int_equal(c->train.staleness, 3);
+    config_free(&c);
     refuse("train: {mode: pipelined}\n", "run.yaml:1:8: train.staleness is '0', and train.mode "
                                          "pipelined wants 1 .. 64");
     refuse(TWO_TABLES "features: {h: {columns: {g: {table: goods}}}}\n"

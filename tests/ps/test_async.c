@@ -11,6 +11,12 @@ static const char leaving[] = "tables: {plain: {dim: 1, init: {kind: zero}, opti
                               "features: {plain: {table: plain}}\n"
                               "train: {mode: async}\n";
 
+static const char earned[] =
+    "tables: {plain: {dim: 1, init: {kind: zero}, optimizer: sgd, lr: 1,\n"
+    "                 admit: {min_count: 2, counter: exact}}}\n"
+    "features: {plain: {table: plain}}\n"
+    "train: {mode: async}\n";
+
 enum { X = 42, Y = 7 };
 
 static void pull_id(world *w, int worker, uint64_t step, uint64_t version, uint64_t id)
@@ -191,6 +197,26 @@ static void rows_that_a_ticket_names_stay(void **unused)
     }
 }
 
+static void an_id_is_admitted_by_what_pushes_count_together(void **unused)
+{
+    (void)unused;
+    world *w = open_world(earned, 2, 0);
+
+    push_id(w, 0, 0, X, 4, 4, true);
+    assert_null(row_of(w, 0, X));
+    pull_id(w, 0, 1, 0, X); /* answered before the id has a row */
+    push_id(w, 1, 0, X, 4, 4, true);
+    assert_true(row_at(w, X) == 0); /* as it is born */
+    assert_int_equal(row_of(w, 0, X)->count, 2);
+    push_id(w, 0, 1, X, 4, 4, true);
+    assert_true(row_at(w, X) == 0); /* of a pull without the row: dropped, but counted */
+    assert_int_equal(row_of(w, 0, X)->count, 3);
+    pull_id(w, 1, 1, 0, X);
+    push_id(w, 1, 1, X, 4, 4, true);
+    assert_true(row_at(w, X) == (real)-.5);
+    world_free(w);
+}
+
 /* ---- a game: workers that pull ahead, letters that come late and twice ---- */
 
 enum { WORKERS = 4, STEPS = 60, AHEAD = 2, IDS = 12 };
@@ -260,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_row_is_touched_by_the_front),
         cmocka_unit_test(a_repeated_pull_gets_the_same_bytes_and_an_old_one_none),
         cmocka_unit_test(rows_that_a_ticket_names_stay),
+        cmocka_unit_test(an_id_is_admitted_by_what_pushes_count_together),
         cmocka_unit_test(whatever_the_post_does_each_push_counts_once),
     };
     return cmocka_run_group_tests(tests, quiet, NULL);
