@@ -47,6 +47,19 @@ static void exp_saturates_and_keeps_nan(void **state)
 
 /* ---- finite ---- */
 
+static void sigmoid_is_right_for_every_number(void **state)
+{
+    (void)state;
+    for (double x = -84; x < 84; x += .0037) {
+        double want = 1 / (1 + exp(-(double)(real)x)), got = (double)sigmoid((real)x);
+        if (!(fabs(got - want) <= 4 * REAL_EPSILON * want))
+            fail_msg("sigmoid(%g) is %.10g, wanted %.10g", x, got, want);
+    }
+    assert_true(sigmoid((real)1e30) == 1 && sigmoid(INFINITY) == 1 && sigmoid(0) == (real).5);
+    assert_true(sigmoid((real)-1e30) < 1e-36 && sigmoid(-INFINITY) < 1e-36);
+    assert_true(sigmoid((real)-1e30) >= 0 && isnan(sigmoid(NAN)) && isnan(sigmoid(-NAN)));
+}
+
 static void one_infinity_or_nan_anywhere_is_seen(void **state)
 {
     const real bad[] = {(real)INFINITY, (real)-INFINITY, (real)NAN};
@@ -113,6 +126,25 @@ static void moments_do_not_cancel_far_from_zero(void **state)
     for (int d = 0; d < D; d++) {
         assert_near(mean[d], 1000 * d + .5, 1e-6);
         assert_near(squares[d] / N, .25, sizeof(real) == sizeof(float) ? 1e-3 : 1e-9);
+    }
+}
+
+static void moments_in_pieces_are_those_of_all(void **state)
+{
+    enum { N = 700, D = 70 };
+    static real x[N * D];
+    double      mean[D], squares[D], joined_mean[D] = {0}, joined_squares[D] = {0};
+
+    (void)state;
+    draw(x, N * D);
+    column_moments(mean, squares, x, N, D);
+    for (int n = 0, rows = 0; n < N; n += rows) {
+        rows = n < 300 ? 150 : n < 301 ? 1 : N - n;
+        column_moments_join(joined_mean, joined_squares, n, x + n * D, rows, D);
+    }
+    for (int d = 0; d < D; d++) {
+        assert_near(joined_mean[d], mean[d], NEAR);
+        assert_near(joined_squares[d], squares[d], NEAR * 10);
     }
 }
 
@@ -186,6 +218,38 @@ static void dice_s_gradient_is_the_jacobian_s(void **state)
             assert_near((double)gx[n * D + d], want, NEAR * 5);
         }
         assert_near((double)ga[d], want_ga, NEAR * 50);
+    }
+}
+
+/* In two, with values that the first half gives back. */
+static void dice_s_gradient_in_halves_is_the_same(void **state)
+{
+    enum { N = 301, D = 67 };
+    static real x[N * D], g[N * D], y[N * D], want_y[N * D], gx[N * D], want[N * D];
+    real        mean[D], inv[D], a[D], ga[D] = {0}, want_ga[D] = {0}, means[2 * D];
+    double      sums[2 * D] = {0}, want_sums[2 * D];
+
+    (void)state;
+    draw(x, N * D);
+    draw(g, N * D);
+    draw(a, D);
+    draw(mean, D);
+    draw(means, 2 * D);
+    for (int d = 0; d < D; d++)
+        inv[d] = (real)(.5 + d % 3);
+    dice_forward(want_y, x, mean, inv, a, N, D);
+    dice_backward_sums(want_ga, want_sums, want_sums + D, g, x, mean, inv, a, N, D);
+    dice_backward(want, g, x, mean, inv, a, means, means + D, false, N, D);
+    dice_backward_rows(g, y, ga, sums, sums + D, x, mean, inv, a, N, D);
+    dice_backward_means(gx, g, x, mean, inv, means, means + D, N, D);
+    for (int i = 0; i < N * D; i++) {
+        assert_near((double)gx[i], (double)want[i], NEAR * 5);
+        assert_near((double)y[i], (double)want_y[i], NEAR);
+    }
+    for (int d = 0; d < D; d++) {
+        assert_near((double)ga[d], (double)want_ga[d], NEAR * 50);
+        assert_near(sums[d], want_sums[d], NEAR * 50);
+        assert_near(sums[D + d], want_sums[D + d], NEAR * 50);
     }
 }
 
@@ -291,12 +355,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exp_is_that_of_the_library),
         cmocka_unit_test(exp_saturates_and_keeps_nan),
+        cmocka_unit_test(sigmoid_is_right_for_every_number),
         cmocka_unit_test(one_infinity_or_nan_anywhere_is_seen),
         cmocka_unit_test(products_of_all_small_shapes_are_right),
         cmocka_unit_test(moments_do_not_cancel_far_from_zero),
+        cmocka_unit_test(moments_in_pieces_are_those_of_all),
         cmocka_unit_test(sums_of_columns_add),
         cmocka_unit_test(dice_has_the_values_of_its_formula),
         cmocka_unit_test(dice_s_gradient_is_the_jacobian_s),
+        cmocka_unit_test(dice_s_gradient_in_halves_is_the_same),
         cmocka_unit_test(prelu_at_zero_takes_the_lower_slope),
         cmocka_unit_test(gradients_are_added_or_written),
         cmocka_unit_test(segments_sum_spread_and_dot),

@@ -45,6 +45,8 @@ static inline void block_squares(real *squares, const real *x, const real *mean,
     memset(squares, 0, (size_t)columns * sizeof *squares);
     for (int n = 0; n < rows; n++) {
         const real *x_n = ROW(x, n, D);
+        for (int c = 0; c < columns; c += VECTOR)
+            fetch_to_write(x_n + c, (size_t)rows * (size_t)D);
 #pragma omp simd
         for (int c = 0; c < columns; c++) {
             real far = x_n[c] - mean[c];
@@ -68,10 +70,9 @@ static void join_moments(double *mean, double *squares, const real *block_mean,
     }
 }
 
-CLONES void column_moments(double *mean, double *squares, const real *x, int N, int D)
+CLONES void column_moments_join(double *mean, double *squares, int seen, const real *x, int N,
+                                int D)
 {
-    memset(mean, 0, (size_t)D * sizeof *mean);
-    memset(squares, 0, (size_t)D * sizeof *squares);
     for (int n = 0; n < N; n += BLOCK_ROWS) {
         int rows = least(BLOCK_ROWS, N - n);
         for (int d = 0; d < D; d += BLOCK_COLUMNS) {
@@ -82,7 +83,15 @@ CLONES void column_moments(double *mean, double *squares, const real *x, int N, 
             for (int c = 0; c < columns; c++)
                 part_mean[c] /= (real)rows;
             block_squares(part_squares, block, part_mean, rows, columns, D);
-            join_moments(mean + d, squares + d, part_mean, part_squares, n, rows, columns);
+            join_moments(mean + d, squares + d, part_mean, part_squares, seen + n, rows,
+                         columns);
         }
     }
+}
+
+void column_moments(double *mean, double *squares, const real *x, int N, int D)
+{
+    memset(mean, 0, (size_t)D * sizeof *mean);
+    memset(squares, 0, (size_t)D * sizeof *squares);
+    column_moments_join(mean, squares, 0, x, N, D);
 }

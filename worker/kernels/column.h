@@ -14,4 +14,7 @@ void column_sum(real *sum, const real *x, int N, int D);
  * rounding of `real` within blocks (Chan et al. 1983 joins them).  N = 0: both 0. */
 void column_moments(double *mean, double *squares, const real *x, int N, int D);
 
+/* The same in pieces: mean and squares are of `seen` rows, and become those of N more. */
+void column_moments_join(double *mean, double *squares, int seen, const real *x, int N, int D);
+
 #endif

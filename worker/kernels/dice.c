@@ -1,17 +1,55 @@
 #include "worker/kernels/dice.h"
 
+/* What belongs to a column; copied from memory that results might overlap, so that it stays in
+ * registers. */
+typedef struct column_constants {
+    real mean[VECTOR], inv[VECTOR], a[VECTOR], rest[VECTOR]; /* rest: 1 - a */
+} column_constants;
+
+INLINE void load_constants(column_constants *k, const real *mean, const real *inv,
+                           const real *a, int columns)
+{
+    for (int c = 0; c < columns; c++) {
+        k->mean[c] = mean[c];
+        k->inv[c]  = inv[c];
+        k->a[c]    = a[c];
+        k->rest[c] = 1 - a[c];
+    }
+}
+
+/* The kernels go down VECTOR columns at a time.
+ * BY_COLUMNS calls one for whole vectors, where the count is a constant, and for the rest. */
+#define BY_COLUMNS(call, D, ...)                                                               \
+    do {                                                                                       \
+        int d = 0;                                                                             \
+        for (; d + VECTOR <= (D); d += VECTOR)                                                 \
+            call(d, VECTOR, D, __VA_ARGS__);                                                   \
+        if (d < (D))                                                                           \
+            call(d, (D)-d, D, __VA_ARGS__);                                                    \
+    } while (0)
+
+INLINE void forward_columns(int d, int columns, int D, real *y, const real *x, const real *mean,
+                            const real *inv, const real *a, int N)
+{
+    column_constants k;
+
+    load_constants(&k, mean + d, inv + d, a + d, columns);
+    for (int n = 0; n < N; n++) {
+        const real *x_n = ROW(x, n, D) + d;
+        real       *y_n = ROW(y, n, D) + d;
+        fetch(x_n, (size_t)N * (size_t)D);
+#pragma omp simd
+        for (int c = 0; c < columns; c++) {
+            real p = sigmoid((x_n[c] - k.mean[c]) * k.inv[c]);
+            y_n[c] = x_n[c] * (k.a[c] + p * k.rest[c]);
+        }
+    }
+}
+
 CLONES void dice_forward(real *y, const real *x, const real *mean, const real *inv,
                          const real *a, int N, int D)
 {
-    for (int n = 0; n < N; n++) {
-        const real *x_n = ROW(x, n, D); /* x[n,:] */
-        real       *y_n = ROW(y, n, D); /* y[n,:] */
-#pragma omp simd
-        for (int d = 0; d < D; d++) {
-            real p = sigmoid((x_n[d] - mean[d]) * inv[d]);
-            y_n[d] = x_n[d] * (a[d] + p * (1 - a[d]));
-        }
-    }
+    BY_COLUMNS(forward_columns, D, y, x, mean, inv, a, N);
 }
 
 /* The three sums over `rows` rows and `columns` columns. */
@@ -57,19 +95,26 @@ CLONES void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const
     }
 }
 
-/* One row of dice_backward; add is a constant where it is inlined. */
-static inline __attribute__((always_inline)) void
-backward_row(real *gx, const real *g, const real *x, const real *mean, const real *inv,
-             const real *a, const real *mean_gh, const real *mean_ghxh, bool add, int D)
+INLINE void gradient_columns(int d, int columns, int D, real *gx, const real *g, const real *x,
+                             const real *mean, const real *inv, const real *a,
+                             const real *mean_gh, const real *mean_ghxh, bool add, int N)
 {
+    column_constants k;
+
+    load_constants(&k, mean + d, inv + d, a + d, columns);
+    for (int n = 0; n < N; n++) {
+        const real *x_n = ROW(x, n, D) + d, *g_n = ROW(g, n, D) + d;
+        real       *gx_n = ROW(gx, n, D) + d;
+        fetch(x_n, (size_t)N * (size_t)D);
 #pragma omp simd
-    for (int d = 0; d < D; d++) {
-        real xh = (x[d] - mean[d]) * inv[d];
-        real p  = sigmoid(xh);
-        real gh = g[d] * x[d] * (1 - a[d]) * p * (1 - p);
-        real gx_d =
-            g[d] * (a[d] + p * (1 - a[d])) + inv[d] * (gh - mean_gh[d] - xh * mean_ghxh[d]);
-        gx[d] = add ? gx[d] + gx_d : gx_d;
+        for (int c = 0; c < columns; c++) {
+            real xh   = (x_n[c] - k.mean[c]) * k.inv[c];
+            real p    = sigmoid(xh);
+            real gh   = g_n[c] * x_n[c] * k.rest[c] * p * (1 - p);
+            real gx_c = g_n[c] * (k.a[c] + p * k.rest[c]) +
+                        k.inv[c] * (gh - mean_gh[d + c] - xh * mean_ghxh[d + c]);
+            gx_n[c] = add ? gx_n[c] + gx_c : gx_c;
+        }
     }
 }
 
@@ -77,12 +122,69 @@ CLONES void dice_backward(real *gx, const real *g, const real *x, const real *me
                           const real *inv, const real *a, const real *mean_gh,
                           const real *mean_ghxh, bool add, int N, int D)
 {
+    if (add)
+        BY_COLUMNS(gradient_columns, D, gx, g, x, mean, inv, a, mean_gh, mean_ghxh, true, N);
+    else
+        BY_COLUMNS(gradient_columns, D, gx, g, x, mean, inv, a, mean_gh, mean_ghxh, false, N);
+}
+
+INLINE void rows_columns(int d, int columns, int D, real *g, real *y, real *ga, double *sum_gh,
+                         double *sum_ghxh, const real *x, const real *mean, const real *inv,
+                         const real *a, int N)
+{
+    real             part_a[VECTOR] = {0}, part_h[VECTOR] = {0}, part_hx[VECTOR] = {0};
+    column_constants k;
+
+    load_constants(&k, mean + d, inv + d, a + d, columns);
     for (int n = 0; n < N; n++) {
+        const real *x_n = ROW(x, n, D) + d;
+        real       *g_n = ROW(g, n, D) + d, *y_n = ROW(y, n, D) + d;
+        fetch(x_n, (size_t)N * (size_t)D);
+        fetch_to_write(g_n, (size_t)N * (size_t)D);
+#pragma omp simd
+        for (int c = 0; c < columns; c++) {
+            real xh    = (x_n[c] - k.mean[c]) * k.inv[c];
+            real p     = sigmoid(xh);
+            real slope = k.a[c] + p * k.rest[c];
+            real lower = g_n[c] * x_n[c] * (1 - p);
+            real gh    = lower * k.rest[c] * p;
+            part_a[c] += lower;
+            part_h[c] += gh;
+            part_hx[c] += gh * xh;
+            y_n[c] = x_n[c] * slope;
+            g_n[c] = g_n[c] * slope + k.inv[c] * gh;
+        }
+    }
+    for (int c = 0; c < columns; c++) {
+        ga[d + c] += part_a[c];
+        sum_gh[d + c] += (double)part_h[c];
+        sum_ghxh[d + c] += (double)part_hx[c];
+    }
+}
+
+CLONES void dice_backward_rows(real *g, real *y, real *ga, double *sum_gh, double *sum_ghxh,
+                               const real *x, const real *mean, const real *inv, const real *a,
+                               int N, int D)
+{
+    for (int n = 0; n < N; n += BLOCK_ROWS)
+        BY_COLUMNS(rows_columns, D, ROW(g, n, D), ROW(y, n, D), ga, sum_gh, sum_ghxh,
+                   ROW(x, n, D), mean, inv, a, least(BLOCK_ROWS, N - n));
+}
+
+CLONES void dice_backward_means(real *gx, const real *g, const real *x, const real *mean,
+                                const real *inv, const real *mean_gh, const real *mean_ghxh,
+                                int N, int D)
+{
+    for (int n = 0; n < N; n++) {
+        const real *x_n = ROW(x, n, D), *g_n = ROW(g, n, D);
         real       *gx_n = ROW(gx, n, D);
-        const real *g_n = ROW(g, n, D), *x_n = ROW(x, n, D);
-        if (add)
-            backward_row(gx_n, g_n, x_n, mean, inv, a, mean_gh, mean_ghxh, true, D);
-        else
-            backward_row(gx_n, g_n, x_n, mean, inv, a, mean_gh, mean_ghxh, false, D);
+        for (int d = 0; d < D; d += VECTOR) {
+            fetch(x_n + d, (size_t)N * (size_t)D);
+            fetch(g_n + d, (size_t)N * (size_t)D);
+        }
+#pragma omp simd
+        for (int d = 0; d < D; d++)
+            gx_n[d] =
+                g_n[d] - inv[d] * (mean_gh[d] + (x_n[d] - mean[d]) * inv[d] * mean_ghxh[d]);
     }
 }

@@ -23,4 +23,15 @@ void dice_backward(real *gx, const real *g, const real *x, const real *mean, con
                    const real *a, const real *mean_gh, const real *mean_ghxh, bool add, int N,
                    int D);
 
+/* The backward pass in two, with one sigmoid in both: first what a row alone says,
+ *     g = g (p + a (1 - p)) + inv gh
+ * in place, together with the sums of above (the doubles are added to, too) and y again;
+ * then what the means take away:   gx = g - inv (mean_gh + xh mean_ghxh) */
+void dice_backward_rows(real *g, real *y, real *ga, double *sum_gh, double *sum_ghxh,
+                        const real *x, const real *mean, const real *inv, const real *a, int N,
+                        int D);
+void dice_backward_means(real *gx, const real *g, const real *x, const real *mean,
+                         const real *inv, const real *mean_gh, const real *mean_ghxh, int N,
+                         int D);
+
 #endif

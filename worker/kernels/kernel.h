@@ -29,6 +29,19 @@ static inline int least(int a, int b)
 /* Row n of an array with `stride` numbers a row. */
 #define ROW(x, n, stride) ((x) + (size_t)(n) * (size_t)(stride))
 
+/* Begin to fetch what lies `ahead` numbers behind x; past an array's end, too, it does no harm.
+ * Kernels that go over a piece of a large array fetch the next piece so, a line for each that
+ * they use: by columns they go too unsteadily for the hardware to foresee it. */
+INLINE void fetch(const real *x, size_t ahead)
+{
+    __builtin_prefetch((const void *)((uintptr_t)x + ahead * sizeof *x));
+}
+
+INLINE void fetch_to_write(const real *x, size_t ahead)
+{
+    __builtin_prefetch((const void *)((uintptr_t)x + ahead * sizeof *x), 1);
+}
+
 #ifdef DIPS_REAL_IS_DOUBLE
 
 static inline real exp_vector(real x)
@@ -36,19 +49,22 @@ static inline real exp_vector(real x)
     return exp(x);
 }
 
+static inline real sigmoid(real x)
+{
+    return 1 / (1 + exp(-x));
+}
+
 #else
 
-/* e^x without a branch, so that loops over it become vector code: x = n log 2 + r with
- * |r| <= log(2)/2; e^r by a polynomial (minimax of relative error, 3e-9 before rounding);
- * 2^n by the bits of its exponent. Saturates at e^-87.3 and e^88.3; NaN stays NaN. */
-static inline float exp_vector(float x)
+/* e^x for |x| < 88 without a branch, so that loops over it become vector code: x = n log 2 + r
+ * with |r| <= log(2)/2; e^r by a polynomial (minimax of relative error, 3e-9 before rounding);
+ * 2^n by the bits of its exponent. NaN stays NaN. */
+static inline float exp_within(float x)
 {
     const float shift = 0x1.8p23f; /* adding it rounds to an integer in the low bits */
+    float       n     = x * 0x1.715476p+0f + shift;
+    uint32_t    bits;
 
-    x          = x < -87.3f ? -87.3f : x;
-    x          = x > 88.3f ? 88.3f : x;
-    float    n = x * 0x1.715476p+0f + shift;
-    uint32_t bits;
     memcpy(&bits, &n, sizeof bits);
     n -= shift;
     float r = x - n * 0x1.62e4p-1f;
@@ -65,11 +81,62 @@ static inline float exp_vector(float x)
     return p * n;
 }
 
+/* The same for all x: saturates at e^-87.3 and e^88.3. */
+static inline float exp_vector(float x)
+{
+    x = x < -87.3f ? -87.3f : x;
+    x = x > 88.3f ? 88.3f : x;
+    return exp_within(x);
+}
+
+/* x, or 86 with its sign beyond that: on the bits, where the least of two is one instruction
+ * (compared as floats it is several). The bits of |x| count from those behind infinity, so that
+ * NaN comes first, and stays. */
+static inline float within_86(float x)
+{
+    const uint32_t sign = 0x80000000u, behind = 0x7f800001u, most = 0x42ac0000u - behind;
+    uint32_t       bits, size;
+
+    memcpy(&bits, &x, sizeof bits);
+    size = (bits & ~sign) - behind;
+    size = size < most ? size : most;
+    bits = (bits & sign) | (size + behind);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* 1/x of x in [1, 2^126) without a division, which takes as long as all the rest of a
+ * sigmoid: a guess from the bits, off by at most 1/18, then with e = 1 - x y the steps
+ * y (1 + e + e^2) and y (1 + e), which leave e^3 and e^2. NaN stays NaN. */
+static inline float reciprocal(float x)
+{
+    uint32_t bits;
+    float    y, e;
+
+    memcpy(&bits, &x, sizeof bits);
+    bits = 0x7ef311c2u - bits;
+    memcpy(&y, &bits, sizeof y);
+    e = 1 - x * y;
+    y += y * (e + e * e);
+    e = 1 - x * y;
+    return y + y * e;
+}
+
+/* 1 / (1 + e^-x); beyond |x| = 86 that of 86. */
+static inline float sigmoid(float x)
+{
+    return reciprocal(1 + exp_within(-within_86(x)));
+}
+
 #endif
 
-static inline real sigmoid(real x)
+/* Numbers to a vector of 64 bytes, and n made whole vectors. Arrays of our own have rows of
+ * whole vectors, zero behind their last column: loops over them need no remainder. */
+#define VECTOR (64 / (int)sizeof(real))
+
+static inline int padded(int n)
 {
-    return 1 / (1 + exp_vector(-x));
+    return (n + VECTOR - 1) / VECTOR * VECTOR;
 }
 
 #endif

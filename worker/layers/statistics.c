@@ -43,39 +43,35 @@ static err_t join_workers(const statistics_config *c, double *rows, double *mean
     return OK;
 }
 
-/* Take the batch's moments; c->moving keeps them for dense_reduce. *rows: over how many
- * rows they are. */
-static err_t take_batch(const statistics_config *c, const tensor *x, double *rows, pass *p)
+/* Take the batch's moments; c->moving keeps them for dense_reduce. *rows: of this worker; then
+ * over how many they are. */
+static err_t take_batch(const statistics_config *c, double *mean, double *squares, double *rows,
+                        int cols, pass *p)
 {
-    double *mean, *squares;
-
-    TRY(arena_take(p->arena, (size_t)x->cols * sizeof *mean, &mean));
-    TRY(arena_take(p->arena, (size_t)x->cols * sizeof *squares, &squares));
-    column_moments(mean, squares, x->x, x->rows, x->cols);
-    *rows           = x->rows;
-    c->moving->rows = x->rows;
+    c->moving->rows = *rows;
     if (c->sync && p->workers)
-        TRY(join_workers(c, rows, mean, squares, x->cols, p));
+        TRY(join_workers(c, rows, mean, squares, cols, p));
     if (*rows == 0)
         return OK;
-    for (int d = 0; d < x->cols; d++) {
+    for (int d = 0; d < cols; d++) {
         c->moving->batch_mean[d] = (real)mean[d];
         c->moving->batch_var[d]  = (real)(squares[d] / *rows);
     }
     return OK;
 }
 
-err_t statistics_take(statistics *s, const statistics_config *c, const tensor *x, pass *p)
+err_t statistics_take_moments(statistics *s, const statistics_config *c, double *batch_mean,
+                              double *batch_squares, int batch_rows, int cols, pass *p)
 {
-    size_t      bytes = (size_t)x->cols * sizeof(real);
+    size_t      bytes = (size_t)cols * sizeof(real);
     const real *mean = c->moving->mean, *var = c->moving->var;
 
     TRY(arena_take(p->arena, bytes, &s->mean));
     TRY(arena_take(p->arena, bytes, &s->inv));
     s->rows = 0;
     if (p->training) {
-        double rows;
-        TRY(take_batch(c, x, &rows, p));
+        double rows = batch_rows;
+        TRY(take_batch(c, batch_mean, batch_squares, &rows, cols, p));
         if (rows >= 2) {
             s->rows = rows;
             mean    = c->moving->batch_mean;
@@ -83,9 +79,20 @@ err_t statistics_take(statistics *s, const statistics_config *c, const tensor *x
         }
     }
     memcpy(s->mean, mean, bytes);
-    for (int d = 0; d < x->cols; d++)
+    for (int d = 0; d < cols; d++)
         s->inv[d] = (real)(1 / sqrt((double)var[d] + c->eps));
     return OK;
+}
+
+err_t statistics_take(statistics *s, const statistics_config *c, const tensor *x, pass *p)
+{
+    double *mean, *squares;
+
+    TRY(arena_take(p->arena, (size_t)x->cols * sizeof *mean, &mean));
+    TRY(arena_take(p->arena, (size_t)x->cols * sizeof *squares, &squares));
+    if (p->training)
+        column_moments(mean, squares, x->x, x->rows, x->cols);
+    return statistics_take_moments(s, c, mean, squares, x->rows, x->cols, p);
 }
 
 err_t statistics_means(const statistics *s, const statistics_config *c, double *sums,

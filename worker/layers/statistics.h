@@ -28,6 +28,12 @@ void statistics_build(graph *g, statistics_config *c, const char *place, int col
 MUST_CHECK err_t statistics_take(statistics *s, const statistics_config *c, const tensor *x,
                                  pass *p);
 
+/* The same for columns whose moments over `rows` rows of this worker are known already (both
+ * (cols); changed). Outside of training they are not looked at. */
+MUST_CHECK err_t statistics_take_moments(statistics *s, const statistics_config *c,
+                                         double *mean, double *squares, int rows, int cols,
+                                         pass *p);
+
 /* Collective where sync. means (n): sums (n) over this worker's rows divided by the rows
  * of s; 0 where s are constants. sums becomes the sum over those who share s. */
 MUST_CHECK err_t statistics_means(const statistics *s, const statistics_config *c, double *sums,
