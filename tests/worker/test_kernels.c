@@ -12,6 +12,7 @@
 #include "worker/kernels/gather.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/loss.h"
+#include "worker/kernels/pair.h"
 #include "worker/kernels/segment.h"
 
 /* What `real` may be off by after some operations. */
@@ -278,6 +279,60 @@ static void gradients_are_added_or_written(void **state)
     assert_true(g[0] == 3 && g[1] == 0);
 }
 
+/* ---- a candidate taken into the weights of its events ---- */
+
+static void weights_of_a_sample_are_those_of_its_candidate(void **state)
+{
+    enum { D = 5, Dq = 3, U = 32 };
+    real K[D * U], P[Dq * U], Kt[U * U] = {0}, Pt[U * U] = {0}, q[U] = {0}, W[D * U], Wt[U * U];
+
+    (void)state;
+    draw(K, D * U);
+    draw(P, Dq * U);
+    draw(q, Dq);
+    for (int u = 0; u < U; u++)
+        for (int d = 0; d < D; d++) {
+            Kt[u * U + d] = K[d * U + u];
+            Pt[u * U + d] = d < Dq ? P[d * U + u] : 0;
+        }
+    pair_weights(W, K, P, q, D, Dq, U);
+    pair_weights_transposed(Wt, Kt, Pt, q, U, U);
+    for (int d = 0; d < D; d++)
+        for (int u = 0; u < U; u++) {
+            double product = d < Dq ? (double)q[d] * (double)P[d * U + u] : 0;
+            assert_near((double)W[d * U + u], (double)K[d * U + u] + product, NEAR);
+            assert_near((double)Wt[u * U + d], (double)W[d * U + u], NEAR);
+        }
+}
+
+static void the_weights_gradient_is_taken_apart(void **state)
+{
+    enum { D = 5, Dq = 3, U = 32 };
+    real gW[D * U], P[Dq * U], q[Dq], gK[D * U], gP[Dq * U], gq[Dq] = {1, 2, 3};
+
+    (void)state;
+    draw(gW, D * U);
+    draw(P, Dq * U);
+    draw(q, Dq);
+    for (int i = 0; i < D * U; i++)
+        gK[i] = 1;
+    for (int i = 0; i < Dq * U; i++)
+        gP[i] = 2;
+    pair_weights_backward(gK, gP, gq, gW, P, q, D, Dq, U);
+    for (int d = 0; d < D; d++) {
+        double want = d + 1;
+        for (int u = 0; u < U; u++) {
+            double g = (double)gW[d * U + u];
+            assert_near((double)gK[d * U + u], 1 + g, NEAR);
+            if (d < Dq)
+                assert_near((double)gP[d * U + u], 2 + (double)q[d] * g, NEAR);
+            want += d < Dq ? g * (double)P[d * U + u] : 0;
+        }
+        if (d < Dq)
+            assert_near((double)gq[d], want, NEAR * 10);
+    }
+}
+
 /* ---- segments ---- */
 
 static const int offsets[] = {0, 2, 2, 5};
@@ -366,6 +421,8 @@ int main(void)
         cmocka_unit_test(dice_s_gradient_in_halves_is_the_same),
         cmocka_unit_test(prelu_at_zero_takes_the_lower_slope),
         cmocka_unit_test(gradients_are_added_or_written),
+        cmocka_unit_test(weights_of_a_sample_are_those_of_its_candidate),
+        cmocka_unit_test(the_weights_gradient_is_taken_apart),
         cmocka_unit_test(segments_sum_spread_and_dot),
         cmocka_unit_test(softmax_of_huge_scores_is_finite),
         cmocka_unit_test(decay_halves_by_its_half_life),

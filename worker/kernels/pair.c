@@ -1,50 +1,50 @@
 #include "worker/kernels/pair.h"
 
-CLONES void pair_forward(real *x, const real *q, const real *k, bool with_k, const int *offsets,
-                         int B, int Dq, int Dk)
+CLONES void pair_weights(real *W, const real *K, const real *P, const real *q, int D, int Dq,
+                         int stride)
 {
-    int k_cols = with_k ? Dk : 0, stride = k_cols + Dq;
+    for (int d = 0; d < Dq; d++) {
+        real       *W_d = ROW(W, d, stride);
+        const real *K_d = ROW(K, d, stride), *P_d = ROW(P, d, stride);
+#pragma omp simd
+        for (int u = 0; u < stride; u++)
+            W_d[u] = K_d[u] + q[d] * P_d[u];
+    }
+    memcpy(ROW(W, Dq, stride), ROW(K, Dq, stride),
+           (size_t)(D - Dq) * (size_t)stride * sizeof *W);
+}
 
-    for (int b = 0; b < B; b++) {
-        const real *q_b = ROW(q, b, Dq);
-        for (int t = offsets[b] - offsets[0]; t < offsets[b + 1] - offsets[0]; t++) {
-            const real *k_t = ROW(k, t, Dk);
-            real       *x_t = ROW(x, t, stride), *product = x_t + k_cols;
+CLONES void pair_weights_transposed(real *W, const real *K, const real *P, const real *q, int U,
+                                    int stride)
+{
+    for (int u = 0; u < U; u++) {
+        real       *W_u = ROW(W, u, stride);
+        const real *K_u = ROW(K, u, stride), *P_u = ROW(P, u, stride);
 #pragma omp simd
-            for (int d = 0; d < k_cols; d++)
-                x_t[d] = k_t[d];
-#pragma omp simd
-            for (int d = 0; d < Dq; d++)
-                product[d] = q_b[d] * k_t[d];
-        }
+        for (int d = 0; d < stride; d++)
+            W_u[d] = K_u[d] + q[d] * P_u[d];
     }
 }
 
-/* gk_t (Dk) from gx_t: the k part, if any, before the product's part is added. */
-static inline void k_part(real *gk_t, const real *gx_t, bool with_k, bool add, int Dk)
+CLONES void pair_weights_backward(real *gK, real *gP, real *gq, const real *gW, const real *P,
+                                  const real *q, int D, int Dq, int stride)
 {
-#pragma omp simd
-    for (int d = 0; d < Dk; d++)
-        gk_t[d] = (add ? gk_t[d] : 0) + (with_k ? gx_t[d] : 0);
-}
-
-CLONES void pair_backward(real *gq, real *gk, const real *gx, const real *q, const real *k,
-                          bool with_k, const int *offsets, bool add, int B, int Dq, int Dk)
-{
-    int k_cols = with_k ? Dk : 0, stride = k_cols + Dq;
-
-    for (int b = 0; b < B; b++) {
-        const real *q_b  = ROW(q, b, Dq);
-        real       *gq_b = ROW(gq, b, Dq);
-        for (int t = offsets[b] - offsets[0]; t < offsets[b + 1] - offsets[0]; t++) {
-            const real *k_t = ROW(k, t, Dk), *gx_t = ROW(gx, t, stride), *gp = gx_t + k_cols;
-            real       *gk_t = ROW(gk, t, Dk);
-            k_part(gk_t, gx_t, with_k, add, Dk);
-#pragma omp simd
-            for (int d = 0; d < Dq; d++) {
-                gk_t[d] += q_b[d] * gp[d];
-                gq_b[d] += k_t[d] * gp[d];
-            }
+    for (int d = 0; d < Dq; d++) {
+        const real *gW_d = ROW(gW, d, stride), *P_d = ROW(P, d, stride);
+        real       *gK_d = ROW(gK, d, stride), *gP_d = ROW(gP, d, stride), dot = 0;
+#pragma omp simd reduction(+ : dot)
+        for (int u = 0; u < stride; u++) {
+            gK_d[u] += gW_d[u];
+            gP_d[u] += q[d] * gW_d[u];
+            dot += gW_d[u] * P_d[u];
         }
+        gq[d] += dot;
+    }
+    for (int d = Dq; d < D; d++) {
+        const real *gW_d = ROW(gW, d, stride);
+        real       *gK_d = ROW(gK, d, stride);
+#pragma omp simd
+        for (int u = 0; u < stride; u++)
+            gK_d[u] += gW_d[u];
     }
 }

@@ -1,21 +1,26 @@
-/* pair - a candidate beside each event of its sample: what the first layer of DIN's
- * activation unit multiplies after q and q-k have been taken out of the product.
+/* pair - the first layer of an activation unit for one sample: its candidate q taken into the
+ * weights that its events k_t meet.
  *
- *   x_t = [k_t, q_b * k_t[0 .. Dq-1]]     (the k part only where with_k)
- *   x (E, (with_k ? Dk : 0) + Dq);  q (B, Dq);  k (E, Dk);  offsets (B+1)
+ *     W_q = K + diag(q) P,   z = k W_q
  *
- * Events are counted from offsets[0]: a piece of a batch may be done alone. */
+ * K (D, U) multiplies k, P (Dq, U) the products q * k; Dq <= D, and rows of K behind Dq stand
+ * alone. All arrays have `stride` numbers a row. */
 #ifndef DIPS_WORKER_KERNELS_PAIR_H
 #define DIPS_WORKER_KERNELS_PAIR_H
 
 #include "worker/kernels/kernel.h"
 
-void pair_forward(real *x, const real *q, const real *k, bool with_k, const int *offsets, int B,
-                  int Dq, int Dk);
+/* W[d,:] = K[d,:] + q[d] P[d,:]   W, K (D, stride);  P (Dq, stride);  q (Dq) */
+void pair_weights(real *W, const real *K, const real *P, const real *q, int D, int Dq,
+                  int stride);
 
-/* gq_b += sum_t gx_p * k_t;   gk_t = [gx_k] + q_b * gx_p, or += where add;   gx_k, gx_p the
- * two parts of gx_t. */
-void pair_backward(real *gq, real *gk, const real *gx, const real *q, const real *k,
-                   bool with_k, const int *offsets, bool add, int B, int Dq, int Dk);
+/* The same transposed: W[u,:] = K[u,:] + q * P[u,:]   W, K, P (U, stride);  q padded */
+void pair_weights_transposed(real *W, const real *K, const real *P, const real *q, int U,
+                             int stride);
+
+/* From the gradient gW (D, stride) of W_q:
+ *     gK += gW;   gP[d,:] += q[d] gW[d,:];   gq[d] += gW[d,:] . P[d,:] */
+void pair_weights_backward(real *gK, real *gP, real *gq, const real *gW, const real *P,
+                           const real *q, int D, int Dq, int stride);
 
 #endif
