@@ -152,6 +152,13 @@ static void node_param(graph *g, node *n, int i, const char *place, const char *
 
     if (!n || !join_name(g, name, sizeof name, place, part))
         return;
+    if (i >= NODE_MAX_PARAMS) {
+        graph_fail(g, err_set(ERR_CONFIG,
+                              "%s is parameter %d of a layer of kind %s, which has "
+                              "at most %d",
+                              name, i + 1, n->layer->name, NODE_MAX_PARAMS));
+        return;
+    }
     err_t e =
         dense_param(g->dense, &n->params[i], name, n_dims, shape, fill, constant, n_dims == 2);
     if (e != OK)
@@ -185,6 +192,11 @@ void graph_set_logits(graph *g, tensor *logits)
 int pass_rows(const pass *p, int per)
 {
     return per == PER_SAMPLE ? p->batch->B : p->batch->sequences[per].events;
+}
+
+bool pass_learns(const pass *p)
+{
+    return p->training || p->row_gradients;
 }
 
 static size_t tensor_bytes(const tensor *t)

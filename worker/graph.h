@@ -31,7 +31,8 @@ typedef struct pass {
     const batch *batch;
     real *const *rows;          /* per table: (distinct ids, dim) */
     real *const *row_gradients; /* per table: the same shape, zeroed before backward; NULL
-                                   in a pass without backward */
+                                   in a pass without backward. In training they may
+                                   come after forward */
     arena   *arena;
     bool     training; /* batch statistics, dropout */
     uint64_t seed;
@@ -59,7 +60,7 @@ typedef struct layer {
 } layer;
 
 #define NODE_MAX_INPUTS 16
-#define NODE_MAX_PARAMS 8
+#define NODE_MAX_PARAMS 64
 
 struct node {
     const layer *layer;
@@ -108,6 +109,9 @@ MUST_CHECK err_t graph_output(node *n, pass *p, int rows);
 
 /* Rows that a tensor per `per` has in this batch. */
 int pass_rows(const pass *p, int per);
+
+/* Whether backward follows: what it needs of forward must be kept. */
+bool pass_learns(const pass *p);
 
 /* Name the model's answer: logits (B, 1). */
 void graph_set_logits(graph *g, tensor *logits);

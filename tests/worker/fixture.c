@@ -176,7 +176,10 @@ double world_backward(world *w)
     for (int t = 0; t < w->schema->n_tables; t++)
         memset(w->gradients[t], 0, world_row_numbers(w, t) * sizeof(real));
     dense_clear_gradients(w->dense);
+    if (w->training) /* as a worker has it: they come when forward is done */
+        p.row_gradients = NULL;
     MUST(graph_forward(w->graph, &p, &w->logits));
+    p.row_gradients = w->gradients;
     MUST(graph_backward(w->graph, &p, &loss));
     return loss;
 }

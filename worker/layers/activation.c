@@ -1,8 +1,8 @@
 /* Dice, PReLU, ReLU, sigmoid. */
 #include "worker/kernels/activation.h"
 #include "worker/kernels/dice.h"
+#include "worker/layers/activation.h"
 #include "worker/layers/layers.h"
-#include "worker/layers/statistics.h"
 
 static size_t numbers(const tensor *t)
 {
@@ -108,20 +108,24 @@ static const layer activation_layers[] = {
 
 #define PRELU_ALPHA 0.25
 
-tensor *activation(graph *g, tensor *x, activation_kind kind, const char *name)
+void activation_build(graph *g, node *n, int i, statistics_config *dice, activation_kind kind,
+                      const char *name, int cols)
 {
     const config *c = graph_config(g);
 
+    if (kind == ACTIVATION_PRELU || kind == ACTIVATION_DICE)
+        node_vector(g, n, i, name, "alpha", cols, kind == ACTIVATION_PRELU ? PRELU_ALPHA : 0);
+    if (n && kind == ACTIVATION_DICE)
+        statistics_build(g, dice, name, cols, c->dice.momentum, c->dice.eps, c->dice.sync);
+}
+
+tensor *activation(graph *g, tensor *x, activation_kind kind, const char *name)
+{
     if (!x || kind == ACTIVATION_NONE)
         return x;
     node *n = graph_add(g, &activation_layers[kind], 1, &x, x->cols, x->per,
                         sizeof(statistics_config));
-    if (kind == ACTIVATION_PRELU)
-        node_vector(g, n, 0, name, "alpha", x->cols, PRELU_ALPHA);
-    if (kind == ACTIVATION_DICE)
-        node_vector(g, n, 0, name, "alpha", x->cols, 0);
-    if (n && kind == ACTIVATION_DICE)
-        statistics_build(g, n->config, name, x->cols, c->dice.momentum, c->dice.eps,
-                         c->dice.sync);
+    if (n)
+        activation_build(g, n, 0, n->config, kind, name, x->cols);
     return node_output(n);
 }

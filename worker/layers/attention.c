@@ -3,7 +3,6 @@
  * constraint of sum = 1 is relaxed", so that the weights' sum tells how strong the
  * interest is; softmax is the alternative. */
 #include <math.h>
-#include <stdio.h>
 
 #include "worker/kernels/segment.h"
 #include "worker/layers/layers.h"
@@ -51,24 +50,6 @@ tensor *dot_scores(graph *g, tensor *q, tensor *k)
 
 /* ---- scores ---- */
 
-/* DIN's activation unit: units of the given sizes over the pairs, then one number. */
-static tensor *unit_scores(graph *g, tensor *q, tensor *k, const attention_config *c,
-                           const char *name)
-{
-    char    place[2 * CONFIG_NAME_MAX];
-    tensor *x = NULL;
-
-    for (int i = 0; i < c->units.n; i++) {
-        int out = c->units.at[i];
-        snprintf(place, sizeof place, "%s.%d", name, i);
-        x = i == 0 ? pair_linear(g, q, k, c->n_parts, c->parts, out, place)
-                   : linear(g, x, out, place);
-        x = activation(g, x, c->activation, place);
-    }
-    snprintf(place, sizeof place, "%s.output", name);
-    return x ? linear(g, x, 1, place) : pair_linear(g, q, k, c->n_parts, c->parts, 1, place);
-}
-
 tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config *c,
                          const char *name)
 {
@@ -80,7 +61,7 @@ tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config 
     case SCORE_BILINEAR:
         return dot_scores(g, project(g, q, k->cols, name), k);
     case SCORE_MLP:
-        return unit_scores(g, q, k, c, name);
+        return activation_unit(g, q, k, c, name);
     }
     return NULL;
 }

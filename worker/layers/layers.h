@@ -59,7 +59,7 @@ tensor *dropout(graph *g, tensor *x, double share, const char *name);
  * NAME.1, ... */
 tensor *mlp(graph *g, tensor *x, const mlp_config *c, const char *name);
 
-/* ---- attention (attention.c, pair_linear.c) ---- */
+/* ---- attention (attention.c, activation_unit.c, pair_linear.c) ---- */
 
 /* DIN's activation unit and its relatives: q (B, Dq), events k (E, Dk) -> (B, Dk), the sum
  * of a(q, k_t) k_t. The first Dq columns of k are those that stand opposite to q; where
@@ -71,6 +71,11 @@ tensor *attention(graph *g, tensor *q, tensor *k, const attention_config *c, con
  * widths), NAME.bias. */
 tensor *pair_linear(graph *g, tensor *q, tensor *k, int n_parts, const part_kind *parts,
                     int out, const char *name);
+
+/* DIN's activation unit: layers of c->units over the pairs, then one number, (E, 1): NAME.0,
+ * NAME.1, ..., NAME.output, each as linear and activation have it. */
+tensor *activation_unit(graph *g, tensor *q, tensor *k, const attention_config *c,
+                        const char *name);
 
 /* q_b . k_t over the first Dq columns of k, (E, 1). */
 tensor *dot_scores(graph *g, tensor *q, tensor *k);

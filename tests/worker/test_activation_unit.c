@@ -1,0 +1,196 @@
+/* The activation unit, whose layers are one, against the same layers one by one: scores, all
+ * gradients, and what becomes of the moments. */
+#include "tests/worker/fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/layers/layers.h"
+
+#define NEAR (sizeof(real) == sizeof(float) ? 2e-4 : 1e-10)
+
+/* The history is wider than the candidate; widths are no multiples of a vector. */
+#define YAML                                                                                   \
+    "tables: {item: {dim: 19}, cate: {dim: 3}, tag: {dim: 2}}\n"                               \
+    "features:\n"                                                                              \
+    "  item: {table: item}\n"                                                                  \
+    "  cate: {table: cate}\n"                                                                  \
+    "  history: {columns: {item: {table: item}, cate: {table: cate}, tag: {table: tag}}}\n"    \
+    "model: {kind: din, candidate: [item, cate], history: history,\n"                          \
+    "        attention: {units: [%s], activation: %s, parts: [%s]}}\n"                         \
+    "dice: {sync: %s}\n"
+
+static const char *const candidate[] = {"item", "cate"};
+static const char *const events[]    = {"history.item", "history.cate", "history.tag"};
+
+static void inputs(graph *g, tensor **q, tensor **k)
+{
+    config_names names = {2, (char **)candidate};
+    int          slots[3];
+
+    for (int i = 0; i < 3; i++)
+        slots[i] = schema_find_slot(graph_schema(g), events[i]);
+    *q = embed_features(g, &names);
+    *k = embed_slots(g, 3, slots);
+}
+
+/* Each event's score times the event, so that every score has a gradient of its own. */
+static tensor *answer(graph *g, tensor *scores, tensor *k)
+{
+    return linear(g, weighted_sum(g, scores, k), 1, "answer");
+}
+
+static tensor *at_once(graph *g)
+{
+    const attention_config *c = &graph_config(g)->model.attention;
+    tensor                 *q, *k;
+
+    inputs(g, &q, &k);
+    return answer(g, activation_unit(g, q, k, c, "unit"), k);
+}
+
+static tensor *one_by_one(graph *g)
+{
+    const attention_config *c = &graph_config(g)->model.attention;
+    char                    name[64];
+    tensor                 *q, *k, *x = NULL;
+
+    inputs(g, &q, &k);
+    for (int i = 0; i < c->units.n; i++) {
+        int out = c->units.at[i];
+        snprintf(name, sizeof name, "unit.%d", i);
+        x = i ? linear(g, x, out, name) : pair_linear(g, q, k, c->n_parts, c->parts, out, name);
+        x = activation(g, x, c->activation, name);
+    }
+    x = x ? linear(g, x, 1, "unit.output")
+          : pair_linear(g, q, k, c->n_parts, c->parts, 1, "unit.output");
+    return answer(g, x, k);
+}
+
+/* ---- comparing ---- */
+
+typedef struct setting {
+    const char *units, *activation, *parts, *sync;
+} setting;
+
+static const setting settings[] = {
+    {"5, 18, 3", "dice", "q, k, q-k, q*k", "false"},
+    {"17", "dice", "q, k, q-k, q*k", "true"},
+    {"40, 16", "dice", "k, q*k", "true"},
+    {"5, 18, 3", "prelu", "q, k, q-k, q*k", "false"},
+    {"18, 4", "relu", "q, q-k, q*k", "false"},
+    {"18, 4", "sigmoid", "q*k", "false"},
+    {"18, 4", "none", "k", "false"},
+    {"7, 4", "sigmoid", "q", "false"},
+    {"", "dice", "q, k, q-k, q*k", "false"},
+};
+
+/* Histories of none, of one event, of several to a piece, and longer than a piece. */
+static const int lengths[] = {0, 1, 3, 140, 60, 2, 0, 55, 80};
+
+static void open_unit(world *w, const setting *s, tensor *(*build)(graph *g), bool training)
+{
+    char yaml[1024];
+
+    snprintf(yaml, sizeof yaml, YAML, s->units, s->activation, s->parts, s->sync);
+    world_open_graph(w, yaml, build);
+    world_rows(w, 30, .6);
+    world_draw(w, 19, sizeof lengths / sizeof *lengths, lengths, 4);
+    for (int i = 0; i < dense_count(w->dense); i++) {
+        param *p = dense_at(w->dense, i);
+        for (size_t j = 0; j < p->count; j++)
+            p->w[j] = (real)((p->trained ? .0 : .7) + .3 * sin(1 + i + 1.7 * (double)j));
+    }
+    w->training = training;
+}
+
+static void compare(const char *what, const real *a, const real *b, size_t n)
+{
+    double most = 1;
+
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)b[i]));
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)a[i] - (double)b[i]) <= NEAR * most))
+            fail_msg("%s[%zu]: %.9g, wanted %.9g", what, i, (double)a[i], (double)b[i]);
+}
+
+static void compare_worlds(const setting *s, bool training)
+{
+    world a, b;
+
+    open_unit(&a, s, at_once, training);
+    open_unit(&b, s, one_by_one, training);
+    double loss = world_backward(&a), want = world_backward(&b);
+    assert_near(loss, want, NEAR);
+    assert_int_equal(dense_count(a.dense), dense_count(b.dense));
+    for (int i = 0; i < dense_count(a.dense); i++) {
+        param *p = dense_at(a.dense, i), *q = dense_at(b.dense, i);
+        assert_string_equal(p->name, q->name);
+        compare(p->name, p->g, q->g, p->count);
+    }
+    for (int t = 0; t < 3; t++)
+        compare("rows", a.gradients[t], b.gradients[t], world_row_numbers(&a, t));
+    world_update(&a, loss, .1);
+    world_update(&b, want, .1);
+    for (int i = 0; training && i < dense_count(a.dense); i++)
+        compare(dense_at(a.dense, i)->name, dense_at(a.dense, i)->w, dense_at(b.dense, i)->w,
+                dense_at(a.dense, i)->count);
+    world_close(&a);
+    world_close(&b);
+}
+
+static void its_layers_at_once_are_its_layers_one_by_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        compare_worlds(&settings[i], true);
+        compare_worlds(&settings[i], false);
+    }
+}
+
+/* Layers are made in the order, and of the parameters, that checkpoints know. */
+static void its_parameters_have_the_names_of_its_layers(void **state)
+{
+    static const char *const names[] = {
+        "unit.0.weight", "unit.0.bias",   "unit.0.alpha",       "unit.0.mean",
+        "unit.0.var",    "unit.1.weight", "unit.1.bias",        "unit.1.alpha",
+        "unit.1.mean",   "unit.1.var",    "unit.output.weight", "unit.output.bias",
+    };
+    world w;
+
+    (void)state;
+    open_unit(&w, &(setting){"4, 3", "dice", "k", "false"}, at_once, true);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_non_null(dense_find(w.dense, names[i]));
+    world_close(&w);
+}
+
+static void a_unit_of_too_many_layers_is_refused(void **state)
+{
+    int              units[21];
+    attention_config c = {.n_parts = 1, .parts = {PART_K}, .units = {21, units}};
+    world            w;
+    tensor          *q, *k;
+
+    (void)state;
+    for (int i = 0; i < 21; i++)
+        units[i] = 1;
+    open_unit(&w, &settings[0], at_once, true);
+    inputs(w.graph, &q, &k);
+    activation_unit(w.graph, q, k, &c, "deep");
+    assert_int_equal(graph_error(w.graph), ERR_CONFIG);
+    assert_non_null(strstr(err_text(), "64"));
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(its_layers_at_once_are_its_layers_one_by_one),
+        cmocka_unit_test(its_parameters_have_the_names_of_its_layers),
+        cmocka_unit_test(a_unit_of_too_many_layers_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+#include "worker/layers/hidden.h"
+
+#include <string.h>
+
+#include "worker/kernels/activation.h"
+#include "worker/kernels/column.h"
+#include "worker/kernels/dice.h"
+#include "worker/kernels/product.h"
+
+/* ---- forward ---- */
+
+/* *at (rows, stride), cleared. */
+static err_t take(pass *p, real **at, int rows, int stride)
+{
+    return arena_take_zero(p->arena, (size_t)rows * (size_t)stride * sizeof **at, at);
+}
+
+static err_t take_doubles(pass *p, double **at, int n)
+{
+    return arena_take_zero(p->arena, (size_t)n * sizeof **at, at);
+}
+
+static err_t copy_weights(hidden *h, pass *p)
+{
+    TRY(take(p, &h->Wt, h->in, h->stride));
+    TRY(take(p, &h->W, h->U, h->in_stride));
+    for (int u = 0; u < h->U; u++)
+        for (int i = 0; i < h->in; i++) {
+            real w                        = ROW(h->weight->w, u, h->in)[i];
+            ROW(h->W, u, h->in_stride)[i] = w;
+            ROW(h->Wt, i, h->stride)[u]   = w;
+        }
+    return OK;
+}
+
+static err_t copy_vector(pass *p, real **to, const param *from, int stride)
+{
+    TRY(take(p, to, 1, stride));
+    memcpy(*to, from->w, from->count * sizeof **to);
+    return OK;
+}
+
+/* Whether a is what is kept of forward. */
+static bool keeps_values(const hidden *h)
+{
+    return h->c->activation != ACTIVATION_DICE && h->c->activation != ACTIVATION_PRELU;
+}
+
+err_t hidden_open(hidden *h, const hidden_config *c, param *const *params, int in, int rows,
+                  pass *p)
+{
+    *h           = (hidden){.c = c, .weight = params[0], .bias = params[1], .alpha = params[2]};
+    h->in        = in;
+    h->in_stride = padded(in);
+    h->U         = h->weight->shape[0];
+    h->stride    = padded(h->U);
+    if (in > 0)
+        TRY(copy_weights(h, p));
+    TRY(copy_vector(p, &h->b, h->bias, h->stride));
+    if (keeps_values(h))
+        return OK;
+    TRY(copy_vector(p, &h->slope, h->alpha, h->stride));
+    TRY(take(p, &h->y, rows, h->stride));
+    TRY(take(p, &h->gx, rows, h->stride));
+    TRY(take(p, &h->mean, 1, h->stride));
+    TRY(take(p, &h->inv, 1, h->stride));
+    TRY(take_doubles(p, &h->batch_mean, h->stride));
+    return take_doubles(p, &h->batch_squares, h->stride);
+}
+
+void hidden_product(const hidden *h, real *x, const real *below, int N)
+{
+    product(x, h->stride, h->b, 0, rows_of(below, h->in_stride), h->Wt, h->stride, N, h->stride,
+            h->in);
+}
+
+void hidden_settle(hidden *h, real *x, int N, const pass *p)
+{
+    size_t n = (size_t)N * (size_t)h->stride;
+
+    if (h->c->activation == ACTIVATION_RELU)
+        relu_forward(x, x, n);
+    if (h->c->activation == ACTIVATION_SIGMOID)
+        sigmoid_forward(x, x, n);
+    if (h->c->activation == ACTIVATION_DICE && p->training)
+        column_moments_join(h->batch_mean, h->batch_squares, h->seen, x, N, h->stride);
+    h->seen += N;
+}
+
+err_t hidden_statistics(hidden *h, pass *p)
+{
+    if (h->c->activation != ACTIVATION_DICE)
+        return OK;
+    TRY(statistics_take_moments(&h->s, &h->c->dice, h->batch_mean, h->batch_squares, h->seen,
+                                h->U, p));
+    memcpy(h->mean, h->s.mean, (size_t)h->U * sizeof *h->mean);
+    memcpy(h->inv, h->s.inv, (size_t)h->U * sizeof *h->inv);
+    return OK;
+}
+
+const real *hidden_values(hidden *h, const real *x, int N)
+{
+    if (keeps_values(h))
+        return x;
+    if (h->c->activation == ACTIVATION_DICE)
+        dice_forward(h->y, x, h->mean, h->inv, h->slope, N, h->stride);
+    else
+        prelu_forward(h->y, x, h->slope, N, h->stride);
+    return h->y;
+}
+
+/* ---- backward ---- */
+
+err_t hidden_open_backward(hidden *h, pass *p)
+{
+    TRY(take(p, &h->gb, 1, h->stride));
+    TRY(take(p, &h->g_slope, 1, h->stride));
+    TRY(take_doubles(p, &h->sums, 2 * h->stride));
+    return take(p, &h->means, 2, h->stride);
+}
+
+const real *hidden_backward_rows(hidden *h, real *g, const real *x, int N)
+{
+    size_t n = (size_t)N * (size_t)h->stride;
+
+    switch (h->c->activation) {
+    case ACTIVATION_DICE:
+        dice_backward_rows(g, h->y, h->g_slope, h->sums, h->sums + h->stride, x, h->mean,
+                           h->inv, h->slope, N, h->stride);
+        return h->y;
+    case ACTIVATION_PRELU:
+        prelu_forward(h->y, x, h->slope, N, h->stride);
+        prelu_backward(g, h->g_slope, g, x, h->slope, false, N, h->stride);
+        return h->y;
+    case ACTIVATION_RELU:
+        relu_backward(g, g, x, false, n);
+        break;
+    case ACTIVATION_SIGMOID:
+        sigmoid_backward(g, g, x, false, n);
+        break;
+    case ACTIVATION_NONE:
+        break;
+    }
+    return x;
+}
+
+err_t hidden_backward_statistics(hidden *h, pass *p)
+{
+    if (h->c->activation != ACTIVATION_DICE)
+        return OK;
+    return statistics_means(&h->s, &h->c->dice, h->sums, h->means, 2 * h->stride, p);
+}
+
+const real *hidden_backward_means(hidden *h, const real *g, const real *x, int N)
+{
+    dice_backward_means(h->gx, g, x, h->mean, h->inv, h->means, h->means + h->stride, N,
+                        h->stride);
+    return h->gx;
+}
+
+void hidden_backward_again(const hidden *h, real *g, const real *x, int N)
+{
+    dice_backward(g, g, x, h->mean, h->inv, h->slope, h->means, h->means + h->stride, false, N,
+                  h->stride);
+}
+
+void hidden_weight_gradient(const hidden *h, const real *g, const real *below, int N)
+{
+    product(h->weight->g, h->in, h->weight->g, h->in, columns_of(g, h->stride), below,
+            h->in_stride, h->U, h->in, N);
+}
+
+void hidden_bias_gradient(const hidden *h, const real *g, int N)
+{
+    column_sum(h->gb, g, N, h->stride);
+}
+
+void hidden_below(const hidden *h, real *g_below, const real *g, int N)
+{
+    product(g_below, h->in_stride, NULL, 0, rows_of(g, h->stride), h->W, h->in_stride, N,
+            h->in_stride, h->U);
+}
+
+void hidden_close_backward(hidden *h)
+{
+    for (int u = 0; u < h->U; u++) {
+        if (h->in > 0)
+            h->bias->g[u] += h->gb[u];
+        if (h->alpha)
+            h->alpha->g[u] += h->g_slope[u];
+    }
+}

@@ -1,0 +1,76 @@
+/* hidden - one hidden layer of an activation unit, on a piece of the batch's events.
+ *
+ *     x = a' W^T + b,   a = activation(x)
+ *
+ * Only x is kept from forward to backward, or a where the activation's slope is told by it
+ * (relu, sigmoid); the other is made again where it is needed, in the cache. Rows are whole
+ * vectors, zero behind the last unit. */
+#ifndef DIPS_WORKER_LAYERS_HIDDEN_H
+#define DIPS_WORKER_LAYERS_HIDDEN_H
+
+#include "worker/kernels/kernel.h"
+#include "worker/layers/statistics.h"
+
+typedef struct hidden_config {
+    activation_kind   activation;
+    statistics_config dice;
+} hidden_config;
+
+/* Of one node and batch, in the step's arena; in: units of the layer below, whose a' it reads;
+ * 0 for the first, whose products are another's. */
+typedef struct hidden {
+    const hidden_config *c;
+    param               *weight, *bias, *alpha;
+    int                  in, in_stride, U, stride;
+    real                *Wt, *W;     /* (in, stride), (U, in_stride) */
+    real                *b, *slope;  /* (stride) bias and alpha */
+    real                *mean, *inv; /* (stride) of dice */
+    statistics           s;
+    int                  seen; /* rows of which the moments are */
+    double              *batch_mean, *batch_squares;
+    real                *g_slope, *gb; /* (stride) gradients of alpha and bias */
+    double              *sums;         /* (2, stride) of dice's gradient */
+    real                *means;        /* the same over all rows */
+    real                *y, *gx;       /* (a piece's rows, stride) a, where x is kept; g */
+} hidden;
+
+/* params: weight, bias, alpha. rows: of the longest piece. */
+MUST_CHECK err_t hidden_open(hidden *h, const hidden_config *c, param *const *params, int in,
+                             int rows, pass *p);
+
+/* x (N, stride) = a' W^T + b, a' (N, in_stride) */
+void hidden_product(const hidden *h, real *x, const real *below, int N);
+
+/* x is complete: it becomes what is kept, and its moments are taken note of. */
+void hidden_settle(hidden *h, real *x, int N, const pass *p);
+
+/* Collective where dice is synchronised: after all pieces of the batch are settled. */
+MUST_CHECK err_t hidden_statistics(hidden *h, pass *p);
+
+/* a of x: lent until the next piece. */
+const real *hidden_values(hidden *h, const real *x, int N);
+
+MUST_CHECK err_t hidden_open_backward(hidden *h, pass *p);
+
+/* g (N, stride), the gradient of a, becomes that of x, but for what batch statistics take
+ * away; alpha's gradient and the sums for those are added to. Returns a. */
+const real *hidden_backward_rows(hidden *h, real *g, const real *x, int N);
+
+/* Collective where dice is synchronised: after all pieces. */
+MUST_CHECK err_t hidden_backward_statistics(hidden *h, pass *p);
+
+/* After both: what batch statistics take away of g, lent until the next piece (g may lie in
+ * memory, and stays as it is). Or all of the way, in place, from the gradient of a again. */
+const real *hidden_backward_means(hidden *h, const real *g, const real *x, int N);
+void        hidden_backward_again(const hidden *h, real *g, const real *x, int N);
+
+/* From the whole gradient g of x, below's a' and for below's gradient:
+ *     gW += g^T a';   gb += sum g, g' = g W */
+void hidden_weight_gradient(const hidden *h, const real *g, const real *below, int N);
+void hidden_bias_gradient(const hidden *h, const real *g, int N);
+void hidden_below(const hidden *h, real *g_below, const real *g, int N);
+
+/* Alpha's and (but for the first layer) the bias' gradients to where they belong. */
+void hidden_close_backward(hidden *h);
+
+#endif
