@@ -1,17 +1,31 @@
 #include "worker/kernels/gather.h"
 
-static inline void add_row(real *y, const real *x, real w, int D)
+INLINE void add_row(real *y, const real *x, real w, int D)
 {
 #pragma omp simd
     for (int d = 0; d < D; d++)
         y[d] += w * x[d];
 }
 
-CLONES void gather_forward(real *y, int stride, const real *table, const int *place, int N,
-                           int D)
+/* Rows are on their way from memory while those before them are copied. */
+#define AHEAD 16
+
+INLINE void fetch_ahead(const real *rows, const int *place, int n, int N, int D, bool write)
+{
+    const real *row =
+        n + AHEAD < N && place[n + AHEAD] >= 0 ? ROW(rows, place[n + AHEAD], D) : rows;
+    for (int d = 0; d < D; d += VECTOR)
+        if (write)
+            __builtin_prefetch(row + d, 1);
+        else
+            __builtin_prefetch(row + d);
+}
+
+INLINE void gather_rows(real *y, int stride, const real *table, const int *place, int N, int D)
 {
     for (int n = 0; n < N; n++) {
         real *y_n = ROW(y, n, stride);
+        fetch_ahead(table, place, n, N, D, false);
         if (place[n] < 0) {
             memset(y_n, 0, (size_t)D * sizeof *y_n);
             continue;
@@ -23,12 +37,26 @@ CLONES void gather_forward(real *y, int stride, const real *table, const int *pl
     }
 }
 
+CLONES void gather_forward(real *y, int stride, const real *table, const int *place, int N,
+                           int D)
+{
+    BY_LENGTH(D, gather_rows, y, stride, table, place, N);
+}
+
+INLINE void scatter_rows(real *gradients, const real *gy, int stride, const int *place, int N,
+                         int D)
+{
+    for (int n = 0; n < N; n++) {
+        fetch_ahead(gradients, place, n, N, D, true);
+        if (place[n] >= 0)
+            add_row(ROW(gradients, place[n], D), ROW(gy, n, stride), 1, D);
+    }
+}
+
 CLONES void gather_backward(real *gradients, const real *gy, int stride, const int *place,
                             int N, int D)
 {
-    for (int n = 0; n < N; n++)
-        if (place[n] >= 0)
-            add_row(ROW(gradients, place[n], D), ROW(gy, n, stride), 1, D);
+    BY_LENGTH(D, scatter_rows, gradients, gy, stride, place, N);
 }
 
 /* 1, or 1 over the number of items that are there. */
