@@ -1,17 +1,20 @@
 /* bench_step - how fast one training step of DIN computes, without reading and servers.
  *
- *     bench_step [seconds] [batch] [events]
+ *     bench_step [seconds a line] [batch] [dice|sigmoid]
  *
- * Times forward and backward on random rows, in one thread, and prints samples/s, GFLOP/s
- * and their share of what a large sgemm reaches in the same run. Only arithmetic that is
- * needed counts: the activation unit's first layer as one product per event,
- * k (Wk - Wd + diag(q) Wp), forward once and backward twice. */
+ * Times forward and backward on random rows, in one thread, for two models, three batches and
+ * histories of 50 events or of 20 in the mean. GFLOP/s count only arithmetic that nobody can
+ * do without: the activation unit's first layer as one product per event,
+ * k (Wk - Wd + diag(q) Wp), forward once and backward twice. Beside stands their share of what
+ * was measured in the same run, between the steps: the machine's fused multiply-adds, a
+ * large sgemm, and sgemm at the step's own shapes. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "common/clones.h"
 #include "common/rng.h"
 #include "worker/kernels/gemm.h"
 #include "worker/models/model.h"
@@ -36,8 +39,11 @@ static const setting settings[] = {
 
 /* A model and one batch for it. */
 typedef struct bench {
-    setting setting;
-    int     B, T; /* samples; events of each */
+    setting     setting;
+    const char *activation;
+    int         B, T, events; /* samples; events of each, or in the mean; of all */
+    bool        ragged;
+    int     ids; /* distinct ids of a table in the batch at most: unique shares of real data */
     config *config;
     schema *schema;
     dense  *dense;
@@ -46,8 +52,6 @@ typedef struct bench {
     batch   batch;
     real  **rows, **gradients;
 } bench;
-
-#define IDS 20000 /* distinct ids of a table in the batch at most */
 
 /* ---- setting up ---- */
 
@@ -70,8 +74,8 @@ static void configure(bench *b)
     for (int f = 0; f < s->fields; f++)
         at += snprintf(at, (size_t)(end - at), "%sf%d", f ? ", " : "", f);
     snprintf(at, (size_t)(end - at),
-             "], attention: {units: [%d, %d]}, mlp: {units: [%d, %d]}}\n", s->units[0],
-             s->units[1], s->mlp[0], s->mlp[1]);
+             "], attention: {units: [%d, %d], activation: %s}, mlp: {units: [%d, %d]}}\n",
+             s->units[0], s->units[1], b->activation, s->mlp[0], s->mlp[1]);
     MUST(config_parse(&b->config, "bench", yaml, strlen(yaml), 0, NULL));
     MUST(schema_new(&b->schema, b->config));
     MUST(dense_new(&b->dense, b->config));
@@ -88,6 +92,16 @@ static void *room(bench *b, size_t bytes)
     return piece;
 }
 
+/* Ragged: 1 .. 2 T - 1 events, all as likely. */
+static void draw_lengths(bench *b, int *offsets, rng *r)
+{
+    for (int i = 0; i < b->B; i++)
+        offsets[i + 1] =
+            offsets[i] + (b->ragged ? 1 + (int)rng_below(r, (uint64_t)(2 * b->T - 1)) : b->T);
+    b->events = offsets[b->B];
+    b->ids    = 1 + b->events * 2 / 5;
+}
+
 static void draw_batch(bench *b, rng *r)
 {
     const schema *s = b->schema;
@@ -97,24 +111,23 @@ static void draw_batch(bench *b, rng *r)
     x->label              = room(b, (size_t)b->B * sizeof *x->label);
     x->slots              = room(b, (size_t)s->n_slots * sizeof *x->slots);
     x->sequences          = room(b, sizeof *x->sequences);
-    x->sequences->events  = b->B * b->T;
     x->sequences->offsets = room(b, (size_t)(b->B + 1) * sizeof *x->sequences->offsets);
-    for (int i = 0; i < b->B; i++) {
-        x->label[i]                  = (real)rng_below(r, 2);
-        x->sequences->offsets[i + 1] = (i + 1) * b->T;
-    }
+    draw_lengths(b, x->sequences->offsets, r);
+    x->sequences->events = b->events;
+    for (int i = 0; i < b->B; i++)
+        x->label[i] = (real)rng_below(r, 2);
     for (int k = 0; k < s->n_slots; k++) {
         batch_slot *slot = &x->slots[k];
-        slot->rows = slot->n = s->slots[k].sequence < 0 ? b->B : x->sequences->events;
+        slot->rows = slot->n = s->slots[k].sequence < 0 ? b->B : b->events;
         slot->distinct       = room(b, (size_t)slot->n * sizeof *slot->distinct);
         for (int i = 0; i < slot->n; i++)
-            slot->distinct[i] = (int)rng_below(r, IDS);
+            slot->distinct[i] = (int)rng_below(r, (uint64_t)b->ids);
     }
 }
 
 static void draw_rows(bench *b, rng *r)
 {
-    size_t tables = (size_t)b->schema->n_tables, n = (size_t)IDS * (size_t)b->setting.dim;
+    size_t tables = (size_t)b->schema->n_tables, n = (size_t)b->ids * (size_t)b->setting.dim;
 
     b->rows      = room(b, tables * sizeof *b->rows);
     b->gradients = room(b, tables * sizeof *b->gradients);
@@ -161,68 +174,162 @@ static double step(bench *b)
     arena_reset(&b->step);
     dense_clear_gradients(b->dense);
     for (int t = 0; t < b->schema->n_tables; t++)
-        memset(b->gradients[t], 0, (size_t)IDS * (size_t)b->setting.dim * sizeof(real));
+        memset(b->gradients[t], 0, (size_t)b->ids * (size_t)b->setting.dim * sizeof(real));
     MUST(graph_forward(b->graph, &p, &logits));
     MUST(graph_backward(b->graph, &p, &loss));
     return loss / b->B;
 }
 
-/* Floating point operations of a step that nobody can do without. */
-static double operations(const bench *b)
+/* Products of a step, as (rows, columns, inner) of their forward pass. */
+typedef struct products {
+    int n, shape[6][3];
+} products;
+
+static products products_of(const bench *b)
 {
     const setting *s = &b->setting;
-    double         D = s->fields * s->dim, in = 2 * D + s->dim;
-    double event = D * s->units[0] + (double)s->units[0] * s->units[1] + s->units[1] + D;
-    double sample =
-        D * s->units[0] + in * s->mlp[0] + (double)s->mlp[0] * s->mlp[1] + s->mlp[1];
+    int            D = s->fields * s->dim, E = b->events;
 
-    return 3 * 2 * b->B * (b->T * event + sample);
+    return (products){6,
+                      {{E, s->units[0], D},
+                       {E, s->units[1], s->units[0]},
+                       {b->B, s->units[0], D}, /* the candidate's part */
+                       {b->B, s->mlp[0], 2 * D + s->dim},
+                       {b->B, s->mlp[1], s->mlp[0]},
+                       {b->B, 1, s->mlp[1]}}};
 }
 
-#define LARGE 1536
-
-/* Operations per second of a large product. */
-static double peak(bench *b)
+/* Floating point operations of a step that nobody can do without: of its products, of the
+ * scores and of the weighted sum. */
+static double operations(const bench *b)
 {
-    real *A     = room(b, (size_t)LARGE * LARGE * sizeof *A),
-         *C     = room(b, (size_t)LARGE * LARGE * sizeof *C);
-    double best = 1e9;
+    products p = products_of(b);
+    double sum = (double)b->events * (b->setting.units[1] + b->setting.fields * b->setting.dim);
 
-    for (int i = 0; i < 4; i++) {
-        double begin = seconds();
-        gemm(C, LARGE, plain(A, LARGE), plain(A, LARGE), LARGE, LARGE, LARGE, false);
-        best = fmin(best, seconds() - begin);
+    for (int i = 0; i < p.n; i++)
+        sum += (double)p.shape[i][0] * p.shape[i][1] * p.shape[i][2];
+    return 3 * 2 * sum;
+}
+
+/* ---- what the machine can do, in operations per second ---- */
+
+#define SUMS 16
+
+typedef real wide __attribute__((vector_size(64)));
+
+/* Rounds of SUMS independent multiply-adds of 64 bytes. */
+CLONES static void multiply_add(wide *sums, long rounds)
+{
+    wide x[SUMS], factor = sums[0] + (real).5, addend = sums[1] + (real).25;
+
+    for (int i = 0; i < SUMS; i++)
+        x[i] = sums[i];
+    for (long n = 0; n < rounds; n++)
+        for (int i = 0; i < SUMS; i++)
+            x[i] = x[i] * factor + addend;
+    for (int i = 0; i < SUMS; i++)
+        sums[i] = x[i];
+}
+
+static double multiply_adds(void)
+{
+    wide       sums[SUMS] = {{0}};
+    const long rounds     = 400000;
+    double     begin      = seconds();
+
+    multiply_add(sums, rounds);
+    return 2.0 * SUMS * sizeof(wide) / sizeof(real) * (double)rounds / (seconds() - begin);
+}
+
+#define LARGE 1024
+
+static double large_gemm(bench *b)
+{
+    real  *A = room(b, (size_t)LARGE * LARGE * sizeof *A);
+    real  *C = room(b, (size_t)LARGE * LARGE * sizeof *C);
+    double begin;
+
+    begin = seconds();
+    gemm(C, LARGE, plain(A, LARGE), plain(A, LARGE), LARGE, LARGE, LARGE, false);
+    return 2.0 * LARGE * LARGE * LARGE / (seconds() - begin);
+}
+
+/* All products of a step, forward and backward, by the library. */
+static double gemm_of_shapes(bench *b, real *room_of_three, size_t stride)
+{
+    real    *x = room_of_three, *y = x + stride, *w = y + stride;
+    products p   = products_of(b);
+    double   sum = 0, begin = seconds();
+
+    for (int i = 0; i < p.n; i++) {
+        int M = p.shape[i][0], N = p.shape[i][1], K = p.shape[i][2];
+        gemm(y, N, plain(x, K), transposed(w, K), M, N, K, false);
+        gemm(w, K, transposed(y, N), plain(x, K), N, K, M, false);
+        gemm(x, K, plain(y, N), plain(w, K), M, K, N, false);
+        sum += 3 * 2.0 * M * N * K;
     }
-    return 2.0 * LARGE * LARGE * LARGE / best;
+    return sum / (seconds() - begin);
 }
 
-/* The fastest step counts: what else runs on the machine only ever adds time. */
-static void run(const setting *s, int B, int T, double budget)
-{
-    bench  b    = {.setting = *s, .B = B, .T = T};
-    rng    r    = rng_named(1, RNG_TEST, 0, 0);
-    double best = 1e9, total = 0, first;
-    int    n = 0;
+/* ---- a line ---- */
 
-    configure(&b);
-    draw_rows(&b, &r);
-    draw_batch(&b, &r);
-    first = step(&b);
-    for (; total < budget || n < 3; n++) {
-        double begin = seconds(), loss = step(&b), took = seconds() - begin;
-        best = fmin(best, took);
-        total += took;
+typedef struct best {
+    double step, multiply_adds, large, shapes; /* seconds; operations per second */
+} best;
+
+/* The fastest of each counts: what else runs on the machine only ever adds time. */
+static void measure(bench *b, double budget, best *m)
+{
+    size_t stride = (size_t)b->events * 256 + 256 * 256;
+    real  *spare  = room(b, 3 * stride * sizeof *spare);
+    double first = step(b), begin = seconds();
+
+    *m = (best){.step = 1e9};
+    for (int n = 0; n < 5 || seconds() - begin < budget; n++) {
+        double since = seconds(), loss = step(b);
+        m->step = fmin(m->step, seconds() - since);
         if (loss != first || !(loss > .5 && loss < 1)) {
             fprintf(stderr, "bench_step: the loss was %.9g and is %.9g\n", first, loss);
             exit(1);
         }
+        if (n >= 5)
+            continue;
+        m->multiply_adds = fmax(m->multiply_adds, multiply_adds());
+        m->large         = fmax(m->large, large_gemm(b));
+        m->shapes        = fmax(m->shapes, gemm_of_shapes(b, spare, stride));
     }
-    double rate = operations(&b) / best, most = peak(&b);
-    printf("%s: batch %d, %d events: best %.0f samples/s, mean %.0f; %.1f GFLOP/s, "
-           "%.0f %% of sgemm's %.1f; loss %.6f\n",
-           s->name, B, T, B / best, B * n / total, rate * 1e-9, 100 * rate / most, most * 1e-9,
-           first);
+}
+
+static void run(const setting *s, const char *activation, int B, bool ragged, double budget)
+{
+    bench b = {.setting    = *s,
+               .activation = activation,
+               .B          = B,
+               .T          = ragged ? 20 : 50,
+               .ragged     = ragged};
+    rng   r = rng_named(1, RNG_TEST, 0, 0);
+    best  m;
+
+    configure(&b);
+    draw_batch(&b, &r);
+    draw_rows(&b, &r);
+    measure(&b, budget, &m);
+    double rate = operations(&b) / m.step;
+    printf("%-8s %5d  %s %9.0f %8.1f %7.0f %% %7.0f %% %7.0f %%\n", activation, B,
+           ragged ? "mean 20" : " all 50", B / m.step, rate * 1e-9,
+           100 * rate / m.multiply_adds, 100 * rate / m.large, 100 * rate / m.shapes);
+    fflush(stdout);
     clear(&b);
+}
+
+static void run_setting(const setting *s, const char *activation, int only, double budget)
+{
+    static const int batches[] = {256, 1024, 4096};
+
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
+        for (int ragged = 0; ragged < 2; ragged++)
+            if (!only || only == batches[i])
+                run(s, activation, batches[i], ragged, budget);
 }
 
 static void print_machine(void)
@@ -241,11 +348,18 @@ static void print_machine(void)
 
 int main(int n, char **words)
 {
-    double budget = n > 1 ? atof(words[1]) : 2;
-    int    B = n > 2 ? atoi(words[2]) : 1024, T = n > 3 ? atoi(words[3]) : 50;
+    double budget = n > 1 ? atof(words[1]) : 1;
+    int    only   = n > 2 ? atoi(words[2]) : 0;
 
     print_machine();
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        run(&settings[i], B, T, budget);
+    gemm_single_thread();
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        printf("%s\n                        samples/s  GFLOP/s    of FMA   of sgemm  of its "
+               "shapes\n",
+               settings[i].name);
+        run_setting(&settings[i], n > 3 ? words[3] : "dice", only, budget);
+        if (n <= 3)
+            run_setting(&settings[i], "sigmoid", only, budget);
+    }
     return 0;
 }
