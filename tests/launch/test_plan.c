@@ -173,7 +173,8 @@ static void the_fullest_shard_has_whole_buckets(void **unused)
     close_room(&r);
 }
 
-/* As many rows in each bucket as the store has room for within max_bytes (ps/eviction.h). */
+/* As many rows in each bucket as the store has room for within max_bytes, but for those that a
+ * step may bear before others leave (ps/eviction.h): some of the 130 to 200 here. */
 static void max_bytes_bounds_the_rows(void **unused)
 {
     (void)unused;
@@ -187,7 +188,7 @@ static void max_bytes_bounds_the_rows(void **unused)
     assert_true(r.plan.tables[1].rows < 3000000);
     assert_int_equal(r.plan.all.ids, 4000000);
     assert_true(r.plan.tables[1].memory <= 81920000);
-    assert_true(r.plan.tables[1].memory > 0.96 * 81920000);
+    assert_true(r.plan.tables[1].memory > 0.92 * 81920000);
     close_room(&r);
 }
 
