@@ -8,7 +8,7 @@ run_file run.yaml data
 # goods: counted one by one, a row in each bucket at most. cate: short and idle ones leave.
 # user: a sketch, and users of yesterday leave. Each reason is seen below to have worked.
 rules=(
-    "tables.goods.admit={min_count: 2, counter: exact}" tables.goods.evict.max_bytes=1M
+    "tables.goods.admit={min_count: 2, counter: exact}" tables.goods.evict.max_bytes=1220K
     "tables.cate.evict={idle_steps: 3, min_norm: 0.05}" tables.cate.penalty.kind=none
     "tables.user.admit={min_count: 3, counter: sketch, expected_ids: 3K}"
     tables.user.evict.idle_days=1
