@@ -462,7 +462,12 @@ static const group no_rows; /* the group of a bucket that has none */
 
 INLINE void search_begin(const row_store *s, search *x, uint64_t id)
 {
-    x->hash                 = hash_id(s->salt, id);
+    x->hash = hash_id(s->salt, id);
+    __builtin_prefetch(&s->index[hash_bucket(x->hash)]);
+}
+
+INLINE void search_bucket(const row_store *s, search *x)
+{
     const slab_array *index = &s->index[hash_bucket(x->hash)];
     x->i                    = home_of(index, x->hash);
     if (index->n_blocks)
@@ -481,9 +486,21 @@ INLINE uint32_t candidate_of(const row_store *s, const search *x, uint32_t candi
     return number_of(s, hash_bucket(x->hash), group_row(x->g, __builtin_ctz(candidates)));
 }
 
+/* Which slots may hold the id; what tells where their rows are is on its way. */
 INLINE void search_compare(const row_store *s, search *x)
 {
+    const lane *l = &s->lanes[hash_bucket(x->hash) / (HASH_BUCKETS / LANES)];
+
     x->candidates = (uint16_t)group_match(x->g, fingerprint_of(x->hash));
+    for (uint32_t bits = x->candidates; bits; bits &= bits - 1) {
+        uint32_t place = group_row(x->g, __builtin_ctz(bits));
+        __builtin_prefetch(&l->rows.blocks[slab_array_block(lane_shape, place)]);
+    }
+}
+
+/* The rows of those slots are on their way. */
+INLINE void search_fetch(const row_store *s, search *x)
+{
     if (!x->candidates)
         return;
     x->number = candidate_of(s, x, x->candidates);
@@ -543,9 +560,9 @@ INLINE void search_compare_home(const row_store *s, search *x)
 }
 
 /* The searches of a batch. Each stage asks for the memory that the next one reads, LAG ids
- * later: the directory, the home, the rows or the next group and its rows. So memory always
- * has something to do, and so has the processor. */
-enum { BEGIN, HOME, COMPARE, COMPARE_LATE, END };
+ * later: the bucket, its directory, the home, the directory of rows or the next group, the
+ * rows. So memory always has something to do, and so has the processor. */
+enum { BEGIN, BUCKET, HOME, COMPARE, FETCH, END };
 
 typedef struct flight {
     const uint64_t *ids;
@@ -568,12 +585,17 @@ INLINE search *flight_step(const row_store *s, flight *f, size_t t)
 
     if ((x = flight_at(f, t, BEGIN)))
         search_begin(s, x, f->ids[t]);
+    if ((x = flight_at(f, t, BUCKET)))
+        search_bucket(s, x);
     if ((x = flight_at(f, t, HOME)))
         search_home(s, x);
     if ((x = flight_at(f, t, COMPARE)))
         search_compare_home(s, x);
-    if ((x = flight_at(f, t, COMPARE_LATE)) && x->late)
-        search_compare(s, x);
+    if ((x = flight_at(f, t, FETCH))) {
+        if (x->late)
+            search_compare(s, x);
+        search_fetch(s, x);
+    }
     return flight_at(f, t, END);
 }
 
@@ -647,6 +669,7 @@ INLINE err_t insert_one(row_store *s, search *x, uint64_t id, uint32_t *number)
     x->i = home_of(&s->index[hash_bucket(x->hash)], x->hash);
     search_home(s, x);
     search_compare(s, x);
+    search_fetch(s, x);
     *number = search_end(s, x, id);
     return *number == ROW_NONE ? insert_new(s, x->hash, id, number) : OK;
 }
