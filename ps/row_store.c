@@ -125,15 +125,15 @@ static inline row *row_at(const row_store *s, uint32_t number)
     return slab_at(&s->rows, number);
 }
 
-static inline lane *lane_of(row_store *s, uint32_t bucket_number)
+static inline uint32_t lane_number(uint32_t bucket_number)
 {
-    return &s->lanes[bucket_number / (HASH_BUCKETS / LANES)];
+    return bucket_number / (HASH_BUCKETS / LANES);
 }
 
 /* The number in the slab of the bucket's row that is in_lane in its lane. */
 static inline uint32_t number_of(const row_store *s, uint32_t bucket_number, uint32_t in_lane)
 {
-    const lane *l = &s->lanes[bucket_number / (HASH_BUCKETS / LANES)];
+    const lane *l = &s->lanes[lane_number(bucket_number)];
     return slab_array_number(&l->rows, lane_shape, in_lane);
 }
 
@@ -264,7 +264,7 @@ err_t row_store_reserve(row_store *s, uint32_t number, uint32_t n)
 static err_t take_run(row_store *s, uint32_t bucket_number)
 {
     bucket  *b   = &s->buckets[bucket_number];
-    lane    *l   = lane_of(s, bucket_number);
+    lane    *l   = &s->lanes[lane_number(bucket_number)];
     uint32_t run = UINT32_C(1) << slab_array_next_bits(&b->rows, run_shape);
 
     if (run > LANE_MOST - l->next)
@@ -489,7 +489,7 @@ INLINE uint32_t candidate_of(const row_store *s, const search *x, uint32_t candi
 /* Which slots may hold the id; what tells where their rows are is on its way. */
 INLINE void search_compare(const row_store *s, search *x)
 {
-    const lane *l = &s->lanes[hash_bucket(x->hash) / (HASH_BUCKETS / LANES)];
+    const lane *l = &s->lanes[lane_number(hash_bucket(x->hash))];
 
     x->candidates = (uint16_t)group_match(x->g, fingerprint_of(x->hash));
     for (uint32_t bits = x->candidates; bits; bits &= bits - 1) {
