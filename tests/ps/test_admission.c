@@ -99,6 +99,18 @@ static void to_be_counted_does_not_stop_decay(void **unused)
     world_free(w);
 }
 
+/* One worker's step with one id, two wide. */
+static void train_on(world *w, uint64_t step, const need *one)
+{
+    real x[2], g[2] = {1, 1}, *at[] = {x}, *gs[] = {g};
+
+    ask(w, WIRE_PULL, 0, step, step, one);
+    deliver_all(w);
+    take_rows(w, 0, step, one, at);
+    push(w, 0, step, step + 1, 1, true, one, gs);
+    deliver_all(w);
+}
+
 /* Two samples of an id, three admit it: those of a run that is begun anew do not add up. */
 static void a_new_beginning_counts_from_zero(void **unused)
 {
@@ -108,7 +120,6 @@ static void a_new_beginning_counts_from_zero(void **unused)
     const uint64_t           id         = 42;
     const uint32_t           counts     = 2;
     need                     one        = {1, &id, &counts};
-    real                     x[2], g[2] = {1, 1}, *at[] = {x}, *gs[] = {g};
 
     for (int i = 0; i < 2; i++) {
         char yaml[256];
@@ -123,11 +134,7 @@ static void a_new_beginning_counts_from_zero(void **unused)
             assert_int_equal(w->shards[0]->tables[0].calendar.days.n, 0);
             for (uint64_t step = 0; step < (run == 2 ? 2 : 1); step++) {
                 assert_null(row_of(w, 0, id));
-                ask(w, WIRE_PULL, 0, step, step, &one);
-                deliver_all(w);
-                take_rows(w, 0, step, &one, at);
-                push(w, 0, step, step + 1, 1, true, &one, gs);
-                deliver_all(w);
+                train_on(w, step, &one);
             }
             assert_true(!row_of(w, 0, id) == (run < 2));
         }
@@ -140,7 +147,6 @@ static void an_id_whose_count_is_not_told_is_in_one_sample(void **unused)
     (void)unused;
     const uint64_t id  = 42;
     need           one = {1, &id, NULL};
-    real           x[2], g[2] = {1, 1}, *at[] = {x}, *gs[] = {g};
     world *w = world_new("tables: {t: {dim: 2, admit: {min_count: 3, counter: exact}}}\n"
                          "features: {t: {table: t}}\n",
                          1, NULL);
@@ -148,11 +154,7 @@ static void an_id_whose_count_is_not_told_is_in_one_sample(void **unused)
     world_begin(w, 1, NULL, 0);
     for (uint64_t step = 0; step < 3; step++) {
         assert_null(row_of(w, 0, id));
-        ask(w, WIRE_PULL, 0, step, step, &one);
-        deliver_all(w);
-        take_rows(w, 0, step, &one, at);
-        push(w, 0, step, step + 1, 1, true, &one, gs);
-        deliver_all(w);
+        train_on(w, step, &one);
     }
     assert_int_equal(row_of(w, 0, id)->count, 3);
     world_free(w);
