@@ -14,6 +14,7 @@ struct graph {
     const schema *schema;
     dense        *dense;
     VEC(node *) nodes;
+    VEC(axis) axes; /* the schema's sequences, then those of layers */
     tensor    *logits;
     err_report error;
 };
@@ -28,6 +29,13 @@ err_t graph_new(graph **out, const config *c, const schema *s, dense *d)
     g->schema = s;
     g->dense  = d;
     gemm_single_thread();
+    for (int i = 0; i < s->n_sequences; i++)
+        graph_add_axis(g, PER_SAMPLE);
+    err_t e = graph_error(g);
+    if (e != OK) {
+        graph_free(&g);
+        return e;
+    }
     *out = g;
     return OK;
 }
@@ -48,6 +56,7 @@ void graph_free(graph **g)
     for (size_t i = 0; i < (*g)->nodes.n; i++)
         node_free((*g)->nodes.at[i]);
     vec_clear(&(*g)->nodes);
+    vec_clear(&(*g)->axes);
     free(*g);
     *g = NULL;
 }
@@ -135,6 +144,21 @@ node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, i
     return n;
 }
 
+int graph_add_axis(graph *g, int parent)
+{
+    axis a = {.parent = parent};
+
+    if (vec_push(&g->axes, a) == OK)
+        return (int)g->axes.n - 1;
+    graph_fail(g, err_memory(sizeof a, "an axis"));
+    return PER_SAMPLE;
+}
+
+int graph_parent(const graph *g, int per)
+{
+    return g->axes.at[per].parent;
+}
+
 /* "PLACE.PART" in room for a parameter's name; the error is kept where it does not fit. */
 static bool join_name(graph *g, char *name, size_t room, const char *place, const char *part)
 {
@@ -187,12 +211,37 @@ void graph_set_logits(graph *g, tensor *logits)
     g->logits = logits;
 }
 
-/* ---- running ---- */
+/* ---- axes of a batch ---- */
 
 int pass_rows(const pass *p, int per)
 {
-    return per == PER_SAMPLE ? p->batch->B : p->batch->sequences[per].events;
+    return per == PER_SAMPLE ? p->batch->B : p->axes[per].rows;
 }
+
+int pass_parent_rows(const pass *p, int per)
+{
+    return pass_rows(p, p->axes[per].parent);
+}
+
+const int *pass_offsets(const pass *p, int per)
+{
+    return p->axes[per].offsets;
+}
+
+int pass_first_row(const pass *p, int per, int b)
+{
+    if (per == PER_SAMPLE)
+        return b;
+    return p->axes[per].offsets[pass_first_row(p, p->axes[per].parent, b)];
+}
+
+void pass_set_axis(pass *p, int per, const int *offsets)
+{
+    p->axes[per].offsets = offsets;
+    p->axes[per].rows    = offsets[pass_parent_rows(p, per)];
+}
+
+/* ---- running ---- */
 
 bool pass_learns(const pass *p)
 {
@@ -215,6 +264,9 @@ err_t graph_forward(graph *g, pass *p, real **logits)
 {
     if (!g->logits)
         return err_set(ERR_CONFIG, "the model has no logits");
+    p->axes = g->axes.at;
+    for (int i = 0; i < g->schema->n_sequences; i++)
+        pass_set_axis(p, i, p->batch->sequences[i].offsets);
     for (size_t i = 0; i < g->nodes.n; i++)
         TRY(g->nodes.at[i]->layer->forward(g->nodes.at[i], p));
     *logits = g->logits->x;

@@ -2,8 +2,13 @@
  *
  * A model's build function calls the layers of layers.h once; each adds a node with its
  * inputs, its output tensor and its parameters. graph_forward runs the nodes in order
- * over one batch, graph_backward in reverse order. A tensor has a row per sample, or a
- * row per event of a sequence: how many, each batch says.
+ * over one batch, graph_backward in reverse order.
+ *
+ * A tensor has its rows along an axis: one per sample of the batch, one per event of a
+ * sequence, or along an axis that a layer made, as the sessions into which it cut the
+ * events. The rows of an axis are ragged groups, one for each row of its parent: samples
+ * have events, or samples have sessions and sessions have events. How many, each batch says.
+ * What works between an axis and its parent (sums, softmax, attention) works between any two.
  *
  * The first error while building is kept (graph_error), so that a model reads as a
  * sentence without checks; layers given a NULL input return NULL. */
@@ -15,11 +20,20 @@
 #include "worker/data/dataset.h"
 #include "worker/dense.h"
 
+/* The axis that all others end in; the schema's sequences are the axes 0, 1, ... by their
+ * number, with parent PER_SAMPLE; then come those of graph_add_axis. */
 #define PER_SAMPLE (-1)
+
+typedef struct axis {
+    int        parent;
+    int        rows;    /* of this batch */
+    const int *offsets; /* (rows of parent + 1): row i of parent has the rows offsets[i] ..
+                           offsets[i+1]-1; lent by the batch or the step's arena */
+} axis;
 
 typedef struct tensor {
     int   cols;
-    int   per; /* PER_SAMPLE, or the sequence whose events its rows are */
+    int   per; /* its axis */
     bool  wants_gradient;
     int   rows; /* of this batch */
     real *x;    /* (rows, cols) value; lent by the step's arena */
@@ -38,6 +52,7 @@ typedef struct pass {
     uint64_t seed;
     int64_t  step;
     comm    *workers; /* for layers whose statistics are synchronised */
+    axis        *axes;    /* by number; the graph's, from graph_forward on */
 } pass;
 
 typedef struct node node;
@@ -89,6 +104,13 @@ MUST_CHECK err_t graph_error(const graph *g);
 /* Keep an error (err_set's sentence is kept with it) and return NULL. */
 tensor *graph_fail(graph *g, err_t code);
 
+/* For layers: a new axis under parent. Its layer says in each forward, by pass_set_axis and
+ * before any tensor has rows along it, how many there are. Errors are kept. */
+int graph_add_axis(graph *g, int parent);
+
+/* The axis to whose rows those of per belong; per is not PER_SAMPLE. */
+int graph_parent(const graph *g, int per);
+
 /* For layers: add a node with an output of cols columns. config_bytes of zeroed memory
  * become node->config. Returns NULL (and keeps the error) on failure. */
 node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols,
@@ -107,8 +129,18 @@ tensor *node_output(const node *n);
 /* For layers' forward: allocate n->output->x of rows rows. */
 MUST_CHECK err_t graph_output(node *n, pass *p, int rows);
 
-/* Rows that a tensor per `per` has in this batch. */
-int pass_rows(const pass *p, int per);
+/* ---- axes of a batch ---- */
+
+/* Rows along per, and how they belong to the rows of its parent (per is not PER_SAMPLE). */
+int        pass_rows(const pass *p, int per);
+int        pass_parent_rows(const pass *p, int per);
+const int *pass_offsets(const pass *p, int per);
+
+/* The first row along per that belongs to sample b or, where it has none, to one behind. */
+int pass_first_row(const pass *p, int per, int b);
+
+/* For the layer that added axis per; offsets (rows of parent + 1) in the step's arena. */
+void pass_set_axis(pass *p, int per, const int *offsets);
 
 /* Whether backward follows: what it needs of forward must be kept. */
 bool pass_learns(const pass *p);

@@ -14,8 +14,8 @@ static err_t dot_forward(node *n, pass *p)
     const tensor *q = n->inputs[0], *k = n->inputs[1];
 
     TRY(graph_output(n, p, k->rows));
-    segment_dot(n->output->x, k->x, k->cols, q->x, q->cols, p->batch->sequences[k->per].offsets,
-                false, p->batch->B, q->cols);
+    segment_dot(n->output->x, k->x, k->cols, q->x, q->cols, pass_offsets(p, k->per), false,
+                q->rows, q->cols);
     return OK;
 }
 
@@ -24,12 +24,12 @@ static err_t dot_backward(node *n, pass *p)
 {
     tensor     *q = n->inputs[0], *k = n->inputs[1];
     const real *gs      = n->output->g;
-    const int  *offsets = p->batch->sequences[k->per].offsets;
+    const int  *offsets = pass_offsets(p, k->per);
 
     if (q->wants_gradient)
-        segment_sum(q->g, q->cols, gs, k->x, k->cols, offsets, true, p->batch->B, q->cols);
+        segment_sum(q->g, q->cols, gs, k->x, k->cols, offsets, true, q->rows, q->cols);
     if (k->wants_gradient)
-        segment_spread(k->g, k->cols, gs, q->x, q->cols, offsets, true, p->batch->B, q->cols);
+        segment_spread(k->g, k->cols, gs, q->x, q->cols, offsets, true, q->rows, q->cols);
     return OK;
 }
 

@@ -14,14 +14,13 @@ typedef struct dropout_config {
  * the same whichever worker has it. */
 static void draw(real *mask, const dropout_config *c, const tensor *x, const pass *p)
 {
-    const int *offsets = x->per == PER_SAMPLE ? NULL : p->batch->sequences[x->per].offsets;
-    real       kept    = (real)(1 / (1 - c->share));
+    real kept = (real)(1 / (1 - c->share));
 
     for (int b = 0; b < p->batch->B; b++) {
         rng    r     = rng_named(p->seed ^ c->salt, RNG_DROPOUT, (uint64_t)p->step,
                                  p->batch->first + (uint64_t)b);
-        size_t begin = (size_t)(offsets ? offsets[b] : b) * (size_t)x->cols;
-        size_t end   = (size_t)(offsets ? offsets[b + 1] : b + 1) * (size_t)x->cols;
+        size_t begin = (size_t)pass_first_row(p, x->per, b) * (size_t)x->cols;
+        size_t end   = (size_t)pass_first_row(p, x->per, b + 1) * (size_t)x->cols;
         for (size_t i = begin; i < end; i++)
             mask[i] = rng_uniform(&r) < c->share ? 0 : kept;
     }

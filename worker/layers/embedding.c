@@ -50,7 +50,7 @@ static err_t discard_ids(int **places, const piece *one, const schema_slot *abou
 
     TRY(arena_take(p->arena, (size_t)slot->n * sizeof **places, places));
     discard(*places, slot, about->drop_ids, one->index,
-            about->sequence < 0 ? NULL : p->batch->sequences[about->sequence].offsets, p);
+            about->sequence < 0 ? NULL : pass_offsets(p, about->sequence), p);
     return OK;
 }
 

@@ -84,8 +84,8 @@ static void sample_rows(folded_pair *a, const param *b)
 err_t folded_pair_open(folded_pair *a, const pair_parts *c, const tensor *q, const tensor *k,
                        const param *W, const param *b, pass *p)
 {
-    *a          = (folded_pair){.parts = c, .q = q, .k = k, .B = p->batch->B};
-    a->offsets  = p->batch->sequences[k->per].offsets;
+    *a          = (folded_pair){.parts = c, .q = q, .k = k, .B = q->rows};
+    a->offsets  = pass_offsets(p, k->per);
     a->Dq       = q->cols;
     a->Dk       = k->cols;
     a->D        = c->with_k ? a->Dk : c->with_product ? a->Dq : 0;

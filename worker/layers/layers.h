@@ -1,8 +1,9 @@
 /* layers - the vocabulary of models: a function a word.
  *
  * Each adds one or more nodes to the graph and returns its output. B is the batch, E the
- * events of a sequence in all samples of the batch; D, H widths. Names give parameters
- * their place: attention.0.weight. A NULL input gives NULL (graph_error tells why). */
+ * events of a sequence in all samples of the batch; D, H widths. What is said of events and
+ * samples holds for any axis and its parent. Names give parameters their place:
+ * attention.0.weight. A NULL input gives NULL (graph_error tells why). */
 #ifndef DIPS_WORKER_LAYERS_H
 #define DIPS_WORKER_LAYERS_H
 
@@ -19,7 +20,7 @@ tensor *embed_slots(graph *g, int n, const int *slots);
 
 /* ---- shape (shape.c) ---- */
 
-/* The n tensors that are not NULL side by side: (B, sum of cols). */
+/* The n tensors that are not NULL side by side, all along one axis: (B, sum of cols). */
 tensor *concat(graph *g, int n, tensor *const *parts);
 #define CONCAT(g, ...)                                                                         \
     concat((g), (int)(sizeof((tensor *[]){__VA_ARGS__}) / sizeof(tensor *)),                   \

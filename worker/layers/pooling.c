@@ -1,11 +1,7 @@
-/* Events to samples: sum, mean, time decay, and weights that a model computes. */
+/* Rows of an axis to rows of its parent: sum, mean, time decay, and weights that a model
+ * computes. */
 #include "worker/kernels/segment.h"
 #include "worker/layers/layers.h"
-
-static const int *offsets_of(const pass *p, int sequence)
-{
-    return p->batch->sequences[sequence].offsets;
-}
 
 /* ---- fixed weights ---- */
 
@@ -25,7 +21,7 @@ static err_t pool_weights(const pooling *c, const tensor *x, pass *p, real **w)
         return OK;
     TRY(arena_take(p->arena, (size_t)x->rows * sizeof **w, w));
     if (c->kind == POOL_MEAN) {
-        mean_weights(*w, offsets_of(p, x->per), b->B);
+        mean_weights(*w, pass_offsets(p, x->per), pass_parent_rows(p, x->per));
         return OK;
     }
     const batch_sequence *s = &b->sequences[x->per];
@@ -44,10 +40,10 @@ static err_t pool_forward(node *n, pass *p)
     const tensor *x = n->inputs[0];
     real         *w;
 
-    TRY(graph_output(n, p, p->batch->B));
+    TRY(graph_output(n, p, pass_parent_rows(p, x->per)));
     TRY(pool_weights(n->config, x, p, &w));
-    segment_sum(n->output->x, x->cols, w, x->x, x->cols, offsets_of(p, x->per), false,
-                p->batch->B, x->cols);
+    segment_sum(n->output->x, x->cols, w, x->x, x->cols, pass_offsets(p, x->per), false,
+                n->output->rows, x->cols);
     n->scratch = w;
     return OK;
 }
@@ -56,29 +52,36 @@ static err_t pool_backward(node *n, pass *p)
 {
     tensor *x = n->inputs[0];
 
-    segment_spread(x->g, x->cols, n->scratch, n->output->g, x->cols, offsets_of(p, x->per),
-                   !n->fresh[0], p->batch->B, x->cols);
+    segment_spread(x->g, x->cols, n->scratch, n->output->g, x->cols, pass_offsets(p, x->per),
+                   !n->fresh[0], n->output->rows, x->cols);
     return OK;
 }
 
 static const layer pool_layer = {
     .name = "pool", .forward = pool_forward, .backward = pool_backward, .overwrites = true};
 
+static bool has_time(graph *g, int per)
+{
+    const schema *s = graph_schema(g);
+
+    return per < s->n_sequences && s->sequences[per].timed;
+}
+
 tensor *pool_events(graph *g, tensor *events, pool_kind kind, double half_life, bool normalized)
 {
     if (!events)
         return NULL;
-    const schema_sequence *s = &graph_schema(g)->sequences[events->per];
-    if (kind == POOL_DECAY && !s->timed)
-        return graph_fail(
-            g,
-            err_set(ERR_CONFIG, "model.pool decay needs a column of kind time in %s", s->name));
+    if (kind == POOL_DECAY && !has_time(g, events->per))
+        return graph_fail(g, err_set(ERR_CONFIG,
+                                     "model.pool decay needs events with a column of kind "
+                                     "time"));
     if (kind == POOL_DECAY && !(half_life > 0))
         return graph_fail(g,
                           err_set(ERR_CONFIG,
                                   "model.half_life is %g seconds, pool decay wants more than 0",
                                   half_life));
-    node *n = graph_add(g, &pool_layer, 1, &events, events->cols, PER_SAMPLE, sizeof(pooling));
+    node *n = graph_add(g, &pool_layer, 1, &events, events->cols, graph_parent(g, events->per),
+                        sizeof(pooling));
     if (n)
         *(pooling *)n->config = (pooling){kind, half_life, normalized};
     return node_output(n);
@@ -90,9 +93,9 @@ static err_t weighted_forward(node *n, pass *p)
 {
     const tensor *w = n->inputs[0], *k = n->inputs[1];
 
-    TRY(graph_output(n, p, p->batch->B));
-    segment_sum(n->output->x, k->cols, w->x, k->x, k->cols, offsets_of(p, k->per), false,
-                p->batch->B, k->cols);
+    TRY(graph_output(n, p, pass_parent_rows(p, k->per)));
+    segment_sum(n->output->x, k->cols, w->x, k->x, k->cols, pass_offsets(p, k->per), false,
+                n->output->rows, k->cols);
     return OK;
 }
 
@@ -100,13 +103,13 @@ static err_t weighted_backward(node *n, pass *p)
 {
     tensor     *w = n->inputs[0], *k = n->inputs[1];
     const real *g       = n->output->g;
-    const int  *offsets = offsets_of(p, k->per);
+    const int  *offsets = pass_offsets(p, k->per);
 
     if (w->wants_gradient)
-        segment_dot(w->g, k->x, k->cols, g, k->cols, offsets, !n->fresh[0], p->batch->B,
+        segment_dot(w->g, k->x, k->cols, g, k->cols, offsets, !n->fresh[0], n->output->rows,
                     k->cols);
     if (k->wants_gradient)
-        segment_spread(k->g, k->cols, w->x, g, k->cols, offsets, !n->fresh[1], p->batch->B,
+        segment_spread(k->g, k->cols, w->x, g, k->cols, offsets, !n->fresh[1], n->output->rows,
                        k->cols);
     return OK;
 }
@@ -121,18 +124,18 @@ tensor *weighted_sum(graph *g, tensor *weights, tensor *events)
     if (!weights || !events)
         return NULL;
     return node_output(graph_add(g, &weighted_layer, 2, (tensor *[]){weights, events},
-                                 events->cols, PER_SAMPLE, 0));
+                                 events->cols, graph_parent(g, events->per), 0));
 }
 
-/* ---- softmax over the events of a sample ---- */
+/* ---- softmax over the rows that have the same parent ---- */
 
 static err_t softmax_events_forward(node *n, pass *p)
 {
     const tensor *s = n->inputs[0];
 
     TRY(graph_output(n, p, s->rows));
-    softmax_forward(n->output->x, s->x, *(const real *)n->config, offsets_of(p, s->per),
-                    p->batch->B);
+    softmax_forward(n->output->x, s->x, *(const real *)n->config, pass_offsets(p, s->per),
+                    pass_parent_rows(p, s->per));
     return OK;
 }
 
@@ -141,7 +144,7 @@ static err_t softmax_events_backward(node *n, pass *p)
     tensor *s = n->inputs[0];
 
     softmax_backward(s->g, n->output->g, n->output->x, *(const real *)n->config,
-                     offsets_of(p, s->per), !n->fresh[0], p->batch->B);
+                     pass_offsets(p, s->per), !n->fresh[0], pass_parent_rows(p, s->per));
     return OK;
 }
 
