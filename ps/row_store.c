@@ -358,13 +358,11 @@ row *row_store_at(const row_store *s, uint32_t number)
     return row_at(s, number);
 }
 
-INLINE void prefetch_row(const row_store *s, uint32_t number)
+INLINE void prefetch_row(const row_store *s, const row *r)
 {
-    const char *r = (const char *)row_at(s, number);
-
     for (size_t at = 0; at < s->fetched; at += LINE)
-        __builtin_prefetch(r + at);
-    __builtin_prefetch(r + s->fetched - 1); /* rows seldom begin at a line's boundary */
+        __builtin_prefetch((const char *)r + at);
+    __builtin_prefetch((const char *)r + s->fetched - 1); /* r is seldom at a line's boundary */
 }
 
 uint64_t row_store_count(const row_store *s)
@@ -452,10 +450,12 @@ uint64_t row_store_full_bytes(uint32_t bucket_rows, int reals)
 typedef struct search {
     uint64_t     hash;
     const group *g;          /* lent: where it stands */
-    uint32_t     i;          /* which one of its bucket that is */
+    const row   *r;          /* lent: the first candidate's */
+    uint32_t     number;     /* of that row */
+    uint32_t     i;          /* which group of its bucket g is */
+    slab_place   place;      /* of g among the bucket's groups, or of r among the lane's rows */
     uint16_t     candidates; /* slots of g that have the fingerprint */
     bool         late;       /* its home had none, which it had to pass: g is the next group */
-    uint32_t     number;     /* of the first candidate's row */
 } search;
 
 static const group no_rows; /* the group of a bucket that has none */
@@ -470,32 +470,45 @@ INLINE void search_bucket(const row_store *s, search *x)
 {
     const slab_array *index = &s->index[hash_bucket(x->hash)];
     x->i                    = home_of(index, x->hash);
+    x->place                = slab_array_place(group_shape, x->i);
     if (index->n_blocks)
-        __builtin_prefetch(&index->blocks[slab_array_block(group_shape, x->i)]);
+        __builtin_prefetch(&index->blocks[x->place.block]);
 }
 
 INLINE void search_home(const row_store *s, search *x)
 {
     const slab_array *index = &s->index[hash_bucket(x->hash)];
-    x->g                    = index->n_blocks ? group_at(s, index, x->i) : &no_rows;
+    x->g = index->n_blocks ? slab_at(&s->groups, slab_array_at(index, x->place)) : &no_rows;
     __builtin_prefetch(x->g);
+}
+
+INLINE const lane *lane_of(const row_store *s, const search *x)
+{
+    return &s->lanes[lane_number(hash_bucket(x->hash))];
+}
+
+INLINE slab_place candidate_place(const search *x, uint32_t candidates)
+{
+    return slab_array_place(lane_shape, group_row(x->g, __builtin_ctz(candidates)));
 }
 
 INLINE uint32_t candidate_of(const row_store *s, const search *x, uint32_t candidates)
 {
-    return number_of(s, hash_bucket(x->hash), group_row(x->g, __builtin_ctz(candidates)));
+    return slab_array_at(&lane_of(s, x)->rows, candidate_place(x, candidates));
 }
 
 /* Which slots may hold the id; what tells where their rows are is on its way. */
 INLINE void search_compare(const row_store *s, search *x)
 {
-    const lane *l = &s->lanes[lane_number(hash_bucket(x->hash))];
+    const lane *l = lane_of(s, x);
 
     x->candidates = (uint16_t)group_match(x->g, fingerprint_of(x->hash));
-    for (uint32_t bits = x->candidates; bits; bits &= bits - 1) {
-        uint32_t place = group_row(x->g, __builtin_ctz(bits));
-        __builtin_prefetch(&l->rows.blocks[slab_array_block(lane_shape, place)]);
-    }
+    if (!x->candidates)
+        return;
+    x->place = candidate_place(x, x->candidates);
+    __builtin_prefetch(&l->rows.blocks[x->place.block]);
+    for (uint32_t more = x->candidates & (x->candidates - 1); more; more &= more - 1)
+        __builtin_prefetch(&l->rows.blocks[candidate_place(x, more).block]);
 }
 
 /* The rows of those slots are on their way. */
@@ -503,10 +516,11 @@ INLINE void search_fetch(const row_store *s, search *x)
 {
     if (!x->candidates)
         return;
-    x->number = candidate_of(s, x, x->candidates);
-    prefetch_row(s, x->number);
+    x->number = slab_array_at(&lane_of(s, x)->rows, x->place);
+    x->r      = row_at(s, x->number);
+    prefetch_row(s, x->r);
     for (uint32_t more = x->candidates & (x->candidates - 1); more; more &= more - 1)
-        prefetch_row(s, candidate_of(s, x, more));
+        prefetch_row(s, row_at(s, candidate_of(s, x, more)));
 }
 
 /* Whether the id may live in the group after this one. */
@@ -530,9 +544,10 @@ static uint32_t search_on(const row_store *s, search *x, uint64_t id)
 
     for (uint32_t looked = 0;; looked++) {
         for (uint32_t bits = x->candidates; bits; bits &= bits - 1) {
-            uint32_t number = candidate_of(s, x, bits);
-            if (row_at(s, number)->id == id)
-                return number;
+            x->number = candidate_of(s, x, bits);
+            x->r      = row_at(s, x->number);
+            if (x->r->id == id)
+                return x->number;
         }
         if (!search_passed(x) || looked == n_groups(index))
             return ROW_NONE;
@@ -543,7 +558,7 @@ static uint32_t search_on(const row_store *s, search *x, uint64_t id)
 
 INLINE uint32_t search_end(const row_store *s, search *x, uint64_t id)
 {
-    if (x->candidates && row_at(s, x->number)->id == id)
+    if (x->candidates && x->r->id == id)
         return x->number;
     if (!x->candidates && !search_passed(x))
         return ROW_NONE;
@@ -614,7 +629,7 @@ INLINE void look_up(const row_store *s, const uint64_t *ids, size_t n, uint32_t 
             continue;
         rows[i] = search_end(s, x, ids[i]);
         if (values && rows[i] != ROW_NONE)
-            memcpy(values + i * width, row_at(s, rows[i])->x, width * sizeof *values);
+            memcpy(values + i * width, x->r->x, width * sizeof *values);
     }
 }
 
@@ -658,7 +673,7 @@ INLINE void prefetch_place(const row_store *s, const search *x)
     const bucket     *b             = &s->buckets[bucket_number];
 
     if (b->left)
-        prefetch_row(s, number_of(s, bucket_number, b->coming));
+        prefetch_row(s, row_at(s, number_of(s, bucket_number, b->coming)));
     if (index->n_blocks && !group_match(x->g, 0))
         __builtin_prefetch(group_at(s, index, group_after(index, x->i)), 1);
 }
@@ -666,7 +681,7 @@ INLINE void prefetch_place(const row_store *s, const search *x)
 /* What x has found is in the cache, but ids in front of this one may have changed it since. */
 INLINE err_t insert_one(row_store *s, search *x, uint64_t id, uint32_t *number)
 {
-    x->i = home_of(&s->index[hash_bucket(x->hash)], x->hash);
+    search_bucket(s, x);
     search_home(s, x);
     search_compare(s, x);
     search_fetch(s, x);

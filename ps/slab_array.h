@@ -37,11 +37,27 @@ static inline uint32_t slab_array_block(slab_shape shape, uint32_t i)
     return ((uint32_t)k << shape.steps) + (i >> k);
 }
 
+/* Where element i lies. */
+typedef struct slab_place {
+    uint32_t block, inside;
+} slab_place;
+
+static inline slab_place slab_array_place(slab_shape shape, uint32_t i)
+{
+    int k = slab_array_block_bits(shape, i);
+    return (slab_place){((uint32_t)k << shape.steps) + (i >> k), i & ((UINT32_C(1) << k) - 1)};
+}
+
+/* The number in the slab of the element that lies there. */
+static inline uint32_t slab_array_at(const slab_array *a, slab_place place)
+{
+    return a->blocks[place.block] + place.inside;
+}
+
 /* The number in the slab of element i of the array, which is that long. */
 static inline uint32_t slab_array_number(const slab_array *a, slab_shape shape, uint32_t i)
 {
-    int k = slab_array_block_bits(shape, i);
-    return a->blocks[((uint32_t)k << shape.steps) + (i >> k)] + (i & ((UINT32_C(1) << k) - 1));
+    return slab_array_at(a, slab_array_place(shape, i));
 }
 
 /* log2 of the length of the block that would be added next. */

@@ -70,8 +70,8 @@ END {
     }
     top_rate = 10 * int(highest / 10 + 1)
     top_bytes = 10 * int(most / 10 + 1)
-    print "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 800 530' font-family='sans-serif' font-size='12'>"
-    print "<rect width='800' height='530' fill='white'/>"
+    print "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 840 530' font-family='sans-serif' font-size='12'>"
+    print "<rect width='840' height='530' fill='white'/>"
     print "<text x='70' y='24' font-size='15'>One core, rows of dim 16 fp32 with row-wise Adagrad, random ids</text>"
     printf "<text x='70' y='42' fill='#555'>%s</text>\n", machine
     grid(0, top_rate, 10, "M rows/s")
