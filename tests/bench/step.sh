@@ -12,6 +12,7 @@ build=$(readlink -f "$1") folder=$2
 shift 2
 mkdir -p "$folder"
 cd "$folder"
+export DIPS_PEERS=${DIPS_PEERS:-$PWD/peers}
 torch=(--torch-python)
 if peer_python 'torch, numpy, safetensors'; then
     torch+=("$python")

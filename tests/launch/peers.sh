@@ -1,18 +1,31 @@
 # peers.sh - sourced by tests that compare with programs of others: PyTorch, numpy, safetensors, of the
 # system or in a venv of pinned versions. DIPS_PEERS is its folder (launch/test.sh has its builds share
-# one); making it is tried once.
+# one; else the tests of a build have one beside their rooms); making it is tried once.
 
-# peer_python MODULES: set python to one that imports them ("torch, numpy"); fails where none is to be had.
+# peer_python MODULES: set python to one that has them ("torch, numpy"); fails where none is to be had.
 peer_python() {
-    local peers=${DIPS_PEERS:-$PWD/peers}
+    local peers=${DIPS_PEERS:-$(dirname "$PWD")/peers}
 
-    for python in "${DIPS_PYTHON:-python3}" "$peers/venv/bin/python3"; do
-        "$python" -c "import $1" 2>/dev/null && return
-    done
-    [ ! -e "$peers/pip.txt" ] || return 1
+    find_peer_python "$1" "$peers" && return
     mkdir -p "$peers"
-    { python3 -m venv "$peers/venv" && timeout 200 "$peers/venv/bin/pip" install --quiet --timeout 10 \
+    ( # others may want it at the same time
+        flock 9
+        [ -e "$peers/pip.txt" ] || make_peers "$peers"
+    ) 9>"$peers/lock"
+    find_peer_python "$1" "$peers"
+}
+
+# find_peer_python MODULES FOLDER: nothing is imported here, which takes PyTorch seconds.
+find_peer_python() {
+    for python in "${DIPS_PYTHON:-python3}" "$2/venv/bin/python3"; do
+        "$python" -c 'import importlib.util, sys
+sys.exit(not all(map(importlib.util.find_spec, sys.argv[1].split(", "))))' "$1" 2>/dev/null && return
+    done
+    return 1
+}
+
+make_peers() {
+    { python3 -m venv "$1/venv" && timeout 200 "$1/venv/bin/pip" install --quiet --timeout 10 \
         --retries 0 --disable-pip-version-check torch==2.13.0 numpy==2.1.3 safetensors==0.4.5; } \
-        >"$peers/pip.txt" 2>&1
-    "$python" -c "import $1" 2>/dev/null
+        >"$1/pip.txt" 2>&1 || rm -rf "$1/venv"
 }
