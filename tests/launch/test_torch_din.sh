@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# 30 steps of DIN, with three update rules, two penalties and a schedule, against PyTorch.
+# 20 steps of DIN, with three update rules, two penalties and a schedule, against PyTorch.
 set -euo pipefail
 dips=$1 source=$2
 . "$source/tests/launch/peers.sh"
 peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
 rm -rf data first last && mkdir data
-"$dips" prepare synthetic --out data/world --users 200 --goods 500 --cates 20 --samples 1500 \
+"$dips" prepare synthetic --out data/world --users 200 --goods 500 --cates 20 --samples 1000 \
     --test-samples 100 --history 12 --seed 5
 cat >run.yaml <<'Y'
 tables:
@@ -30,10 +30,10 @@ dense: {optimizer: adam, lr: 0.01}
 schedule: {kind: exponential, rate: 0.9, every: 10}
 Y
 "$dips" train run.yaml --run first train.steps=0
-"$dips" train run.yaml --run last train.steps=30
+"$dips" train run.yaml --run last train.steps=20
 case $("$dips" --version) in
 *double*) tolerance=1e-9 ;;
 *) tolerance=2e-3 ;;
 esac
 "$python" "$source/tests/launch/torch_din.py" data/world first/checkpoints/step-000000000000 \
-    last/checkpoints/step-000000000030 30 64 $tolerance
+    last/checkpoints/step-000000000020 20 64 $tolerance
