@@ -12,7 +12,7 @@
 #include "worker/kernels/finite.h"
 
 #define ALIGN        64
-#define STEP_NUMBERS 5 /* of a dense_step */
+#define STEP_NUMBERS 6 /* of a dense_step */
 
 /* A moments with its two statistics, whose gradient slots carry what is merged. */
 typedef struct merged {
@@ -279,6 +279,7 @@ static void pack(dense *d, const dense_step *step)
     d->numbers[2] = step->bad;
     d->numbers[3] = step->interrupted;
     d->numbers[4] = step->terminated;
+    d->numbers[5] = step->auxiliary;
     for (size_t i = 0; i < d->moments.n; i++) {
         d->numbers[STEP_NUMBERS + i] = d->moments.at[i]->at.rows;
         send_moments(d->moments.at[i]);
@@ -292,6 +293,7 @@ static void unpack(dense *d, dense_step *step)
     step->bad         = (int)d->numbers[2];
     step->interrupted = (int)d->numbers[3];
     step->terminated  = (int)d->numbers[4];
+    step->auxiliary   = d->numbers[5];
     for (size_t i = 0; i < d->moments.n; i++)
         receive_moments(d->moments.at[i], d->numbers[STEP_NUMBERS + i]);
 }

@@ -78,6 +78,7 @@ void dense_clear_gradients(dense *d);
 typedef struct dense_step {
     double samples; /* sum of weights */
     double loss;    /* summed over samples */
+    double auxiliary; /* likewise, of what is minimized besides */
     int    bad;     /* workers with a gradient that is not finite (in: 0 or 1) */
     int    interrupted, terminated; /* workers that got a signal (in: 0 or 1) */
 } dense_step;

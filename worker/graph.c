@@ -9,12 +9,19 @@
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/loss.h"
 
+/* A loss besides that of the logits. */
+typedef struct added_loss {
+    tensor *losses; /* (B, 1) */
+    double  weight;
+} added_loss;
+
 struct graph {
     const config *config;
     const schema *schema;
     dense        *dense;
     VEC(node *) nodes;
     VEC(axis) axes; /* the schema's sequences, then those of layers */
+    VEC(added_loss) losses;
     tensor    *logits;
     err_report error;
 };
@@ -57,6 +64,7 @@ void graph_free(graph **g)
         node_free((*g)->nodes.at[i]);
     vec_clear(&(*g)->nodes);
     vec_clear(&(*g)->axes);
+    vec_clear(&(*g)->losses);
     free(*g);
     *g = NULL;
 }
@@ -209,6 +217,22 @@ tensor *node_output(const node *n)
 void graph_set_logits(graph *g, tensor *logits)
 {
     g->logits = logits;
+    if (logits)
+        logits->serves |= SERVES_LOGITS;
+    for (size_t i = g->nodes.n; i-- > 0;) {
+        const node *n = g->nodes.at[i];
+        for (int k = 0; k < n->n_inputs; k++)
+            n->inputs[k]->serves |= n->output->serves;
+    }
+}
+
+void graph_add_loss(graph *g, tensor *losses, double weight)
+{
+    if (!losses)
+        return;
+    losses->serves |= SERVES_LOSSES;
+    if (vec_push(&g->losses, ((added_loss){losses, weight})) != OK)
+        graph_fail(g, err_memory(sizeof *g->losses.at, "a loss"));
 }
 
 /* ---- axes of a batch ---- */
@@ -267,8 +291,11 @@ err_t graph_forward(graph *g, pass *p, real **logits)
     p->axes = g->axes.at;
     for (int i = 0; i < g->schema->n_sequences; i++)
         pass_set_axis(p, i, p->batch->sequences[i].offsets);
-    for (size_t i = 0; i < g->nodes.n; i++)
-        TRY(g->nodes.at[i]->layer->forward(g->nodes.at[i], p));
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        node *n = g->nodes.at[i];
+        if (n->output->serves != SERVES_LOSSES || pass_learns(p))
+            TRY(n->layer->forward(n, p));
+    }
     *logits = g->logits->x;
     return OK;
 }
@@ -291,6 +318,38 @@ static err_t prepare_gradients(node *n, pass *p)
     return OK;
 }
 
+bool graph_has_auxiliary(const graph *g)
+{
+    return g->losses.n > 0;
+}
+
+double graph_auxiliary(const graph *g, const pass *p)
+{
+    const batch *b   = p->batch;
+    double       all = 0;
+
+    for (size_t i = 0; i < g->losses.n; i++) {
+        const real *losses = g->losses.at[i].losses->x;
+        double      sum    = 0;
+        for (int k = 0; k < b->B; k++)
+            sum += (double)losses[k] * (b->weight ? (double)b->weight[k] : 1);
+        all += g->losses.at[i].weight * sum;
+    }
+    return all;
+}
+
+/* The gradient of an added loss: of sample b, weight w_b. */
+static err_t begin_added(const added_loss *l, pass *p)
+{
+    const batch *b = p->batch;
+    tensor      *t = l->losses;
+
+    TRY(arena_take(p->arena, tensor_bytes(t), &t->g));
+    for (int k = 0; k < b->B; k++)
+        t->g[k] = (real)l->weight * (b->weight ? b->weight[k] : 1);
+    return OK;
+}
+
 err_t graph_backward(graph *g, pass *p, double *loss)
 {
     const batch *b      = p->batch;
@@ -299,6 +358,8 @@ err_t graph_backward(graph *g, pass *p, double *loss)
     *loss = cross_entropy_forward(logits->x, b->label, b->weight, b->B);
     TRY(arena_take_zero(p->arena, tensor_bytes(logits), &logits->g));
     cross_entropy_backward(logits->g, logits->x, b->label, b->weight, b->B);
+    for (size_t i = 0; i < g->losses.n; i++)
+        TRY(begin_added(&g->losses.at[i], p));
     for (size_t i = g->nodes.n; i-- > 0;) {
         node *n = g->nodes.at[i];
         if (!n->output->g || !n->layer->backward)

@@ -31,13 +31,16 @@ typedef struct axis {
                            offsets[i+1]-1; lent by the batch or the step's arena */
 } axis;
 
+enum { SERVES_LOGITS = 1, SERVES_LOSSES = 2 };
+
 typedef struct tensor {
     int   cols;
     int   per; /* its axis */
     bool  wants_gradient;
-    int   rows; /* of this batch */
-    real *x;    /* (rows, cols) value; lent by the step's arena */
-    real *g;    /* (rows, cols) gradient; NULL where none is wanted */
+    int   serves; /* SERVES_LOGITS, SERVES_LOSSES: what follows from it, once both are named */
+    int   rows;   /* of this batch */
+    real *x;      /* (rows, cols) value; lent by the step's arena */
+    real *g;      /* (rows, cols) gradient; NULL where none is wanted */
 } tensor;
 
 /* One pass over one batch: everything that a layer may ask for. */
@@ -145,16 +148,25 @@ void pass_set_axis(pass *p, int per, const int *offsets);
 /* Whether backward follows: what it needs of forward must be kept. */
 bool pass_learns(const pass *p);
 
-/* Name the model's answer: logits (B, 1). */
+/* Name the model's answer: logits (B, 1), after graph_add_loss. */
 void graph_set_logits(graph *g, tensor *logits);
+
+/* Minimize the losses (B, 1) of samples, too: weight times their sum, weighted by sample. What
+ * they alone are made from is computed in passes that learn. */
+void graph_add_loss(graph *g, tensor *losses, double weight);
 
 /* Run forward: *logits (B), lent until the arena is reset. */
 MUST_CHECK err_t graph_forward(graph *g, pass *p, real **logits);
 
 /* Binary cross entropy of the logits against the batch's labels, weighted: *loss is the
- * sum over samples; then backward: parameters' g and p->row_gradients are filled (added
- * to). Call after graph_forward on the same pass. */
+ * sum over samples; then backward, from it and from the losses added: parameters' g and
+ * p->row_gradients are filled (added to). Call after graph_forward on the same pass. */
 MUST_CHECK err_t graph_backward(graph *g, pass *p, double *loss);
+
+/* Whether losses were added; and, after graph_forward in a pass that learns, what they add to
+ * *loss, each times its weight. */
+bool   graph_has_auxiliary(const graph *g);
+double graph_auxiliary(const graph *g, const pass *p);
 
 /* Collective. Fit mean and deviation of the features with `transform: standard` to samples
  * first .. end-1 of train on each worker; they are kept as NAME.mean and NAME.deviation. */

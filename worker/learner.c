@@ -152,6 +152,11 @@ uint64_t learner_dense_weights(const learner *l)
     return dense_weights(l->dense);
 }
 
+bool learner_has_auxiliary(const learner *l)
+{
+    return graph_has_auxiliary(l->graph);
+}
+
 const times *learner_time(const learner *l)
 {
     return &l->times;
@@ -239,7 +244,7 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
                    const id_set *sets, arena *a, err_t stop, learner_outcome *outcome)
 {
     real  **rows, **gradients, *logits;
-    double  loss  = 0;
+    double  loss  = 0, auxiliary;
     int64_t since = clock_now(l->job->clock);
 
     TRY(take_pointers(l, a, &rows));
@@ -256,9 +261,11 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
     TRY(ps_gradients(l->client, step, sets, gradients));
     p.row_gradients = gradients;
     TRY(graph_backward(l->graph, &p, &loss));
+    auxiliary = graph_auxiliary(l->graph, &p);
     lap(l, &since, &l->times.backward);
 
-    bool finite = isfinite(loss) && dense_finite(l->dense) && rows_finite(l, sets, gradients);
+    bool finite =
+        isfinite(loss + auxiliary) && dense_finite(l->dense) && rows_finite(l, sets, gradients);
     ps_part part   = {.samples = b->weight_sum, .time = latest_time(b), .finite = finite};
     TRY(ps_push(l->client, step, pulled_until, &part, sets));
     lap(l, &since, &l->times.push);
@@ -266,6 +273,7 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
     dense_step s = {
         .samples     = b->weight_sum,
         .loss        = finite ? loss : 0,
+        .auxiliary   = finite ? auxiliary : 0,
         .bad         = !finite,
         .interrupted = stop == ERR_INTERRUPT,
         .terminated  = stop == ERR_TERMINATE,
@@ -277,12 +285,13 @@ err_t learner_step(learner *l, int64_t step, int64_t pulled_until, const batch *
         dense_update(l->dense, step);
     lap(l, &since, &l->times.update);
     *outcome = (learner_outcome){
-        .samples = s.samples,
-        .loss    = s.loss,
-        .bad     = s.bad > 0,
-        .stop    = s.terminated    ? ERR_TERMINATE
-                   : s.interrupted ? ERR_INTERRUPT
-                                   : OK,
+        .samples   = s.samples,
+        .loss      = s.loss,
+        .auxiliary = s.auxiliary,
+        .bad       = s.bad > 0,
+        .stop      = s.terminated    ? ERR_TERMINATE
+                     : s.interrupted ? ERR_INTERRUPT
+                                     : OK,
     };
     return OK;
 }

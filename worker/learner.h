@@ -24,6 +24,7 @@ void             learner_free(learner **l);
 
 ps_client *learner_client(learner *l);
 uint64_t   learner_dense_weights(const learner *l);
+bool       learner_has_auxiliary(const learner *l); /* a loss besides that of the clicks */
 
 /* Collective. Hold the cut in folder on all workers and shards, or the first state where
  * folder is NULL. step: the clock of that cut. */
@@ -40,6 +41,7 @@ MUST_CHECK err_t learner_pull(learner *l, int64_t step, int64_t version, const i
 typedef struct learner_outcome {
     double samples; /* of the whole step */
     double loss;    /* summed over them */
+    double auxiliary; /* likewise: what else is minimized, times its weight */
     bool   bad;     /* a gradient was not finite: the step was not applied */
     err_t  stop;    /* OK, or why some worker wants to stop (ERR_INTERRUPT, ERR_TERMINATE) */
 } learner_outcome;

@@ -317,6 +317,7 @@ static err_t log_times(trainer *t, int64_t step)
 static err_t log_step(trainer *t, int64_t step, const learner_outcome *o, double loss,
                       double samples_per_s)
 {
+    double auxiliary = o->bad ? NAN : o->samples > 0 ? o->auxiliary / o->samples : 0;
     const metrics_field fields[] = {
         METRIC_INT("step", step),
         METRIC_REAL("epoch", (double)step / (double)t->plan.epoch_steps),
@@ -324,8 +325,11 @@ static err_t log_step(trainer *t, int64_t step, const learner_outcome *o, double
         METRIC_REAL("samples", o->samples),
         METRIC_REAL("samples_per_s", samples_per_s),
         METRIC_INT("bad_steps", t->bad_steps),
+        METRIC_REAL("auxiliary", auxiliary), /* last: where there is one */
     };
-    return metrics_log_write(t->log, "step", sizeof fields / sizeof *fields, fields);
+    int n = sizeof fields / sizeof *fields;
+    return metrics_log_write(t->log, "step", learner_has_auxiliary(t->learner) ? n : n - 1,
+                             fields);
 }
 
 /* "; the newest checkpoint is that of step 500" */

@@ -165,7 +165,8 @@ double world_loss(world *w)
     pass p          = open_pass(w);
     p.row_gradients = NULL;
     MUST(graph_forward(w->graph, &p, &w->logits));
-    return cross_entropy_forward(w->logits, w->batch.label, w->batch.weight, w->batch.B);
+    return cross_entropy_forward(w->logits, w->batch.label, w->batch.weight, w->batch.B) +
+           (pass_learns(&p) ? graph_auxiliary(w->graph, &p) : 0);
 }
 
 double world_backward(world *w)
@@ -181,7 +182,7 @@ double world_backward(world *w)
     MUST(graph_forward(w->graph, &p, &w->logits));
     p.row_gradients = w->gradients;
     MUST(graph_backward(w->graph, &p, &loss));
-    return loss;
+    return loss + graph_auxiliary(w->graph, &p);
 }
 
 void world_update(world *w, double loss, double row_lr)
