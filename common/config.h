@@ -43,9 +43,9 @@ typedef enum { FEATURE_ID, FEATURE_FLOAT, FEATURE_TIME, FEATURE_SEQUENCE } featu
 typedef enum { POOL_NONE, POOL_SUM, POOL_MEAN, POOL_DECAY } pool_kind;
 typedef enum { TRANSFORM_NONE, TRANSFORM_LOG, TRANSFORM_STANDARD } transform_kind;
 typedef enum { KEEP_LAST, KEEP_FIRST } keep_kind;
-typedef enum { SCORE_DOT, SCORE_BILINEAR, SCORE_MLP } score_kind;
+typedef enum { SCORE_AUTO, SCORE_DOT, SCORE_BILINEAR, SCORE_MLP } score_kind;
 typedef enum { PART_Q, PART_K, PART_DIFFERENCE, PART_PRODUCT } part_kind; /* q k q-k q*k */
-typedef enum { NORMALIZE_NONE, NORMALIZE_SOFTMAX } normalize_kind;
+typedef enum { NORMALIZE_AUTO, NORMALIZE_NONE, NORMALIZE_SOFTMAX } normalize_kind;
 typedef enum { GROUPS_JOINT, GROUPS_SEPARATE } groups_kind;
 typedef enum {
     ACTIVATION_NONE,
@@ -54,6 +54,15 @@ typedef enum {
     ACTIVATION_PRELU,
     ACTIVATION_DICE
 } activation_kind;
+typedef enum {
+    EVOLUTION_AUGRU,
+    EVOLUTION_AUGRU_CODE, /* as the authors' program has it */
+    EVOLUTION_AGRU,
+    EVOLUTION_AIGRU,
+    EVOLUTION_NONE
+} evolution_kind;
+typedef enum { AUXILIARY_NONE, AUXILIARY_DOT, AUXILIARY_MLP } auxiliary_kind;
+typedef enum { MEAN_OVER_SAMPLES, MEAN_OVER_EVENTS } mean_kind;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_EXPONENTIAL, SCHEDULE_STEP } schedule_kind;
 typedef enum { DEAL_ROWS, DEAL_FILES, DEAL_DYNAMIC } deal_kind;
 typedef enum { MODE_SYNC, MODE_PIPELINED, MODE_ASYNC } mode_kind;
@@ -150,15 +159,30 @@ typedef struct mlp_config {
 } mlp_config;
 
 typedef struct attention_config {
-    score_kind      score;
+    score_kind      score; /* auto: the model's own; mlp where it has none */
     int             n_parts;
     part_kind       parts[4];
     config_ints     units;
     activation_kind activation;
-    normalize_kind  normalize;
+    normalize_kind  normalize; /* auto: likewise; none */
     bool            scaled; /* scores divided by sqrt(width of k) */
     groups_kind     groups;
 } attention_config;
+
+/* DIEN's second recurrent layer. */
+typedef struct evolution_config {
+    evolution_kind kind;
+    int            units; /* of both recurrent layers; 0: the width of an event */
+} evolution_config;
+
+/* DIEN's auxiliary loss: the state after an event tells the next one from a negative. */
+typedef struct auxiliary_config {
+    auxiliary_kind kind;
+    config_ints    units;     /* mlp: hidden layers */
+    double         weight;    /* alpha of DIEN's eq. 7 */
+    mean_kind      mean_over; /* what the sum over all events is divided by */
+    config_names   negatives; /* columns of the history that hold, for each event, another */
+} auxiliary_config;
 
 typedef struct model_config {
     char             kind[CONFIG_NAME_MAX]; /* a name of worker/models */
@@ -169,6 +193,8 @@ typedef struct model_config {
     bool             decay_normalized;
     attention_config attention;
     mlp_config       mlp;
+    evolution_config evolution;
+    auxiliary_config auxiliary;
 } model_config;
 
 typedef struct config {

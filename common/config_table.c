@@ -33,14 +33,22 @@ LIST(pool_words,       [POOL_SUM] = "sum", [POOL_MEAN] = "mean", [POOL_DECAY] = 
 LIST(transform_words,  [TRANSFORM_NONE] = "none", [TRANSFORM_LOG] = "log",
                        [TRANSFORM_STANDARD] = "standard");
 LIST(keep_words,       [KEEP_LAST] = "last", [KEEP_FIRST] = "first");
-LIST(score_words,      [SCORE_DOT] = "dot", [SCORE_BILINEAR] = "bilinear", [SCORE_MLP] = "mlp");
+LIST(score_words,      [SCORE_AUTO] = "auto", [SCORE_DOT] = "dot", [SCORE_BILINEAR] = "bilinear",
+                       [SCORE_MLP] = "mlp");
 LIST(part_words,       [PART_Q] = "q", [PART_K] = "k", [PART_DIFFERENCE] = "q-k",
                        [PART_PRODUCT] = "q*k");
-LIST(normalize_words,  [NORMALIZE_NONE] = "none", [NORMALIZE_SOFTMAX] = "softmax");
+LIST(normalize_words,  [NORMALIZE_AUTO] = "auto", [NORMALIZE_NONE] = "none",
+                       [NORMALIZE_SOFTMAX] = "softmax");
 LIST(groups_words,     [GROUPS_JOINT] = "joint", [GROUPS_SEPARATE] = "separate");
 LIST(activation_words, [ACTIVATION_NONE] = "none", [ACTIVATION_RELU] = "relu",
                        [ACTIVATION_SIGMOID] = "sigmoid", [ACTIVATION_PRELU] = "prelu",
                        [ACTIVATION_DICE] = "dice");
+LIST(evolution_words,  [EVOLUTION_AUGRU] = "augru", [EVOLUTION_AUGRU_CODE] = "augru_code",
+                       [EVOLUTION_AGRU] = "agru", [EVOLUTION_AIGRU] = "aigru",
+                       [EVOLUTION_NONE] = "none");
+LIST(auxiliary_words,  [AUXILIARY_NONE] = "none", [AUXILIARY_DOT] = "dot",
+                       [AUXILIARY_MLP] = "mlp");
+LIST(mean_words,       [MEAN_OVER_SAMPLES] = "samples", [MEAN_OVER_EVENTS] = "events");
 LIST(schedule_words,   [SCHEDULE_CONSTANT] = "constant", [SCHEDULE_EXPONENTIAL] = "exponential",
                        [SCHEDULE_STEP] = "step");
 LIST(deal_words,       [DEAL_ROWS] = "rows", [DEAL_FILES] = "files",
@@ -178,7 +186,9 @@ const option option_table[] = {
     {"model.decay_normalized", OPTION_BOOL, RUN(model.decay_normalized), .init = "false",
      .help = "decay: divide by the sum of weights"},
     {"model.attention.score", OPTION_ENUM, RUN(model.attention.score), WORDS(score_words),
-     .init = "mlp", .help = "dot: q.k; bilinear: q W k; mlp: DIN's activation unit"},
+     .init = "auto",
+     .help = "dot: q.k; bilinear: q W k; mlp: DIN's activation unit; auto: bilinear for dien, else "
+             "mlp"},
     {"model.attention.parts", OPTION_ENUMS, IN(config, model.attention.n_parts),
      WORDS(part_words), .init = "[q, k, q-k, q*k]", .help = "mlp: what it reads of q and k"},
     {"model.attention.units", OPTION_INTS, RUN(model.attention.units), .min = 1, .max = 16384,
@@ -186,9 +196,9 @@ const option option_table[] = {
     {"model.attention.activation", OPTION_ENUM, RUN(model.attention.activation),
      WORDS(activation_words), .init = "dice", .help = "mlp: behind each hidden layer"},
     {"model.attention.normalize", OPTION_ENUM, RUN(model.attention.normalize),
-     WORDS(normalize_words), .init = "none",
+     WORDS(normalize_words), .init = "auto",
      .help = "none keeps the strength of interests (DIN, section 4.3); softmax: weights sum "
-             "to 1"},
+             "to 1; auto: softmax for dien, else none"},
     {"model.attention.scaled", OPTION_BOOL, RUN(model.attention.scaled), .init = "false",
      .help = "divide scores by the square root of k's width"},
     {"model.attention.groups", OPTION_ENUM, RUN(model.attention.groups), WORDS(groups_words),
@@ -202,6 +212,26 @@ const option option_table[] = {
      .help = "batch normalisation before each activation"},
     {"model.mlp.dropout", OPTION_REAL, RUN(model.mlp.dropout), .min = 0, .max = 0.99,
      .init = "0", .help = "share of hidden units dropped in training"},
+
+    {"model.evolution.kind", OPTION_ENUM, RUN(model.evolution.kind), WORDS(evolution_words),
+     .init = "augru",
+     .help = "dien: how attention enters the second GRU (eq. 9 to 12); augru_code: gates as in "
+             "the authors' program; none: states are summed by attention"},
+    {"model.evolution.units", OPTION_INT, RUN(model.evolution.units), .min = 0, .max = 16384,
+     .init = "0", .help = "dien: width of both GRUs; 0: that of an event"},
+    {"model.auxiliary.kind", OPTION_ENUM, RUN(model.auxiliary.kind), WORDS(auxiliary_words),
+     .init = "mlp",
+     .help = "dien's auxiliary loss, of h_t and e_t+1: dot: h.e; mlp: a net over [h, e]"},
+    {"model.auxiliary.units", OPTION_INTS, RUN(model.auxiliary.units), .min = 1, .max = 16384,
+     .init = "[100, 50]", .help = "mlp: widths of its hidden layers, which are sigmoid"},
+    {"model.auxiliary.weight", OPTION_REAL, RUN(model.auxiliary.weight), .min = 0, .max = 1e6,
+     .init = "1", .help = "alpha of DIEN, eq. 7"},
+    {"model.auxiliary.mean_over", OPTION_ENUM, RUN(model.auxiliary.mean_over),
+     WORDS(mean_words), .init = "samples",
+     .help = "samples: summed over a sample's events, as in DIEN, eq. 6; events: a mean over them"},
+    {"model.auxiliary.negatives", OPTION_NAMES, RUN(model.auxiliary.negatives), .init = "[]",
+     .help = "columns of the history with an id that each event was not; no model reads them "
+             "as events"},
 
     /* ---- data ---- */
     {"data.train", OPTION_PATTERNS, RUN(data.train), .init = "[]",

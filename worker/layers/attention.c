@@ -60,6 +60,7 @@ tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config 
         return dot_scores(g, q, k);
     case SCORE_BILINEAR:
         return dot_scores(g, project(g, q, k->cols, name), k);
+    case SCORE_AUTO:
     case SCORE_MLP:
         return activation_unit(g, q, k, c, name);
     }

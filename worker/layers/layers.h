@@ -88,4 +88,41 @@ tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config 
 /* Softmax over each sample's events, (E, 1) -> (E, 1), scores times scale. */
 tensor *softmax_events(graph *g, tensor *scores, double scale);
 
+/* ---- recurrent layers (recurrent.c) ---- */
+
+/* With attention a_t the gate that lets a new state in is e_t = */
+typedef enum {
+    GRU_PLAIN,       /* u_t */
+    GRU_RESET_INPUT, /* u_t; the reset gate stands before the product with U, as in Cho et al.
+                      */
+    GRU_AIGRU,       /* u_t, of inputs a_t x_t (DIEN, eq. 9) */
+    GRU_AGRU,        /* a_t (eq. 10) */
+    GRU_AUGRU,       /* a_t u_t (eq. 11 and 12) */
+    GRU_AUGRU_CODE,  /* 1 - (1 - a_t)(1 - u_t), and resets as GRU_RESET_INPUT: the authors'
+                        program */
+} gru_kind;
+
+/* Each sample's events (E, D) in their order, from a state of zero -> states (E, units):
+ *     u = sigmoid(W_u x + U_u h + b_u),   r = sigmoid(W_r x + U_r h + b_r)
+ *     n = tanh(W_n x + b_n + r * (U_n h)),   h' = (1 - e) h + e n
+ * a (E, 1): attention, NULL for the first two kinds. NAME.weight_x (3 units, D), NAME.weight_h
+ * (3 units, units), NAME.bias (3 units): each of u, r and n, one below the other. */
+tensor *gru(graph *g, tensor *x, tensor *a, gru_kind kind, int units, const char *name);
+
+/* The same, but only each sample's last state, (B, units): zero of an empty history. */
+tensor *gru_last(graph *g, tensor *x, tensor *a, gru_kind kind, int units, const char *name);
+
+/* Events (E, D) -> (B, D): each sample's last one; zero of an empty history. */
+tensor *last_event(graph *g, tensor *events);
+
+/* ---- losses besides that of the clicks (auxiliary.c) ---- */
+
+/* DIEN's auxiliary loss (eq. 6), for graph_add_loss: (B, 1), of each sample
+ *     sum_t softplus(-z(h_t, e_t+1)) + softplus(z(h_t, n_t+1))
+ * over its events but the last; z is the inner product or NAME.0, NAME.1, ..., NAME.output, a
+ * net over [h, e]. Over events, it is times (samples / such events of the whole step).
+ * states h (E, H), events e and negatives n (E, D); collective where it is over events. */
+tensor *auxiliary_loss(graph *g, tensor *states, tensor *events, tensor *negatives,
+                       const auxiliary_config *c, const char *name);
+
 #endif

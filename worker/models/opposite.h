@@ -1,7 +1,9 @@
 /* opposite - which columns of the history stand opposite which candidate features.
  *
  * A candidate feature and a history column belong together when they share a table: the
- * goods that is offered and the goods that were clicked. */
+ * goods that is offered and the goods that were clicked. So do a column and its negative, the
+ * goods that were not clicked instead (model.auxiliary.negatives), which is no part of events.
+ */
 #ifndef DIPS_WORKER_MODELS_OPPOSITE_H
 #define DIPS_WORKER_MODELS_OPPOSITE_H
 
@@ -14,6 +16,8 @@ typedef struct opposite {
     int   slots[MAX_COLUMNS]; /* of the schema: `matched` opposite to features, then the rest */
     int   matched;
     char *features[MAX_COLUMNS]; /* (matched) candidate features, in their order; lent */
+    int   n_negatives;
+    int   negatives[MAX_COLUMNS]; /* (n) as slots, but negatives where columns have one */
 } opposite;
 
 /* Pair the columns of c->history with c->candidate. Without a history all is empty. */
