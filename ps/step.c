@@ -86,7 +86,7 @@ static double rate_at(const shard *s, const table *t, uint64_t step)
 void step_set_clock(shard *s, uint64_t clock)
 {
     s->clock = clock;
-    if (s->async && clock <= s->front)
+    if (s->async && clock < s->front)
         return; /* the tables are at the front */
     s->front = clock;
     for (int t = 0; t < s->n_tables; t++) {

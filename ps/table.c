@@ -305,18 +305,8 @@ err_t table_bear_missing(table *t, const uint64_t *ids, size_t n, uint32_t *rows
     return bear_all(t, &m, rows);
 }
 
-static bool admits_all(const table *t)
-{
-    return t->config->admit.min_count <= 1 && !admission_by_step(&t->config->admit);
-}
-
 err_t table_bear(table *t, const uint64_t *ids, size_t n, uint32_t *rows)
 {
-    if (admits_all(t)) {
-        for (size_t i = 0; i < n; i++)
-            rows[i] = ROW_NONE;
-        return table_bear_missing(t, ids, n, rows);
-    }
     for (size_t first = 0; first < n; first += PIECE) {
         size_t end = n - first < PIECE ? n : first + PIECE;
         row_store_find(t->rows, ids + first, end - first, rows + first);
