@@ -220,6 +220,10 @@ typedef struct config {
         config_every eval_every; /* besides the end of each epoch */
         int64_t      check_every; /* steps between comparisons of ranks' dense weights */
     } train;
+    struct {
+        char         from[CONFIG_PATH_MAX]; /* a checkpoint to begin with; "": none */
+        config_names only;                  /* patterns of what is taken from it; none: all */
+    } init;
     optimizer_config dense; /* of the dense weights */
     double           dense_l2; /* lambda of lambda/2 |w|^2 over dense weights (no biases) */
     struct {

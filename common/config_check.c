@@ -353,6 +353,15 @@ static err_t check_mode(const config *c, const tree_node *root)
     return OK;
 }
 
+static err_t check_init(const config *c, const tree_node *root)
+{
+    if (c->init.only.n == 0 || *c->init.from)
+        return OK;
+    return tree_error(AT(root, "init", "only"),
+                      "init.only names '%s', and init.from no checkpoint to take it from",
+                      c->init.only.at[0]);
+}
+
 static err_t check_sizes(const config *c, const tree_node *root)
 {
     int     servers = c->cluster.servers > 0 ? c->cluster.servers : 1;
@@ -381,5 +390,6 @@ err_t config_complete(config *c, const tree_node *root)
     TRY(check_list(c, &c->model.context, "context", root));
     TRY(check_history(c, root));
     TRY(check_mode(c, root));
+    TRY(check_init(c, root));
     return check_sizes(c, root);
 }

@@ -277,6 +277,13 @@ const option option_table[] = {
      .init = "100", .unit = "steps",
      .help = "compare the dense weights of all workers; 0: never"},
 
+    /* ---- warm start ---- */
+    {"init.from", OPTION_TEXT, RUN(init.from), .init = "''",
+     .help = "begin with what another run learned: its folder, or a checkpoint; '': nothing"},
+    {"init.only", OPTION_PATTERNS, RUN(init.only), .init = "[]",
+     .help = "tables and dense parameters to take from it, as [goods, 'mlp.*']; []: all that "
+             "both have"},
+
     /* ---- dense weights ---- */
     {"dense.optimizer", OPTION_ENUM, RUN(dense.kind), WORDS(dense_rule_words), .init = "adam",
      .help = "update rule of the dense weights"},

@@ -104,6 +104,10 @@ MUST_CHECK err_t manifest_agrees(const manifest *m, const char *folder, const sc
 /* The newest step that has a manifest in dir; -1 where there is none. */
 MUST_CHECK err_t manifest_newest(int64_t *step, const char *dir);
 
+/* The folder of the checkpoint that path means: itself, or the newest in it or in its
+ * checkpoints/ where it is a run. ERR_FORMAT where there is none. */
+MUST_CHECK err_t manifest_find(char folder[CONFIG_PATH_MAX], const char *path);
+
 /* All steps with a manifest in dir, ascending; *steps is returned, free it. */
 MUST_CHECK err_t manifest_list(int64_t **steps, int *n, const char *dir);
 

@@ -98,6 +98,40 @@ err_t manifest_newest(int64_t *step, const char *dir)
     return OK;
 }
 
+/* folder = the newest checkpoint in dir; false where there is none. */
+static err_t find_newest(bool *found, char folder[CONFIG_PATH_MAX], const char *dir)
+{
+    int64_t step;
+
+    TRY(manifest_newest(&step, dir));
+    *found = step >= 0;
+    if (*found)
+        manifest_folder(folder, dir, step);
+    return OK;
+}
+
+err_t manifest_find(char folder[CONFIG_PATH_MAX], const char *path)
+{
+    char file[CONFIG_PATH_MAX + 16];
+    bool found;
+
+    snprintf(file, sizeof file, "%s/manifest.json", path);
+    if (access(file, F_OK) == 0) {
+        snprintf(folder, CONFIG_PATH_MAX, "%s", path);
+        return OK;
+    }
+    TRY(find_newest(&found, folder, path));
+    if (found)
+        return OK;
+    snprintf(file, sizeof file, "%s/checkpoints", path);
+    TRY(find_newest(&found, folder, file));
+    return found ? OK
+                 : err_set(ERR_FORMAT,
+                           "%s: neither a checkpoint (it has no manifest.json) nor a folder "
+                           "with one",
+                           path);
+}
+
 /* ---- removing ---- */
 
 static err_t remove_file(const char *folder, const char *name)

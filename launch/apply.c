@@ -1,8 +1,6 @@
 #include "launch/apply.h"
 
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/manifest.h"
@@ -14,41 +12,14 @@ typedef struct applying {
     schema *schema;
 } applying;
 
-/* The newest checkpoint in dir; *step -1 where there is none, or no such folder. */
-static err_t newest_in(char folder[CONFIG_PATH_MAX], int64_t *step, const char *dir)
-{
-    struct stat st;
-
-    *step = -1;
-    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
-        return OK;
-    TRY(manifest_newest(step, dir));
-    if (*step >= 0)
-        manifest_folder(folder, dir, *step);
-    return OK;
-}
-
 err_t apply_find_checkpoint(char folder[CONFIG_PATH_MAX], const char *path)
 {
-    char    file[CONFIG_PATH_MAX];
-    int64_t step;
+    err_t err = manifest_find(folder, path);
 
-    TRY(run_folder_path(file, path, "manifest.json"));
-    if (access(file, F_OK) == 0) {
-        snprintf(folder, CONFIG_PATH_MAX, "%s", path);
-        return OK;
-    }
-    TRY(newest_in(folder, &step, path));
-    if (step < 0) {
-        TRY(run_folder_path(file, path, "checkpoints"));
-        TRY(newest_in(folder, &step, file));
-    }
-    if (step < 0)
-        return err_set(ERR_FORMAT,
-                       "--checkpoint %s: neither a checkpoint (it has no manifest.json) nor a "
-                       "folder with one",
-                       path);
-    log_once(LOG_INFO, "the newest checkpoint is %s", folder);
+    if (err != OK)
+        return err_add(err, "--checkpoint");
+    if (strcmp(folder, path) != 0)
+        log_once(LOG_INFO, "the newest checkpoint is %s", folder);
     return OK;
 }
 

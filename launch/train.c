@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/warm_start.h"
 #include "launch/commands.h"
 #include "launch/flags.h"
 #include "launch/lines.h"
@@ -64,9 +65,37 @@ static err_t print_lines(training *t, int n, char *const *given)
     return lines_print(&l, t->source, n, given, t->listen ? t->listen : address, stdout);
 }
 
+/* Whether the run goes on from a checkpoint of its own. */
+static err_t goes_on(bool *yes, const training *t)
+{
+    char    dir[CONFIG_PATH_MAX];
+    int64_t step = -1;
+
+    if (*t->config->checkpoint.dir)
+        snprintf(dir, sizeof dir, "%s", t->config->checkpoint.dir);
+    else if (t->dir)
+        TRY(run_folder_path(dir, t->dir, "checkpoints"));
+    if (*t->config->checkpoint.dir || t->dir)
+        TRY(manifest_newest(&step, dir));
+    *yes = step >= 0;
+    return OK;
+}
+
+/* What init.from means is settled once, for all processes of the run. */
+static err_t settle_init(const training *t)
+{
+    bool resumed = false;
+
+    if (!*t->config->init.from)
+        return OK;
+    TRY(goes_on(&resumed, t));
+    return resumed ? OK : warm_start_settle(t->config);
+}
+
 static err_t train(training *t, int n, char *const *given)
 {
     TRY(start_load(&t->config, &t->schema, TASK_TRAIN, t->source, n, given));
+    TRY(settle_init(t));
     if (t->dry_run)
         return print_lines(t, n, given);
     launch              l       = {.task    = {.kind = TASK_TRAIN},

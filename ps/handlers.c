@@ -7,6 +7,7 @@
 #include "common/manifest.h"
 #include "ps/snapshot.h"
 #include "ps/state.h"
+#include "ps/warm_rows.h"
 
 #define PARKED_MOST(s) (64 + 4 * (size_t)(s)->workers)
 #define STEP_MOST      (UINT32_MAX - 1) /* touched, step + 1, is 32 bits wide */
@@ -181,11 +182,13 @@ static err_t begin(shard *s, const incoming *in, const wire_begin *b)
     if (!s->paces || !s->parts || !s->halves || !s->tickets)
         return err_memory(workers * TICKETS * sizeof *s->tickets, "the workers' tickets");
     s->workers = (int)b->workers;
-    s->begun   = true;
     s->front   = 0;
     for (size_t worker = 0; worker < workers; worker++)
         s->paces[worker].next = in->header.step;
     step_set_clock(s, in->header.step);
+    if (!b->path_bytes && *s->options.config->init.from)
+        TRY(warm_rows_read(s->options.config, s->tables, s->n_tables));
+    s->begun = true;
     return OK;
 }
 

@@ -508,3 +508,82 @@ err_t dense_load(dense *d, const char *path)
     safetensors_close(&file);
     return e;
 }
+
+/* ---- from another run ---- */
+
+static bool same_shape(const safetensors_tensor *t, const piece *one)
+{
+    return t->n_dims == one->n_dims && t->shape[0] == one->shape[0] &&
+           (t->n_dims == 1 || t->shape[1] == one->shape[1]);
+}
+
+static void shape_text(char text[48], int n_dims, const uint64_t *shape)
+{
+    if (n_dims == 2)
+        snprintf(text, 48, "[%llu, %llu]", (unsigned long long)shape[0],
+                 (unsigned long long)shape[1]);
+    else
+        snprintf(text, 48, "[%llu]%s", (unsigned long long)shape[0], n_dims > 2 ? "..." : "");
+}
+
+static err_t refuse_shape(const char *path, const piece *one, const safetensors_tensor *t)
+{
+    char here[48], there[48];
+
+    shape_text(here, one->n_dims, one->shape);
+    shape_text(there, t->n_dims, t->shape);
+    return err_set(ERR_CONFIG,
+                   "%s: %s is %s there, this model wants %s; init.only can leave it out", path,
+                   one->name, there, here);
+}
+
+/* Whether the file has all parts of a parameter's state, as they are here. */
+static bool has_state(const safetensors *file, const piece *pieces, int n)
+{
+    for (int k = 1; k < n; k++) {
+        const safetensors_tensor *t = safetensors_find(file, pieces[k].name);
+        if (!t || !same_shape(t, &pieces[k]))
+            return false;
+    }
+    return true;
+}
+
+/* pieces (n): a parameter and its state. */
+static err_t take_pieces(const safetensors *file, const piece *pieces, int n, bool with_state,
+                         dense_taking *taken)
+{
+    const safetensors_tensor *t = safetensors_find(file, pieces[0].name);
+
+    *taken = DENSE_NOT_THERE;
+    if (!t)
+        return OK;
+    if (!same_shape(t, &pieces[0]))
+        return refuse_shape(safetensors_path(file), &pieces[0], t);
+    with_state = with_state && has_state(file, pieces, n);
+    *taken     = with_state || n == 1 ? DENSE_TAKEN : DENSE_TAKEN_ANEW;
+    for (int k = 0; k < (with_state ? n : 1); k++)
+        safetensors_copy_real(pieces[k].at, safetensors_find(file, pieces[k].name), 0,
+                              pieces[k].count);
+    return OK;
+}
+
+err_t dense_take(dense *d, const char *path, bool with_state,
+                 bool (*wanted)(const void *self, const char *name), const void *self,
+                 dense_taking *taken)
+{
+    safetensors *file;
+    err_t        err = OK;
+
+    TRY(safetensors_open(&file, path));
+    for (size_t i = 0; i < d->params.n && err == OK; i++) {
+        piece        pieces[MAX_PIECES];
+        dense_taking one = DENSE_NOT_WANTED;
+        int          n   = pieces_of(d, i, pieces);
+        if (wanted(self, pieces[0].name))
+            err = take_pieces(file, pieces, n, with_state, &one);
+        if (taken)
+            taken[i] = one;
+    }
+    safetensors_close(&file);
+    return err;
+}

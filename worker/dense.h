@@ -100,6 +100,22 @@ uint64_t dense_hash(const dense *d);
 /* Write path with all parameters, optimizer state and moments. */
 MUST_CHECK err_t dense_save(const dense *d, const char *path, safetensors_digest *digest);
 
+/* What dense_take did about a parameter. */
+typedef enum {
+    DENSE_TAKEN,
+    DENSE_TAKEN_ANEW, /* its value; the optimizer's state begins anew */
+    DENSE_NOT_THERE,
+    DENSE_NOT_WANTED,
+} dense_taking;
+
+/* Take over from path, a file of another run, the parameters that wanted(self, name) says
+ * (statistics among them), with their optimizer's state where with_state. taken
+ * (dense_count), or NULL. ERR_CONFIG names one that has another shape there; then some are
+ * taken and others not. */
+MUST_CHECK err_t dense_take(dense *d, const char *path, bool with_state,
+                            bool (*wanted)(const void *self, const char *name),
+                            const void *self, dense_taking *taken);
+
 /* Restore from path; ERR_FORMAT names a tensor that is missing or of another shape. */
 MUST_CHECK err_t dense_load(dense *d, const char *path);
 

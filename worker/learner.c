@@ -110,6 +110,8 @@ err_t learner_check(const config *c, const schema *s, const char *folder)
 
     if (err == OK && folder)
         err = load_dense(d, folder);
+    else if (err == OK && *c->init.from)
+        err = warm_take(d, c, s, NULL);
     graph_free(&g);
     dense_free(&d);
     return err;
@@ -312,6 +314,11 @@ err_t learner_predict(learner *l, int64_t version, const batch *b, const id_set 
 err_t learner_fit_inputs(learner *l, const dataset *train, uint64_t first, uint64_t end)
 {
     return graph_fit_inputs(l->graph, train, first, end, l->job->workers);
+}
+
+err_t learner_warm_start(learner *l, warm_report **report)
+{
+    return warm_take(l->dense, l->job->config, l->job->schema, report);
 }
 
 /* ---- cuts ---- */

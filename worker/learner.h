@@ -10,11 +10,13 @@
 #include "worker/job.h"
 #include "worker/ps_client.h"
 #include "worker/times.h"
+#include "worker/warm.h"
 
 typedef struct learner learner;
 
 /* Whether c makes a model, and whether it goes on from the dense weights of the checkpoint
- * in folder (NULL: none); to be asked before anything is started. Not collective. */
+ * in folder (NULL: none, and it can begin with what init.from holds); to be asked before
+ * anything is started. Not collective. */
 MUST_CHECK err_t learner_check(const config *c, const schema *s, const char *folder);
 
 /* Build the model of j->config. in_flight: steps pulled and not pushed at most. The job
@@ -34,6 +36,10 @@ MUST_CHECK err_t learner_begin(learner *l, const char *folder, int64_t step);
  * `transform: standard`) to the training data; before the first step of a run. */
 MUST_CHECK err_t learner_fit_inputs(learner *l, const dataset *train, uint64_t first,
                                     uint64_t end);
+
+/* Take over the dense parameters that init.from has (worker/warm.h); after learner_begin with
+ * the first state. *report is returned. Not collective, and the same on all workers. */
+MUST_CHECK err_t learner_warm_start(learner *l, warm_report **report);
 
 /* Ask for the rows of a batch for step, as of version; async: or a later one. */
 MUST_CHECK err_t learner_pull(learner *l, int64_t step, int64_t version, const id_set *sets);

@@ -41,6 +41,7 @@ typedef struct trainer {
     int64_t      bad_steps;
     int64_t      saved; /* the newest checkpoint; -1: none */
     err_t        stop;  /* the signal that ends the run */
+    warm_report *warm;  /* what was taken over from another run; NULL: nothing */
 
     double  epoch_loss, epoch_samples; /* sums of this epoch */
     times   own;                       /* of the loop: steps, samples, seconds, and reading */
@@ -257,7 +258,8 @@ static err_t begin(trainer *t)
         uint64_t first, end;
         evaluator_part(t->job, t->train, &first, &end);
         TRY(learner_begin(t->learner, NULL, 0));
-        return learner_fit_inputs(t->learner, t->train, first, end);
+        TRY(learner_fit_inputs(t->learner, t->train, first, end));
+        return *t->job->config->init.from ? learner_warm_start(t->learner, &t->warm) : OK;
     }
     manifest_folder(folder, t->checkpoints, step);
     TRY(check_manifest(t, folder));
@@ -636,6 +638,14 @@ static void fill_result(const trainer *t, int64_t reached, job_result *result)
     };
 }
 
+static err_t tell_warm_start(const trainer *t)
+{
+    if (!t->warm || !is_first(t))
+        return OK;
+    warm_report_print(t->warm);
+    return warm_report_log(t->warm, t->log);
+}
+
 static err_t run(trainer *t, job_result *result)
 {
     const job *j = t->job;
@@ -647,6 +657,7 @@ static err_t run(trainer *t, job_result *result)
     TRY(begin(t));
     snprintf(path, sizeof path, "%s/metrics.jsonl", j->run);
     TRY(metrics_log_open(&t->log, is_first(t) ? path : NULL, t->plan.first));
+    TRY(tell_warm_start(t));
     if (t->plan.last == 0 && t->saved < 0)
         return write_first_state(t);
     if (t->plan.first >= t->plan.last) {
@@ -688,5 +699,6 @@ err_t job_train(const job *j, job_result *result)
     dataset_close(&t.train);
     dataset_close(&t.test);
     metrics_log_close(&t.log);
+    warm_report_free(&t.warm);
     return err;
 }

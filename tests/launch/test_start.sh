@@ -29,7 +29,7 @@ refused "--fresh" 2 "held has a run in it" "$dips" train run.yaml --run held --f
 refused "no configuration" 2 "which configuration?" "$dips" train
 refused "an index that the run does not have" 2 "--index 2: the run has 0 servers" \
     "$dips" server --coordinator ipc://@nobody-$$ --folder held --index 2
-refused "no checkpoint" 3 "--checkpoint data: neither a checkpoint" \
+refused "no checkpoint" 3 "--checkpoint: data: neither a checkpoint" \
     "$dips" eval run.yaml --checkpoint data
 
 python3 -c '
