@@ -39,7 +39,14 @@ typedef enum {
 } penalty_kind;
 typedef enum { COUNT_EXACT, COUNT_RUNNING } count_kind;
 typedef enum { COUNTER_DATASET, COUNTER_EXACT, COUNTER_SKETCH } counter_kind;
-typedef enum { FEATURE_ID, FEATURE_FLOAT, FEATURE_TIME, FEATURE_SEQUENCE } feature_kind;
+typedef enum {
+    FEATURE_ID,
+    FEATURE_FLOAT,
+    FEATURE_TIME,
+    FEATURE_SEQUENCE,
+    FEATURE_GAP, /* of events: buckets of the time that passed, looked up in a table */
+} feature_kind;
+typedef enum { GAP_EVENT, GAP_REQUEST } gap_kind; /* since the event before; until the sample */
 typedef enum { POOL_NONE, POOL_SUM, POOL_MEAN, POOL_DECAY } pool_kind;
 typedef enum { TRANSFORM_NONE, TRANSFORM_LOG, TRANSFORM_STANDARD } transform_kind;
 typedef enum { KEEP_LAST, KEEP_FIRST } keep_kind;
@@ -147,6 +154,8 @@ typedef struct feature_config {
     int                    width;                  /* of floats: numbers per sample; 1 */
     int                    max_len;                /* of a sequence; 0: no limit */
     keep_kind              keep;
+    double                 history_days; /* of a sequence; 0: no limit */
+    gap_kind               to;           /* of a gap */
     int                    n_columns;
     struct feature_config *columns; /* of a sequence */
 } feature_config;

@@ -164,6 +164,7 @@ static const struct {
     {FEATURE_FLOAT, FOR_FLOAT, "a float"},
     {FEATURE_SEQUENCE, FOR_SEQUENCE, "a sequence"},
     {FEATURE_TIME, FOR_TIME, "a time"},
+    {FEATURE_GAP, FOR_GAP, "a gap"},
 };
 
 /* Refuse options that the user gave to a feature of a kind that does not know them. */
@@ -191,11 +192,11 @@ static err_t check_table_of(const config *c, const feature_config *f, const tree
 {
     char nearest[TREE_PLACE_MAX];
 
-    if (f->kind != FEATURE_ID)
+    if (f->kind != FEATURE_ID && f->kind != FEATURE_GAP)
         return OK;
     if (!f->table[0])
-        return tree_error(node, "%s.table is missing: the table that the id is looked up in",
-                          shown);
+        return tree_error(node, "%s.table is missing: the table that the %s is looked up in",
+                          shown, f->kind == FEATURE_GAP ? "gap" : "id");
     for (int i = 0; i < c->n_tables; i++)
         if (!strcmp(c->tables[i].name, f->table))
             return OK;
@@ -254,6 +255,31 @@ static err_t complete_kind(feature_config *f, const tree_node *node, const char 
     return OK;
 }
 
+static bool has_time(const feature_config *sequence)
+{
+    for (int i = 0; i < sequence->n_columns; i++)
+        if (sequence->columns[i].kind == FEATURE_TIME)
+            return true;
+    return false;
+}
+
+/* What is made of times needs them. */
+static err_t check_times(const feature_config *f, const tree_node *node, const char *shown)
+{
+    if (f->kind != FEATURE_SEQUENCE || has_time(f))
+        return OK;
+    if (f->history_days > 0)
+        return tree_error(AT(node, "history_days"),
+                          "%s.history_days is %g, and %s has no column time of kind time",
+                          shown, f->history_days, shown);
+    for (int i = 0; i < f->n_columns; i++)
+        if (f->columns[i].kind == FEATURE_GAP)
+            return tree_error(AT(node, "columns", f->columns[i].name),
+                              "%s.columns.%s is a gap, and %s has no column time of kind time",
+                              shown, f->columns[i].name, shown);
+    return OK;
+}
+
 static err_t check_feature(const config *c, feature_config *f, const tree_node *node)
 {
     static const char *const reserved[] = {"label", "time", "group", "weight", NULL};
@@ -264,6 +290,7 @@ static err_t check_feature(const config *c, feature_config *f, const tree_node *
     TRY(complete_kind(f, node, shown));
     TRY(check_applies(f, node, "features.*.", shown));
     TRY(check_table_of(c, f, node, shown));
+    TRY(check_times(f, node, shown));
     for (int i = 0; i < f->n_columns; i++) {
         snprintf(shown, sizeof shown, "features.%s.columns.%s", f->name, f->columns[i].name);
         TRY(check_column(c, &f->columns[i], AT(node, "columns", f->columns[i].name), shown));
@@ -309,14 +336,6 @@ static err_t check_list(const config *c, const config_names *list, const char *k
                 return tree_error(item_at(node, i), "model.%s names '%s' twice", key, f->name);
     }
     return OK;
-}
-
-static bool has_time(const feature_config *sequence)
-{
-    for (int i = 0; i < sequence->n_columns; i++)
-        if (sequence->columns[i].kind == FEATURE_TIME)
-            return true;
-    return false;
 }
 
 static err_t check_history(const config *c, const tree_node *root)

@@ -32,7 +32,7 @@ typedef enum {
 } option_kind;
 
 /* Kinds of features that an option is for; 0: not an option of a feature. */
-enum { FOR_ID = 1, FOR_FLOAT = 2, FOR_SEQUENCE = 4, FOR_TIME = 8 };
+enum { FOR_ID = 1, FOR_FLOAT = 2, FOR_SEQUENCE = 4, FOR_TIME = 8, FOR_GAP = 16 };
 
 typedef struct option {
     const char        *key; /* "tables.*.lr" */

@@ -68,6 +68,7 @@ static bool applies(const option *o, const section *s)
     static const unsigned mask[] = {[FEATURE_ID]       = FOR_ID,
                                     [FEATURE_FLOAT]    = FOR_FLOAT,
                                     [FEATURE_TIME]     = FOR_TIME,
+                                    [FEATURE_GAP]      = FOR_GAP,
                                     [FEATURE_SEQUENCE] = FOR_SEQUENCE};
 
     return o->only == 0 || o->only & mask[((const feature_config *)s->base)->kind];

@@ -27,7 +27,8 @@ LIST(counter_words,    [COUNTER_DATASET] = "dataset", [COUNTER_EXACT] = "exact",
                        [COUNTER_SKETCH] = "sketch");
 LIST(feature_words,    [FEATURE_ID] = "id", [FEATURE_FLOAT] = "float",
                        [FEATURE_SEQUENCE] = "sequence");
-LIST(column_words,     [FEATURE_ID] = "id", [FEATURE_TIME] = "time");
+LIST(column_words,     [FEATURE_ID] = "id", [FEATURE_TIME] = "time", [FEATURE_GAP] = "gap");
+LIST(gap_words,        [GAP_EVENT] = "event", [GAP_REQUEST] = "request");
 LIST(bag_words,        [POOL_NONE] = "none", [POOL_SUM] = "sum", [POOL_MEAN] = "mean");
 LIST(pool_words,       [POOL_SUM] = "sum", [POOL_MEAN] = "mean", [POOL_DECAY] = "decay");
 LIST(transform_words,  [TRANSFORM_NONE] = "none", [TRANSFORM_LOG] = "log",
@@ -159,10 +160,19 @@ const option option_table[] = {
      .unit = "events", .only = FOR_SEQUENCE, .help = "longest sequence used; 0: no limit"},
     {"features.*.keep", OPTION_ENUM, FEATURE(keep), WORDS(keep_words), .init = "last",
      .only = FOR_SEQUENCE, .help = "which events max_len keeps"},
+    {"features.*.history_days", OPTION_REAL, FEATURE(history_days), .min = 0, .max = 36500,
+     .init = "0", .unit = "days", .only = FOR_SEQUENCE,
+     .help = "events older than so many, when the sample is taken, are left out (DIEN: 14); 0: "
+             "none is"},
     {"features.*.columns.*.kind", OPTION_ENUM, FEATURE(kind), WORDS(column_words), .init = "id",
-     .only = FOR_ID | FOR_TIME, .help = "id: looked up in a table; time: seconds of the event"},
-    {"features.*.columns.*.table", OPTION_NAME, FEATURE(table), .init = "''", .only = FOR_ID,
-     .help = "the table that the column is looked up in"},
+     .only = FOR_ID | FOR_TIME | FOR_GAP,
+     .help = "id: looked up in a table; time: seconds of the event; gap: made of the times and "
+             "looked up, 0 where nothing was before, else 1 + floor(log2(1 + seconds))"},
+    {"features.*.columns.*.table", OPTION_NAME, FEATURE(table), .init = "''",
+     .only = FOR_ID | FOR_GAP, .help = "the table that the column is looked up in"},
+    {"features.*.columns.*.to", OPTION_ENUM, FEATURE(to), WORDS(gap_words), .init = "event",
+     .only = FOR_GAP,
+     .help = "gap: back to the event before, or on to the request, which is the sample's time"},
     {"features.*.columns.*.pool", OPTION_ENUM, FEATURE(pool), WORDS(bag_words), .init = "none",
      .only = FOR_ID, .help = "none: one id per event; sum, mean: a bag of ids"},
     {"features.*.columns.*.drop_ids", OPTION_REAL, FEATURE(drop_ids), .min = 0, .max = 0.99,

@@ -1,10 +1,13 @@
 #include "common/schema.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/hash.h"
+
+#define SECONDS_PER_DAY 86400.0
 
 /* What a checkpoint must agree on, summed over the tables: their order is free. */
 static uint64_t hash_table(const table_config *t)
@@ -32,6 +35,8 @@ static err_t add_slot(schema *s, const feature_config *f, int sequence)
     slot->sequence = sequence;
     slot->pool     = f->pool;
     slot->drop_ids = f->drop_ids;
+    slot->is_gap   = f->kind == FEATURE_GAP;
+    slot->to       = f->to;
     if (sequence < 0)
         snprintf(slot->name, sizeof slot->name, "%s", f->name);
     else
@@ -58,6 +63,7 @@ static err_t add_sequence(schema *s, const feature_config *f)
     snprintf(sequence->name, sizeof sequence->name, "%s", f->name);
     sequence->max_len = f->max_len;
     sequence->keep    = f->keep;
+    sequence->seconds = llround(f->history_days * SECONDS_PER_DAY);
     for (int i = 0; i < f->n_columns; i++) {
         if (f->columns[i].kind == FEATURE_TIME)
             sequence->timed = true;
@@ -121,6 +127,17 @@ void schema_free(schema **s)
     free((*s)->floats);
     free(*s);
     *s = NULL;
+}
+
+bool schema_needs_time(const schema *s)
+{
+    for (int i = 0; i < s->n_sequences; i++)
+        if (s->sequences[i].seconds > 0)
+            return true;
+    for (int i = 0; i < s->n_slots; i++)
+        if (s->slots[i].is_gap && s->slots[i].to == GAP_REQUEST)
+            return true;
+    return false;
 }
 
 int schema_find_table(const schema *s, const char *name)

@@ -3,7 +3,7 @@
  * Derived from the configuration once; every part reads it and none changes it. A
  * slot is one place of a sample that holds ids of one table: a feature ("goods") or a
  * column of a sequence ("history.goods"). Slots stand in the order of the
- * configuration. */
+ * configuration. A column of kind gap is a slot whose ids no file has. */
 #ifndef DIPS_COMMON_SCHEMA_H
 #define DIPS_COMMON_SCHEMA_H
 
@@ -20,6 +20,8 @@ typedef struct schema_slot {
     int       sequence; /* -1: one row per sample; else one row per event of that sequence */
     pool_kind pool;     /* POOL_NONE: exactly one id per row; else a bag */
     double    drop_ids;
+    bool      is_gap; /* its ids are made of the sequence's times: no tensor has them */
+    gap_kind  to;     /* of a gap */
 } schema_slot;
 
 typedef struct schema_sequence {
@@ -27,6 +29,7 @@ typedef struct schema_sequence {
     int       max_len; /* 0: no limit */
     keep_kind keep;
     bool      timed; /* has a column of kind time */
+    int64_t   seconds; /* events older than so many are left out; 0: none is */
 } schema_sequence;
 
 typedef struct schema_float {
@@ -48,6 +51,9 @@ typedef struct schema {
  * feature whose table is not there, and the like. */
 MUST_CHECK err_t schema_new(schema **out, const config *c);
 void             schema_free(schema **s);
+
+/* Whether the samples themselves must have times. */
+bool schema_needs_time(const schema *s);
 
 /* Index by name, or -1. */
 int schema_find_table(const schema *s, const char *name);

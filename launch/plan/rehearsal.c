@@ -7,6 +7,7 @@
 
 #include "common/hash.h"
 #include "common/optim.h"
+#include "worker/data/gap.h"
 #include "worker/data/id_set.h"
 #include "worker/data/order.h"
 #include "worker/models/model.h"
@@ -157,7 +158,8 @@ static void invent_ids(const stage *g, batch *b)
         distinct          = distinct ? distinct : 1;
         for (int i = 0; i < s->n_slots; i++)
             for (int k = 0; s->slots[i].table == t && k < b->slots[i].n; k++)
-                b->slots[i].ids[k] = hash_mix(at++ % distinct + 1);
+                b->slots[i].ids[k] = s->slots[i].is_gap ? (uint64_t)k % GAP_BUCKETS
+                                                        : hash_mix(at++ % distinct + 1);
     }
 }
 

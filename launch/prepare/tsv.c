@@ -8,6 +8,7 @@
 #include "launch/prepare/prepare.h"
 #include "launch/prepare/raw_lines.h"
 #include "launch/prepare/tsv_rows.h"
+#include "worker/data/gap.h"
 
 typedef struct tsv_options {
     prepare_options shared;
@@ -24,7 +25,7 @@ static const char about[] =
     "columns with other names are passed over. Sequences, bags and vectors of numbers are\n"
     "lists in one field. Ids are integers, or strings where their table says 'ids: string':\n"
     "those are hashed, and names-TABLE has them. Sequences are cut to the configuration's\n"
-    "max_len, and counts.safetensors counts what is left.\n"
+    "max_len and history_days, and counts.safetensors counts what is left.\n"
     "\n"
     "  --split none     all of --in is train (--test and --valid may name other files)\n"
     "  --split sample   --test-part of the samples of --in are drawn for test\n"
@@ -111,7 +112,8 @@ static err_t add_columns(tsv *t)
     if (t->plan.has[TSV_TIME])
         TRY(add_column(t, second, "time", "", &t->at.time));
     for (int i = 0; i < s->n_slots; i++)
-        TRY(add_slot_columns(t, i));
+        if (!s->slots[i].is_gap) /* made of times when a sample is read */
+            TRY(add_slot_columns(t, i));
     for (int i = 0; i < s->n_sequences; i++)
         TRY(add_sequence_columns(t, i));
     for (int i = 0; i < s->n_floats; i++) {
@@ -124,11 +126,21 @@ static err_t add_columns(tsv *t)
 
 /* ---- writing ---- */
 
-/* Events first .. first+n-1 of a sequence are kept. */
-static void kept_events(const schema_sequence *s, size_t events, size_t *first, size_t *n)
+/* Events first .. first+n-1 of a sequence are kept, at time now: those that training uses. */
+static void kept_events(const schema_sequence *s, const tsv_sequence *x, int64_t now,
+                        size_t *first, size_t *n)
 {
-    *n     = s->max_len > 0 && events > (size_t)s->max_len ? (size_t)s->max_len : events;
-    *first = s->keep == KEEP_LAST ? events - *n : 0;
+    size_t old = x->events, most = s->max_len > 0 ? (size_t)s->max_len : SIZE_MAX;
+
+    while (s->seconds > 0 && old > 0 &&
+           gap_seconds(x->time.at[old - 1], now) <= (uint64_t)s->seconds)
+        old--;
+    *first = s->seconds > 0 ? old : 0;
+    *n     = x->events - *first;
+    if (*n <= most)
+        return;
+    *first = s->keep == KEEP_LAST ? x->events - most : *first;
+    *n     = most;
 }
 
 /* Rows first .. first+n-1 of a slot. */
@@ -162,10 +174,10 @@ static err_t write_sequence(tsv *t, shard_writer *w, int number)
     const tsv_sequence    *x = &t->row.sequences[number];
     size_t                 first, n;
 
-    kept_events(s, x->events, &first, &n);
+    kept_events(s, x, t->row.time, &first, &n);
     TRY(shard_writer_length(w, t->at.sequence_offsets[number], n));
     for (int i = 0; i < t->schema->n_slots; i++)
-        if (t->schema->slots[i].sequence == number)
+        if (t->schema->slots[i].sequence == number && !t->schema->slots[i].is_gap)
             TRY(write_slot(t, w, i, first, n));
     if (t->at.event_times[number] < 0 || n == 0)
         return OK;

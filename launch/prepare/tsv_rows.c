@@ -34,7 +34,7 @@ static tsv_column column_called(const schema *s, field name)
         if (field_is(name, reserved[r]))
             return (tsv_column){r, 0};
     for (int i = 0; i < s->n_slots; i++)
-        if (field_is(name, s->slots[i].name))
+        if (!s->slots[i].is_gap && field_is(name, s->slots[i].name))
             return (tsv_column){TSV_SLOT, i};
     for (int i = 0; i < s->n_floats; i++)
         if (field_is(name, s->floats[i].name))
@@ -65,12 +65,16 @@ static err_t check_complete(const tsv_plan *plan)
 
     TRY(need(plan, TSV_LABEL, 0, "label", ""));
     for (int i = 0; i < s->n_slots; i++)
-        TRY(need(plan, TSV_SLOT, i, s->slots[i].name, ""));
+        if (!s->slots[i].is_gap)
+            TRY(need(plan, TSV_SLOT, i, s->slots[i].name, ""));
     for (int i = 0; i < s->n_floats; i++)
         TRY(need(plan, TSV_FLOAT, i, s->floats[i].name, ""));
     for (int i = 0; i < s->n_sequences; i++)
         if (s->sequences[i].timed)
             TRY(need(plan, TSV_EVENT_TIME, i, s->sequences[i].name, ".time"));
+    if (schema_needs_time(s) && !plan->has[TSV_TIME])
+        return err_set(ERR_FORMAT, "the header has no column 'time', which history_days and "
+                                   "gaps to the request need");
     return OK;
 }
 
@@ -311,7 +315,7 @@ static err_t settle_empty_bags(const tsv_plan *plan, tsv_row *row)
     for (int i = 0; i < plan->schema->n_slots; i++) {
         const schema_slot *slot = &plan->schema->slots[i];
         tsv_ids           *to   = &row->slots[i];
-        if (slot->sequence < 0 || slot->pool == POOL_NONE || to->lengths.n > 0)
+        if (slot->sequence < 0 || slot->pool == POOL_NONE || to->lengths.n > 0 || slot->is_gap)
             continue;
         tsv_sequence *sequence = &row->sequences[slot->sequence];
         if (sequence->known && sequence->events == 1)

@@ -421,6 +421,31 @@ static void features_are_of_one_kind(void **state)
     refuse(TWO_TABLES "features: {h: {columns: {time: {table: goods}}}}\n",
            "run.yaml:2:32: features.h.columns.time: a column called 'time' must have kind: "
            "time");
+    refuse(TWO_TABLES "features: {h: {columns: {g: {kind: gap}, time: {kind: time}}}}\n",
+           "run.yaml:2:29: features.h.columns.g.table is missing: the table that the gap is "
+           "looked up in");
+    refuse(TWO_TABLES "features: {h: {columns: {g: {kind: gap, table: user, pool: sum}, time: "
+                      "{kind: time}}}}\n",
+           "run.yaml:2:60: features.h.columns.g.pool is not for a gap, which "
+           "features.h.columns.g is");
+}
+
+static void what_is_made_of_times_needs_them(void **state)
+{
+    (void)state;
+    refuse(TWO_TABLES "features: {h: {history_days: 3, columns: {g: {table: goods}}}}\n",
+           "run.yaml:2:30: features.h.history_days is 3, and features.h has no column time of "
+           "kind time");
+    refuse(TWO_TABLES "features: {h: {columns: {g: {kind: gap, table: goods}}}}\n",
+           "run.yaml:2:29: features.h.columns.g is a gap, and features.h has no column time of "
+           "kind time");
+    config *c =
+        load(TWO_TABLES "features: {h: {history_days: 0.5, columns: {g: {kind: gap, to: "
+                        "request, table: goods}, time: {kind: time}}}}\n",
+             0, NULL);
+    assert_true(c->features[0].history_days == 0.5);
+    assert_int_equal(c->features[0].columns[0].to, GAP_REQUEST);
+    config_free(&c);
 }
 
 static void choices_that_exclude_each_other_are_refused(void **state)
@@ -573,6 +598,7 @@ int main(void)
         cmocka_unit_test(yaml_that_is_none_is_refused_with_its_place),
         cmocka_unit_test(names_must_name_something),
         cmocka_unit_test(features_are_of_one_kind),
+        cmocka_unit_test(what_is_made_of_times_needs_them),
         cmocka_unit_test(choices_that_exclude_each_other_are_refused),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(schedules_are_powers_of_the_rate),

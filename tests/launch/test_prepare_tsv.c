@@ -79,6 +79,28 @@ static void a_table_becomes_the_tensors_of_its_schema(void **state)
     assert_int_equal(count_files("out/names-*"), 1);
 }
 
+static void what_training_leaves_out_is_left_out_and_gaps_are_no_columns(void **state)
+{
+    (void)state;
+    write_text("run.yaml",
+               "tables: {goods: {dim: 4}, gap: {dim: 2}}\n"
+               "features: {goods: {table: goods}, history: {history_days: 1, columns: {goods: "
+               "{table: goods}, gap: {kind: gap, table: gap}, time: {kind: time}}}}\n"
+               "model: {kind: din, candidate: [goods], history: history}\n");
+    write_text("table", "label\tgoods\ttime\thistory.goods\thistory.time\n"
+                        "1\t7\t86500\t1|2|3\t99|100|220\n"
+                        "0\t7\t999999\t1|2\t99|100\n");
+    run_well(prepare_tsv, TSV);
+    safetensors *file = open_file("out/train-00000.safetensors");
+    EXPECT_U64(file, "history.offsets", 0, 2, 2);
+    EXPECT_U64(file, "history.goods", 2, 3);
+    assert_null(safetensors_find(file, "history.gap"));
+    safetensors_close(&file);
+    write_text("table", "label\tgoods\thistory.goods\thistory.time\n");
+    run_badly(prepare_tsv, TSV "--overwrite", ERR_FORMAT,
+              "table:1: the header has no column 'time', which history_days");
+}
+
 static void separators_may_be_others_and_fields_quoted(void **state)
 {
     (void)state;
@@ -188,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_ROOM(a_table_becomes_the_tensors_of_its_schema),
+        IN_ROOM(what_training_leaves_out_is_left_out_and_gaps_are_no_columns),
         IN_ROOM(separators_may_be_others_and_fields_quoted),
         IN_ROOM(a_single_event_may_have_an_empty_bag),
         IN_ROOM(other_files_are_other_splits),

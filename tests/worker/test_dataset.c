@@ -11,7 +11,7 @@
 
 /* ---- a world of five samples ---- */
 
-enum { USER, GOODS, TAGS, HISTORY_GOODS, HISTORY_TAGS, N_SLOTS };
+enum { USER, GOODS, TAGS, HISTORY_GOODS, HISTORY_TAGS, N_SLOTS, GAP = N_SLOTS, AGE };
 
 static schema_slot slots[] = {
     [USER]          = {.name = "user", .sequence = -1},
@@ -19,6 +19,8 @@ static schema_slot slots[] = {
     [TAGS]          = {.name = "tags", .sequence = -1, .pool = POOL_SUM},
     [HISTORY_GOODS] = {.name = "history.goods", .sequence = 0},
     [HISTORY_TAGS]  = {.name = "history.tags", .sequence = 0, .pool = POOL_MEAN},
+    [GAP]           = {.name = "history.gap", .sequence = 0, .is_gap = true},
+    [AGE]           = {.name = "history.age", .sequence = 0, .is_gap = true, .to = GAP_REQUEST},
 };
 static schema_sequence sequences[] = {{.name = "history", .timed = true}};
 static schema_float floats[] = {{.name = "price", .width = 1}, {.name = "shape", .width = 2}};
@@ -63,6 +65,8 @@ static int enter(void **state)
     *state               = r;
     sequences[0].max_len = 0;
     sequences[0].keep    = KEEP_LAST;
+    sequences[0].seconds = 0;
+    world.n_slots        = N_SLOTS;
     floats[0].transform  = TRANSFORM_NONE;
     return 0;
 }
@@ -217,6 +221,61 @@ static void max_len_keeps_the_last_events_or_the_first(void **state)
     assert_list(b.slots[HISTORY_GOODS].ids, uint64_t, 11, 31, 32, 41, 42, 51);
     assert_list(b.slots[HISTORY_TAGS].ids, uint64_t, 100, 200, 201, 300, 600);
     dataset_close(&d);
+}
+
+/* Sample 3 is taken at 5 and has events of 1, 2, 3, 4; sample 2 at -4, before its second one.
+ */
+static void history_days_leaves_the_young_events(void **state)
+{
+    dataset       *d;
+    column         timed[N_FIVE + 2];
+    const uint64_t all[] = {0, 1, 2, 3, 4};
+
+    change(timed, (column)I64("time", 6, 0, -2, 5, 12));
+    sequences[0].seconds = 2;
+    d                    = open_columns(*state, timed);
+    batch b              = make_batch(d, *state, 5, all);
+    assert_list(b.sequences[0].offsets, int, 0, 1, 1, 3, 5, 5);
+    assert_list(b.sequences[0].time, int64_t, 5, -3, 4, 3, 4);
+    assert_list(b.slots[HISTORY_GOODS].ids, uint64_t, 11, 31, 32, 43, 44);
+    assert_list(b.slots[HISTORY_TAGS].ids, uint64_t, 100, 200, 201, 401, 402, 500);
+
+    sequences[0].max_len = 1;
+    b                    = make_batch(d, *state, 5, all);
+    assert_list(b.slots[HISTORY_GOODS].ids, uint64_t, 11, 32, 44);
+    sequences[0].keep = KEEP_FIRST;
+    b                 = make_batch(d, *state, 5, all);
+    assert_list(b.slots[HISTORY_GOODS].ids, uint64_t, 11, 31, 43);
+    dataset_close(&d);
+}
+
+static void gaps_are_buckets_of_the_seconds_that_passed(void **state)
+{
+    dataset       *d;
+    column         timed[N_FIVE + 2];
+    const uint64_t all[] = {0, 1, 2, 3, 4};
+
+    change(timed, (column)I64("time", 5, 0, 11, INT64_MAX, 9 + 86400));
+    world.n_slots        = AGE + 1;
+    sequences[0].max_len = 3;
+    d                    = open_columns(*state, timed);
+    batch b              = make_batch(d, *state, 5, all);
+    assert_list(b.sequences[0].time, int64_t, 5, -3, 4, 2, 3, 4, 9);
+    assert_list(b.slots[GAP].ids, uint64_t, 0, 0, 4, 2, 2, 2,
+                0); /* 7, and 1 from the one cut */
+    assert_list(b.slots[AGE].ids, uint64_t, 1, 4, 4, 63, 63, 63, 17);
+    dataset_close(&d);
+}
+
+static void what_needs_the_samples_times_is_refused_without(void **state)
+{
+    dataset *d;
+    room    *r = *state;
+
+    write_shard(r->path[0], five);
+    sequences[0].seconds = 86400;
+    assert_int_equal(open_files(&d, r, 1, true), ERR_DATA);
+    assert_non_null(strstr(err_text(), "no tensor time, which history_days and gaps"));
 }
 
 static void a_batch_of_no_samples_is_valid(void **state)
@@ -597,6 +656,9 @@ int main(void)
         TEST(a_batch_holds_what_the_file_holds),
         TEST(samples_come_in_the_order_asked_for),
         TEST(max_len_keeps_the_last_events_or_the_first),
+        TEST(history_days_leaves_the_young_events),
+        TEST(gaps_are_buckets_of_the_seconds_that_passed),
+        TEST(what_needs_the_samples_times_is_refused_without),
         TEST(a_batch_of_no_samples_is_valid),
         TEST(the_steady_state_takes_no_memory),
         TEST(other_dtypes_hold_the_same_samples),

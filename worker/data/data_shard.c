@@ -186,7 +186,7 @@ static err_t open_sequence(data_shard *d, const schema *s, int sequence, const c
     TRY(find_needed(d, join(name, wanted->name, ".offsets"), wanted->name, &found->offsets));
     TRY(check_offsets(d, found->offsets, d->samples, other, &events));
     for (int i = 0; i < s->n_slots; i++)
-        if (s->slots[i].sequence == sequence)
+        if (s->slots[i].sequence == sequence && !s->slots[i].is_gap)
             TRY(open_ids(d, s, i, events, name));
     if (!wanted->timed)
         return OK;

@@ -6,7 +6,7 @@
  *   F         [n] or [n, d]   numbers
  *   S.offsets [n+1]           events of a sequence, in the same manner
  *   S.C       [m]             an id of each event; with S.C.offsets [m+1] a bag of them
- *   S.time    [m]             seconds, where the schema has a column of kind time
+ *   S.time    [m]             seconds, where the schema has a column of kind time; in order
  *   weight, time, group  [n]  optional; `user` stands in for a missing group
  *
  * Ids, offsets and times are of any 32- or 64-bit integer dtype. Tensors of other names

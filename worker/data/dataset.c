@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "worker/data/data_shard.h"
+#include "worker/data/gap.h"
 
 struct dataset {
     const schema *schema;
@@ -62,6 +63,10 @@ static err_t open_shards(dataset *d, const config_names *files, bool need_label)
             model = shard;
         TRY(agree(shard, model));
     }
+    if (model && !model->time && schema_needs_time(d->schema))
+        return err_set(ERR_DATA,
+                       "%s: no tensor time, which history_days and gaps to the request need",
+                       safetensors_path(model->file));
     d->timed   = model && model->time;
     d->grouped = !model || model->group;
     return OK;
@@ -213,13 +218,29 @@ static err_t check_size(uint64_t n, const char *name)
                    n, name);
 }
 
-/* The events of a sample that max_len and keep leave. */
+/* The first of the events begin .. end-1, which stand in the order of their times, that is not
+ * older than so many seconds at time now. */
+static uint64_t first_young(const safetensors_tensor *times, uint64_t begin, uint64_t end,
+                            int64_t now, int64_t seconds)
+{
+    uint64_t first = end;
+
+    while (first > begin && gap_seconds((int64_t)safetensors_get_u64(times, first - 1), now) <=
+                                (uint64_t)seconds)
+        first--;
+    return first;
+}
+
+/* The events of a sample that history_days, then max_len and keep leave. */
 static span kept_events(const schema_sequence *s, const data_shard *shard,
-                        const safetensors_tensor *offsets, uint64_t row)
+                        const data_events *events, uint64_t row)
 {
     uint64_t bounds[2], most = s->max_len > 0 ? (uint64_t)s->max_len : UINT64_MAX;
 
-    safetensors_copy_u64(bounds, offsets, row, 2);
+    safetensors_copy_u64(bounds, events->offsets, row, 2);
+    if (s->seconds > 0)
+        bounds[0] = first_young(events->time, bounds[0], bounds[1],
+                                (int64_t)safetensors_get_u64(shard->time, row), s->seconds);
     uint64_t n = bounds[1] - bounds[0];
     if (n <= most)
         return (span){shard, bounds[0], n};
@@ -240,7 +261,7 @@ static err_t take_sequence(const dataset *d, int i, arena *a, const span *rows, 
     out->offsets[0] = 0;
     for (int j = 0; j < b->B; j++) {
         const data_shard *shard = rows[j].shard;
-        (*events)[j] = kept_events(s, shard, shard->sequences[i].offsets, rows[j].first);
+        (*events)[j]            = kept_events(s, shard, &shard->sequences[i], rows[j].first);
         total += (*events)[j].n;
         TRY(check_size(total, s->name));
         out->offsets[j + 1] = (int)total;
@@ -309,15 +330,45 @@ static err_t take_bags(const dataset *d, int slot, arena *a, const span *spans, 
     return OK;
 }
 
+/* Ids of a column of gaps: buckets of what the sequence's times say. The event before a
+ * sample's first one counts where the file has it, though it was left out. */
+static err_t take_gaps(const dataset *d, int slot, arena *a, const span *rows,
+                       const span *events, const batch *b, batch_slot *out)
+{
+    const schema_slot    *about      = &d->schema->slots[slot];
+    const batch_sequence *of         = &b->sequences[about->sequence];
+    bool                  to_request = about->to == GAP_REQUEST;
+
+    out->n = out->rows;
+    TRY(arena_take(a, (size_t)out->n * sizeof *out->ids, &out->ids));
+    for (int j = 0; j < b->B; j++) {
+        const data_events *file  = &rows[j].shard->sequences[about->sequence];
+        uint64_t           first = safetensors_get_u64(file->offsets, rows[j].first);
+        for (int i = of->offsets[j]; i < of->offsets[j + 1]; i++) {
+            uint64_t at = events[j].first + (uint64_t)(i - of->offsets[j]);
+            if (to_request)
+                out->ids[i] = gap_bucket(of->time[i], b->time[j]);
+            else
+                out->ids[i] = at == first
+                                  ? GAP_NONE
+                                  : gap_bucket((int64_t)safetensors_get_u64(file->time, at - 1),
+                                               of->time[i]);
+        }
+    }
+    return OK;
+}
+
 /* Slots of one owner: the samples themselves (-1), or a sequence's events. */
-static err_t take_slots(const dataset *d, int owner, arena *a, const span *spans, int rows,
-                        batch *b)
+static err_t take_slots(const dataset *d, int owner, arena *a, const span *samples,
+                        const span *spans, int rows, batch *b)
 {
     for (int i = 0; i < d->schema->n_slots; i++) {
         if (d->schema->slots[i].sequence != owner)
             continue;
         b->slots[i] = (batch_slot){.rows = rows};
-        if (d->schema->slots[i].pool == POOL_NONE)
+        if (d->schema->slots[i].is_gap)
+            TRY(take_gaps(d, i, a, samples, spans, b, &b->slots[i]));
+        else if (d->schema->slots[i].pool == POOL_NONE)
             TRY(take_single_ids(i, a, spans, b->B, &b->slots[i]));
         else
             TRY(take_bags(d, i, a, spans, b->B, &b->slots[i]));
@@ -339,10 +390,10 @@ err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t f
     TRY(take_floats(d, a, rows, b));
     TRY(arena_take(a, (size_t)s->n_slots * sizeof *b->slots, &b->slots));
     TRY(arena_take(a, (size_t)s->n_sequences * sizeof *b->sequences, &b->sequences));
-    TRY(take_slots(d, -1, a, rows, n, b));
+    TRY(take_slots(d, -1, a, rows, rows, n, b));
     for (int i = 0; i < s->n_sequences; i++) {
         TRY(take_sequence(d, i, a, rows, b, &events));
-        TRY(take_slots(d, i, a, events, b->sequences[i].events, b));
+        TRY(take_slots(d, i, a, rows, events, b->sequences[i].events, b));
     }
     return OK;
 }

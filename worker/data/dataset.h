@@ -25,8 +25,9 @@ uint64_t dataset_samples(const dataset *d);
 bool     dataset_timed(const dataset *d);   /* has `time`, or no samples */
 bool     dataset_grouped(const dataset *d); /* has `group`, or else `user` */
 
-/* Make b of the n samples with these numbers, in this order; max_len and keep of the
- * sequences are applied. Everything in b but `distinct` is filled. first is b->first. */
+/* Make b of the n samples with these numbers, in this order; history_days, max_len and keep
+ * of the sequences are applied, columns of gaps made. Everything in b but `distinct` is filled.
+ * first is b->first. */
 MUST_CHECK err_t dataset_batch(const dataset *d, const uint64_t *samples, int n, uint64_t first,
                                arena *a, batch *b);
 
