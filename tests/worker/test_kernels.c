@@ -223,14 +223,13 @@ static void dice_s_gradient_is_the_jacobian_s(void **state)
 }
 
 /* In two, with values that the first half gives back. */
-static void dice_s_gradient_in_halves_is_the_same(void **state)
+static void check_halves(const dice_kernels *by)
 {
     enum { N = 301, D = 67 };
     static real x[N * D], g[N * D], y[N * D], want_y[N * D], gx[N * D], want[N * D];
     real        mean[D], inv[D], a[D], ga[D] = {0}, want_ga[D] = {0}, means[2 * D];
     double      sums[2 * D] = {0}, want_sums[2 * D];
 
-    (void)state;
     draw(x, N * D);
     draw(g, N * D);
     draw(a, D);
@@ -238,11 +237,11 @@ static void dice_s_gradient_in_halves_is_the_same(void **state)
     draw(means, 2 * D);
     for (int d = 0; d < D; d++)
         inv[d] = (real)(.5 + d % 3);
-    dice_forward(want_y, x, mean, inv, a, N, D);
-    dice_backward_sums(want_ga, want_sums, want_sums + D, g, x, mean, inv, a, N, D);
-    dice_backward(want, g, x, mean, inv, a, means, means + D, false, N, D);
-    dice_backward_rows(g, y, ga, sums, sums + D, x, mean, inv, a, N, D);
-    dice_backward_means(gx, g, x, mean, inv, means, means + D, N, D);
+    by->forward(want_y, x, mean, inv, a, N, D);
+    by->backward_sums(want_ga, want_sums, want_sums + D, g, x, mean, inv, a, N, D);
+    by->backward(want, g, x, mean, inv, a, means, means + D, false, N, D);
+    by->backward_rows(g, y, ga, sums, sums + D, x, mean, inv, a, N, D);
+    by->backward_means(gx, g, x, mean, inv, means, means + D, N, D);
     for (int i = 0; i < N * D; i++) {
         assert_near((double)gx[i], (double)want[i], NEAR * 5);
         assert_near((double)y[i], (double)want_y[i], NEAR);
@@ -252,6 +251,56 @@ static void dice_s_gradient_in_halves_is_the_same(void **state)
         assert_near(sums[d], want_sums[d], NEAR * 50);
         assert_near(sums[D + d], want_sums[D + d], NEAR * 50);
     }
+}
+
+static void dice_s_gradient_in_halves_is_the_same(void **state)
+{
+    (void)state;
+    for (int bits = 0; bits <= 512; bits += 512)
+        if (dice_by(bits))
+            check_halves(dice_by(bits));
+}
+
+/* Of numbers from far below the mean to far above it, and of the tails of rows: no lane is
+ * written that is not there. */
+static void dice_is_the_same_by_vectors_of_any_width(void **state)
+{
+    enum { D = 35, N = 40 };
+    real x[N * D], y[N * D + 1], mean[D], inv[D], a[D];
+
+    (void)state;
+    for (int d = 0; d < D; d++) {
+        mean[d] = (real)(.1 * d - 1);
+        inv[d]  = (real)(1 + .1 * d);
+        a[d]    = (real)(.02 * d - .3);
+    }
+    for (int i = 0; i < N * D; i++)
+        x[i] = (real)((i % 2 ? 1 : -1) * pow(1.2, i % 60 - 40));
+    for (int bits = 0; bits <= 512; bits += 512) {
+        if (!dice_by(bits))
+            continue;
+        y[N * D] = 77;
+        dice_by(bits)->forward(y, x, mean, inv, a, N, D);
+        for (int i = 0; i < N * D; i++) {
+            int    d = i % D;
+            double z = (double)x[i], p = 1 / (1 + exp((double)(mean[d] - x[i]) * (double)inv[d]));
+            double want = z * (p + (1 - p) * (double)a[d]);
+            assert_near((double)y[i], want, NEAR * fmax(1, fabs(z)));
+        }
+        assert_true(y[N * D] == 77);
+    }
+}
+
+static void dice_of_what_is_no_number_is_none(void **state)
+{
+    real x[] = {NAN, 0}, y[2], mean[] = {0}, inv[] = {1}, a[] = {0};
+
+    (void)state;
+    for (int bits = 0; bits <= 512; bits += 512)
+        if (dice_by(bits)) {
+            dice_by(bits)->forward(y, x, mean, inv, a, 2, 1);
+            assert_true(isnan(y[0]) && y[1] == 0);
+        }
 }
 
 /* eq. 8: the indicator is s > 0, so that 0 belongs to the lower half. */
@@ -419,6 +468,8 @@ int main(void)
         cmocka_unit_test(dice_has_the_values_of_its_formula),
         cmocka_unit_test(dice_s_gradient_is_the_jacobian_s),
         cmocka_unit_test(dice_s_gradient_in_halves_is_the_same),
+        cmocka_unit_test(dice_is_the_same_by_vectors_of_any_width),
+        cmocka_unit_test(dice_of_what_is_no_number_is_none),
         cmocka_unit_test(prelu_at_zero_takes_the_lower_slope),
         cmocka_unit_test(gradients_are_added_or_written),
         cmocka_unit_test(weights_of_a_sample_are_those_of_its_candidate),

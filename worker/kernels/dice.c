@@ -1,4 +1,4 @@
-#include "worker/kernels/dice.h"
+#include "worker/kernels/dice_wide.h"
 
 /* What belongs to a column; copied from memory that results might overlap, so that it stays in
  * registers. */
@@ -46,7 +46,7 @@ INLINE void forward_columns(int d, int columns, int D, real *y, const real *x, c
     }
 }
 
-CLONES void dice_forward(real *y, const real *x, const real *mean, const real *inv,
+CLONES static void forward(real *y, const real *x, const real *mean, const real *inv,
                          const real *a, int N, int D)
 {
     BY_COLUMNS(forward_columns, D, y, x, mean, inv, a, N);
@@ -72,7 +72,7 @@ static inline void block_sums(real *ga, real *gh, real *ghxh, const real *g, con
     }
 }
 
-CLONES void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *g,
+CLONES static void backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *g,
                                const real *x, const real *mean, const real *inv, const real *a,
                                int N, int D)
 {
@@ -118,7 +118,7 @@ INLINE void gradient_columns(int d, int columns, int D, real *gx, const real *g,
     }
 }
 
-CLONES void dice_backward(real *gx, const real *g, const real *x, const real *mean,
+CLONES static void backward(real *gx, const real *g, const real *x, const real *mean,
                           const real *inv, const real *a, const real *mean_gh,
                           const real *mean_ghxh, bool add, int N, int D)
 {
@@ -162,7 +162,7 @@ INLINE void rows_columns(int d, int columns, int D, real *g, real *y, real *ga, 
     }
 }
 
-CLONES void dice_backward_rows(real *g, real *y, real *ga, double *sum_gh, double *sum_ghxh,
+CLONES static void backward_rows(real *g, real *y, real *ga, double *sum_gh, double *sum_ghxh,
                                const real *x, const real *mean, const real *inv, const real *a,
                                int N, int D)
 {
@@ -171,7 +171,7 @@ CLONES void dice_backward_rows(real *g, real *y, real *ga, double *sum_gh, doubl
                    ROW(x, n, D), mean, inv, a, least(BLOCK_ROWS, N - n));
 }
 
-CLONES void dice_backward_means(real *gx, const real *g, const real *x, const real *mean,
+CLONES static void backward_means(real *gx, const real *g, const real *x, const real *mean,
                                 const real *inv, const real *mean_gh, const real *mean_ghxh,
                                 int N, int D)
 {
@@ -187,4 +187,62 @@ CLONES void dice_backward_means(real *gx, const real *g, const real *x, const re
             gx_n[d] =
                 g_n[d] - inv[d] * (mean_gh[d] + (x_n[d] - mean[d]) * inv[d] * mean_ghxh[d]);
     }
+}
+
+/* ---- by width ---- */
+
+static const dice_kernels plain = {.forward        = forward,
+                                   .backward_sums  = backward_sums,
+                                   .backward       = backward,
+                                   .backward_rows  = backward_rows,
+                                   .backward_means = backward_means};
+
+const dice_kernels *dice_by(int bits)
+{
+#ifdef DICE_WIDE
+    if (bits == 512 && wide_vectors())
+        return &dice_wide;
+#endif
+    return bits == 0 ? &plain : NULL;
+}
+
+static const dice_kernels *best(void)
+{
+    const dice_kernels *wide = dice_by(512);
+
+    return wide ? wide : &plain;
+}
+
+void dice_forward(real *y, const real *x, const real *mean, const real *inv, const real *a,
+                  int N, int D)
+{
+    best()->forward(y, x, mean, inv, a, N, D);
+}
+
+void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *g,
+                        const real *x, const real *mean, const real *inv, const real *a, int N,
+                        int D)
+{
+    best()->backward_sums(ga, sum_gh, sum_ghxh, g, x, mean, inv, a, N, D);
+}
+
+void dice_backward(real *gx, const real *g, const real *x, const real *mean, const real *inv,
+                   const real *a, const real *mean_gh, const real *mean_ghxh, bool add, int N,
+                   int D)
+{
+    best()->backward(gx, g, x, mean, inv, a, mean_gh, mean_ghxh, add, N, D);
+}
+
+void dice_backward_rows(real *g, real *y, real *ga, double *sum_gh, double *sum_ghxh,
+                        const real *x, const real *mean, const real *inv, const real *a, int N,
+                        int D)
+{
+    best()->backward_rows(g, y, ga, sum_gh, sum_ghxh, x, mean, inv, a, N, D);
+}
+
+void dice_backward_means(real *gx, const real *g, const real *x, const real *mean,
+                         const real *inv, const real *mean_gh, const real *mean_ghxh, int N,
+                         int D)
+{
+    best()->backward_means(gx, g, x, mean, inv, mean_gh, mean_ghxh, N, D);
 }

@@ -34,4 +34,25 @@ void dice_backward_means(real *gx, const real *g, const real *x, const real *mea
                          const real *inv, const real *mean_gh, const real *mean_ghxh, int N,
                          int D);
 
+/* The same by vectors of 512 bits, or (0) as the compiler makes them of plain loops. NULL: the
+ * machine has no such vectors. */
+typedef struct dice_kernels {
+    void (*forward)(real *y, const real *x, const real *mean, const real *inv, const real *a,
+                    int N, int D);
+    void (*backward_sums)(real *ga, double *sum_gh, double *sum_ghxh, const real *g,
+                          const real *x, const real *mean, const real *inv, const real *a,
+                          int N, int D);
+    void (*backward)(real *gx, const real *g, const real *x, const real *mean, const real *inv,
+                     const real *a, const real *mean_gh, const real *mean_ghxh, bool add,
+                     int N, int D);
+    void (*backward_rows)(real *g, real *y, real *ga, double *sum_gh, double *sum_ghxh,
+                          const real *x, const real *mean, const real *inv, const real *a,
+                          int N, int D);
+    void (*backward_means)(real *gx, const real *g, const real *x, const real *mean,
+                           const real *inv, const real *mean_gh, const real *mean_ghxh, int N,
+                           int D);
+} dice_kernels;
+
+const dice_kernels *dice_by(int bits);
+
 #endif

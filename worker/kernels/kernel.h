@@ -29,6 +29,17 @@ static inline int least(int a, int b)
 /* Row n of an array with `stride` numbers a row. */
 #define ROW(x, n, stride) ((x) + (size_t)(n) * (size_t)(stride))
 
+/* Whether the machine has what the kernels with vectors of 512 bits use. */
+static inline bool wide_vectors(void)
+{
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+#else
+    return false;
+#endif
+}
+
 /* Begin to fetch what lies `ahead` numbers behind x; past an array's end, too, it does no harm.
  * Kernels that go over a piece of a large array fetch the next piece so, a line for each that
  * they use: by columns they go too unsteadily for the hardware to foresee it. */

@@ -98,8 +98,7 @@ static void product_plain(const product_work *w)
 static int widest(void)
 {
 #ifdef WIDE_PRODUCTS
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+    if (wide_vectors())
         return 512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return 256;

@@ -1,0 +1,269 @@
+#include "worker/kernels/dice_wide.h"
+
+#ifdef DICE_WIDE
+
+#include <immintrin.h>
+
+#define WIDE   __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma")))
+#define LANES  16
+#define LOG2_E 0x1.715476p+0f
+#define LOG_2  0x1.62e43p-1f
+
+typedef __m512 vector;
+
+/* 16 columns. t is (x - mean) scale, scale = -inv log2(e); rest = 1 - a. */
+typedef struct columns {
+    __mmask16 there; /* lanes behind the last column are neither read nor written */
+    vector    mean, inv, scale, a, rest;
+} columns;
+
+WIDE INLINE vector load(const columns *c, const float *x)
+{
+    return _mm512_maskz_loadu_ps(c->there, x);
+}
+
+WIDE INLINE void store(const columns *c, float *x, vector v)
+{
+    _mm512_mask_storeu_ps(x, c->there, v);
+}
+
+WIDE INLINE columns columns_at(int d, int D, const float *mean, const float *inv,
+                               const float *a)
+{
+    columns c = {.there = D - d < LANES ? (__mmask16)((1u << (D - d)) - 1) : 0xffff};
+
+    c.mean  = load(&c, mean + d);
+    c.inv   = load(&c, inv + d);
+    c.scale = c.inv * -LOG2_E;
+    c.a     = load(&c, a + d);
+    c.rest  = 1 - c.a;
+    return c;
+}
+
+WIDE INLINE vector scaled(const columns *c, vector x)
+{
+    return (x - c->mean) * c->scale;
+}
+
+/* 1 / (1 + 2^t): t = n + r with an integer n and |r| <= 1/2; 2^r = 1 + r q(r) to 9e-8. Beyond
+ * t = 126 that of 126; far below, 2^t is 0. NaN stays NaN: a minimum gives its second. */
+WIDE INLINE vector falling_sigmoid(vector t)
+{
+    t        = _mm512_min_ps(_mm512_set1_ps(126), t);
+    vector r = _mm512_reduce_ps(t, 0);
+    vector p = r * 0x1.5bba14p-10f + 0x1.3cea88p-7f;
+    p        = p * r + 0x1.c6b752p-5f;
+    p        = p * r + 0x1.ebf9bcp-3f;
+    p        = p * r + 0x1.62e42ap-1f;
+    p        = p * r + 1;
+    vector s = 1 + _mm512_scalef_ps(p, t - r), y = _mm512_rcp14_ps(s);
+    return y + y * (1 - s * y);
+}
+
+/* ---- forward ---- */
+
+#define ROWS 8 /* of a vector of columns, before the next */
+
+WIDE INLINE void forward_rows(const columns *c, float *y, const float *x, size_t ahead,
+                              int rows, int D)
+{
+    for (int n = 0; n < rows; n++) {
+        vector x_n = load(c, ROW(x, n, D));
+        fetch(ROW(x, n, D), ahead);
+        store(c, ROW(y, n, D), x_n * (c->a + falling_sigmoid(scaled(c, x_n)) * c->rest));
+    }
+}
+
+WIDE static void forward(float *y, const float *x, const float *mean, const float *inv,
+                         const float *a, int N, int D)
+{
+    for (int n = 0; n < N; n += ROWS)
+        for (int d = 0; d < D; d += LANES) {
+            columns c = columns_at(d, D, mean, inv, a);
+            forward_rows(&c, ROW(y, n, D) + d, ROW(x, n, D) + d, (size_t)N * (size_t)D,
+                         least(ROWS, N - n), D);
+        }
+}
+
+/* ---- backward ---- */
+
+/* What a number's gradient is made of. */
+typedef struct derivative {
+    vector t, slope, lower, bend; /* a + p rest, (1 - p) x g, p lower: gh = rest bend */
+} derivative;
+
+WIDE INLINE derivative derive(const columns *c, vector g, vector x)
+{
+    derivative of = {.t = scaled(c, x)};
+    vector     p  = falling_sigmoid(of.t);
+
+    of.slope = c->a + p * c->rest;
+    of.lower = (1 - p) * (g * x);
+    of.bend  = p * of.lower;
+    return of;
+}
+
+/* Sums over a block of rows, of lower, bend and bend t. */
+typedef struct sums {
+    vector lower, bend, bent;
+} sums;
+
+WIDE INLINE void sums_add(sums *s, const derivative *of)
+{
+    s->lower += of->lower;
+    s->bend += of->bend;
+    s->bent += of->bend * of->t;
+}
+
+/* Columns whose sums lie side by side on the stack. */
+#define CHUNK 16
+
+WIDE static void sums_flush(const sums *s, float *ga, double *sum_gh, double *sum_ghxh,
+                            const float *a, int D)
+{
+    for (int d = 0; d < D; d++) {
+        float rest = 1 - a[d];
+        ga[d] += s[d / LANES].lower[d % LANES];
+        sum_gh[d] += (double)(rest * s[d / LANES].bend[d % LANES]);
+        sum_ghxh[d] += (double)(rest * -LOG_2 * s[d / LANES].bent[d % LANES]);
+    }
+}
+
+WIDE INLINE void sum_rows(const columns *c, sums *s, const float *g, const float *x, int rows,
+                          int D)
+{
+    for (int n = 0; n < rows; n++) {
+        derivative of = derive(c, load(c, ROW(g, n, D)), load(c, ROW(x, n, D)));
+        sums_add(s, &of);
+    }
+}
+
+/* g = g slope + inv gh in place, and y. */
+WIDE INLINE void change_rows(const columns *c, sums *s, float *g, float *y, const float *x,
+                             size_t ahead, int rows, int D)
+{
+    vector factor = c->inv * c->rest;
+
+    for (int n = 0; n < rows; n++) {
+        vector     x_n = load(c, ROW(x, n, D)), g_n = load(c, ROW(g, n, D));
+        derivative of = derive(c, g_n, x_n);
+        fetch(ROW(x, n, D), ahead);
+        fetch_to_write(ROW(g, n, D), ahead);
+        sums_add(s, &of);
+        store(c, ROW(y, n, D), x_n * of.slope);
+        store(c, ROW(g, n, D), g_n * of.slope + factor * of.bend);
+    }
+}
+
+/* Blocks of rows by chunks of columns; changed: NULL, or g itself. */
+WIDE INLINE void backward_blocks(float *changed, float *y, float *ga, double *sum_gh,
+                                 double *sum_ghxh, const float *g, const float *x,
+                                 const float *mean, const float *inv, const float *a, int N,
+                                 int D)
+{
+    size_t ahead = (size_t)N * (size_t)D;
+
+    for (int first = 0; first < D; first += CHUNK * LANES)
+        for (int begin = 0; begin < N; begin += BLOCK_ROWS) {
+            int  end = least(N, begin + BLOCK_ROWS), last = least(D, first + CHUNK * LANES);
+            sums s[CHUNK];
+            memset(s, 0, sizeof s);
+            for (int n = begin; n < end; n += ROWS)
+                for (int d = first; d < last; d += LANES) {
+                    columns c  = columns_at(d, D, mean, inv, a);
+                    sums   *to = &s[(d - first) / LANES], here = *to;
+                    int     rows = least(ROWS, end - n);
+                    if (changed)
+                        change_rows(&c, &here, ROW(changed, n, D) + d, ROW(y, n, D) + d,
+                                    ROW(x, n, D) + d, ahead, rows, D);
+                    else
+                        sum_rows(&c, &here, ROW(g, n, D) + d, ROW(x, n, D) + d, rows, D);
+                    *to = here;
+                }
+            sums_flush(s, ga + first, sum_gh + first, sum_ghxh + first, a + first,
+                       last - first);
+        }
+}
+
+WIDE static void backward_sums(float *ga, double *sum_gh, double *sum_ghxh, const float *g,
+                               const float *x, const float *mean, const float *inv,
+                               const float *a, int N, int D)
+{
+    memset(sum_gh, 0, (size_t)D * sizeof *sum_gh);
+    memset(sum_ghxh, 0, (size_t)D * sizeof *sum_ghxh);
+    backward_blocks(NULL, NULL, ga, sum_gh, sum_ghxh, g, x, mean, inv, a, N, D);
+}
+
+WIDE static void backward_rows(float *g, float *y, float *ga, double *sum_gh, double *sum_ghxh,
+                               const float *x, const float *mean, const float *inv,
+                               const float *a, int N, int D)
+{
+    backward_blocks(g, y, ga, sum_gh, sum_ghxh, g, x, mean, inv, a, N, D);
+}
+
+/* What the means take away of a column: inv mean_gh, and what times t is inv xh mean_ghxh. */
+typedef struct taken {
+    vector same, by_t;
+} taken;
+
+WIDE INLINE taken taken_at(const columns *c, const float *mean_gh, const float *mean_ghxh)
+{
+    return (taken){c->inv * load(c, mean_gh), c->inv * load(c, mean_ghxh) * -LOG_2};
+}
+
+WIDE INLINE void gradient_rows(const columns *c, taken means, float *gx, const float *g,
+                               const float *x, bool add, size_t ahead, int rows, int D)
+{
+    vector factor = c->inv * c->rest;
+
+    for (int n = 0; n < rows; n++) {
+        vector     x_n = load(c, ROW(x, n, D)), g_n = load(c, ROW(g, n, D));
+        derivative of = derive(c, g_n, x_n);
+        vector     v  = g_n * of.slope + (factor * of.bend - (means.same + means.by_t * of.t));
+        fetch(ROW(x, n, D), ahead);
+        if (add)
+            v += load(c, ROW(gx, n, D));
+        store(c, ROW(gx, n, D), v);
+    }
+}
+
+WIDE static void backward(float *gx, const float *g, const float *x, const float *mean,
+                          const float *inv, const float *a, const float *mean_gh,
+                          const float *mean_ghxh, bool add, int N, int D)
+{
+    for (int n = 0; n < N; n += ROWS)
+        for (int d = 0; d < D; d += LANES) {
+            columns c     = columns_at(d, D, mean, inv, a);
+            taken   means = taken_at(&c, mean_gh + d, mean_ghxh + d);
+            gradient_rows(&c, means, ROW(gx, n, D) + d, ROW(g, n, D) + d, ROW(x, n, D) + d, add,
+                          (size_t)N * (size_t)D, least(ROWS, N - n), D);
+        }
+}
+
+WIDE static void backward_means(float *gx, const float *g, const float *x, const float *mean,
+                                const float *inv, const float *mean_gh, const float *mean_ghxh,
+                                int N, int D)
+{
+    size_t ahead = (size_t)N * (size_t)D;
+
+    for (int n = 0; n < N; n += ROWS)
+        for (int d = 0; d < D; d += LANES) {
+            columns c     = columns_at(d, D, mean, inv, mean);
+            taken   means = taken_at(&c, mean_gh + d, mean_ghxh + d);
+            for (int i = n; i < n + ROWS && i < N; i++) {
+                const float *g_i = ROW(g, i, D) + d, *x_i = ROW(x, i, D) + d;
+                fetch(x_i, ahead);
+                fetch(g_i, ahead);
+                store(&c, ROW(gx, i, D) + d,
+                      load(&c, g_i) - (means.same + means.by_t * scaled(&c, load(&c, x_i))));
+            }
+        }
+}
+
+const dice_kernels dice_wide = {.forward        = forward,
+                                .backward_sums  = backward_sums,
+                                .backward       = backward,
+                                .backward_rows  = backward_rows,
+                                .backward_means = backward_means};
+
+#endif
