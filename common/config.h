@@ -70,6 +70,9 @@ typedef enum {
 } evolution_kind;
 typedef enum { AUXILIARY_NONE, AUXILIARY_DOT, AUXILIARY_MLP } auxiliary_kind;
 typedef enum { MEAN_OVER_SAMPLES, MEAN_OVER_EVENTS } mean_kind;
+typedef enum { ENCODING_NONE, ENCODING_BIAS, ENCODING_SINUSOID } encoding_kind;
+typedef enum { END_OLDEST, END_NEWEST } end_kind;
+typedef enum { JOIN_CONCAT, JOIN_AVERAGE } join_kind;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_EXPONENTIAL, SCHEDULE_STEP } schedule_kind;
 typedef enum { DEAL_ROWS, DEAL_FILES, DEAL_DYNAMIC } deal_kind;
 typedef enum { MODE_SYNC, MODE_PIPELINED, MODE_ASYNC } mode_kind;
@@ -193,6 +196,35 @@ typedef struct auxiliary_config {
     config_names   negatives; /* columns of the history that hold, for each event, another */
 } auxiliary_config;
 
+/* How a history becomes sessions. */
+typedef struct sessions_config {
+    int64_t       gap;              /* seconds: a longer one parts sessions */
+    int           keep;             /* the newest sessions of a sample */
+    int           max_len, min_len; /* events: the newest of a session; of one that counts */
+    encoding_kind encoding;
+    end_kind      number_from; /* which session is number 0 to the encoding */
+} sessions_config;
+
+/* Self-attention and what follows it. */
+typedef struct transformer_config {
+    int    heads;
+    bool   blinding;   /* no event attends to itself */
+    bool   output;     /* W^O behind the heads */
+    bool   layer_norm; /* behind both residual sums */
+    double norm_eps;
+    int    hidden; /* units of the feed-forward net, in widths of an event */
+    bool   bias;   /* of the feed-forward net */
+} transformer_config;
+
+typedef struct lstm_config {
+    int       units; /* 0: as wide as its input */
+    int       layers;
+    bool      peepholes;
+    join_kind join;    /* of both directions */
+    double    bias;    /* first value */
+    double    dropout; /* of each layer's input */
+} lstm_config;
+
 typedef struct model_config {
     char             kind[CONFIG_NAME_MAX]; /* a name of worker/models */
     config_names     profile, candidate, context;
@@ -204,6 +236,10 @@ typedef struct model_config {
     mlp_config       mlp;
     evolution_config evolution;
     auxiliary_config auxiliary;
+
+    sessions_config    sessions; /* dsin, with the next two */
+    transformer_config transformer;
+    lstm_config        lstm;
 } model_config;
 
 typedef struct config {

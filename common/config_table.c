@@ -50,6 +50,10 @@ LIST(evolution_words,  [EVOLUTION_AUGRU] = "augru", [EVOLUTION_AUGRU_CODE] = "au
 LIST(auxiliary_words,  [AUXILIARY_NONE] = "none", [AUXILIARY_DOT] = "dot",
                        [AUXILIARY_MLP] = "mlp");
 LIST(mean_words,       [MEAN_OVER_SAMPLES] = "samples", [MEAN_OVER_EVENTS] = "events");
+LIST(encoding_words,   [ENCODING_NONE] = "none", [ENCODING_BIAS] = "bias",
+                       [ENCODING_SINUSOID] = "sinusoid");
+LIST(end_words,        [END_OLDEST] = "oldest", [END_NEWEST] = "newest");
+LIST(join_words,       [JOIN_CONCAT] = "concat", [JOIN_AVERAGE] = "average");
 LIST(schedule_words,   [SCHEDULE_CONSTANT] = "constant", [SCHEDULE_EXPONENTIAL] = "exponential",
                        [SCHEDULE_STEP] = "step");
 LIST(deal_words,       [DEAL_ROWS] = "rows", [DEAL_FILES] = "files",
@@ -197,8 +201,8 @@ const option option_table[] = {
      .help = "decay: divide by the sum of weights"},
     {"model.attention.score", OPTION_ENUM, RUN(model.attention.score), WORDS(score_words),
      .init = "auto",
-     .help = "dot: q.k; bilinear: q W k; mlp: DIN's activation unit; auto: bilinear for dien, else "
-             "mlp"},
+     .help = "dot: q.k; bilinear: q W k; mlp: DIN's activation unit; auto: bilinear for dien and "
+             "dsin, else mlp"},
     {"model.attention.parts", OPTION_ENUMS, IN(config, model.attention.n_parts),
      WORDS(part_words), .init = "[q, k, q-k, q*k]", .help = "mlp: what it reads of q and k"},
     {"model.attention.units", OPTION_INTS, RUN(model.attention.units), .min = 1, .max = 16384,
@@ -208,7 +212,7 @@ const option option_table[] = {
     {"model.attention.normalize", OPTION_ENUM, RUN(model.attention.normalize),
      WORDS(normalize_words), .init = "auto",
      .help = "none keeps the strength of interests (DIN, section 4.3); softmax: weights sum "
-             "to 1; auto: softmax for dien, else none"},
+             "to 1; auto: softmax for dien and dsin, else none"},
     {"model.attention.scaled", OPTION_BOOL, RUN(model.attention.scaled), .init = "false",
      .help = "divide scores by the square root of k's width"},
     {"model.attention.groups", OPTION_ENUM, RUN(model.attention.groups), WORDS(groups_words),
@@ -242,6 +246,50 @@ const option option_table[] = {
     {"model.auxiliary.negatives", OPTION_NAMES, RUN(model.auxiliary.negatives), .init = "[]",
      .help = "columns of the history with an id that each event was not; no model reads them "
              "as events"},
+
+    /* ---- model: sessions ---- */
+    {"model.sessions.gap", OPTION_INT64, RUN(model.sessions.gap), .min = 0, .max = 1e15,
+     .init = "1800", .unit = "seconds",
+     .help = "dsin: a session ends where no event follows for longer"},
+    {"model.sessions.keep", OPTION_INT, RUN(model.sessions.keep), .min = 1, .max = 1e6,
+     .init = "5", .unit = "sessions", .help = "dsin: how many of the newest are read"},
+    {"model.sessions.max_len", OPTION_INT, RUN(model.sessions.max_len), .min = 1, .max = 1e6,
+     .init = "10", .unit = "events", .help = "dsin: how many of a session's newest are read"},
+    {"model.sessions.min_len", OPTION_INT, RUN(model.sessions.min_len), .min = 1, .max = 1e6,
+     .init = "1", .unit = "events", .help = "dsin: a shorter session is left out"},
+    {"model.sessions.encoding", OPTION_ENUM, RUN(model.sessions.encoding),
+     WORDS(encoding_words), .init = "bias",
+     .help = "dsin: added to events. bias: trained numbers of the session, of the place in it "
+             "and of the column; sinusoid: of the place in the session"},
+    {"model.sessions.number_from", OPTION_ENUM, RUN(model.sessions.number_from),
+     WORDS(end_words), .init = "oldest", .help = "bias: which of the sessions read is the first"},
+    {"model.transformer.heads", OPTION_INT, RUN(model.transformer.heads), .min = 1,
+     .max = 4096, .init = "2",
+     .help = "of self-attention; the width of an event must be a multiple"},
+    {"model.transformer.blinding", OPTION_BOOL, RUN(model.transformer.blinding),
+     .init = "false", .help = "no event attends to itself"},
+    {"model.transformer.output", OPTION_BOOL, RUN(model.transformer.output), .init = "true",
+     .help = "W^O mixes what the heads found"},
+    {"model.transformer.layer_norm", OPTION_BOOL, RUN(model.transformer.layer_norm),
+     .init = "true", .help = "layer normalisation behind both residual sums"},
+    {"model.transformer.norm_eps", OPTION_REAL, RUN(model.transformer.norm_eps), .min = 1e-12,
+     .max = 1, .init = "1e-6", .help = "added to the variance"},
+    {"model.transformer.hidden", OPTION_INT, RUN(model.transformer.hidden), .min = 1,
+     .max = 64, .init = "4", .help = "units of the feed-forward net, in widths of an event"},
+    {"model.transformer.bias", OPTION_BOOL, RUN(model.transformer.bias), .init = "true",
+     .help = "biases in the feed-forward net"},
+    {"model.lstm.units", OPTION_INT, RUN(model.lstm.units), .min = 0, .max = 16384,
+     .init = "0", .help = "of each direction; 0: the width of what it reads"},
+    {"model.lstm.layers", OPTION_INT, RUN(model.lstm.layers), .min = 1, .max = 16,
+     .init = "1", .help = "in each direction, one above the other"},
+    {"model.lstm.peepholes", OPTION_BOOL, RUN(model.lstm.peepholes), .init = "true",
+     .help = "the gates see the cell"},
+    {"model.lstm.join", OPTION_ENUM, RUN(model.lstm.join), WORDS(join_words),
+     .init = "concat", .help = "the two directions side by side, or their mean"},
+    {"model.lstm.bias", OPTION_REAL, RUN(model.lstm.bias), .min = -100, .max = 100,
+     .init = "0", .help = "first value of the gates' biases"},
+    {"model.lstm.dropout", OPTION_REAL, RUN(model.lstm.dropout), .min = 0, .max = 0.99,
+     .init = "0", .help = "share of each layer's inputs dropped in training"},
 
     /* ---- data ---- */
     {"data.train", OPTION_PATTERNS, RUN(data.train), .init = "[]",

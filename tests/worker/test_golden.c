@@ -1,4 +1,4 @@
-/* Base and DIN against numbers of an independent program (PyTorch, double precision):
+/* Base, DIN and DSIN against numbers of an independent program (PyTorch, double precision):
  * golden.json of the shared reference folder holds logits, loss and, of every gradient, the
  * sum and the norm. Its parameter number t has the values A sin(1 + .37 t + .11 k). */
 #include "tests/worker/fixture.h"
@@ -24,6 +24,12 @@
 #define UNIT            "score: mlp, units: [6, 4], activation: sigmoid"
 #define FOUR            "parts: [q, k, q-k, q*k]"
 #define DIN(attention)  MODEL("din", MLP("dice") ", attention: {" attention "}")
+
+#define DSIN(sessions, transformer, lstm)                                                      \
+    MODEL("dsin", MLP("dice") ", "                                                             \
+                              "sessions: {keep: 2, max_len: 4, " sessions "}, "                \
+                              "transformer: {heads: 2, " transformer "}, "                     \
+                              "lstm: {" lstm "}")
 
 /* What the reference calls our parameters, in the order in which it makes them. */
 typedef struct named {
@@ -55,6 +61,63 @@ static const named group_names[] = {
 static const named bilinear_names[] = {
     EMBEDDINGS, {"att.W", "attention.weight", .3}, HEAD, {0}};
 
+#define ENCODING                                                                               \
+    {"be.k", "encoding.session", .1}, {"be.t", "encoding.place", .1},                          \
+    {                                                                                          \
+        "be.c", "encoding.column", .1                                                          \
+    }
+#define PROJECTION(theirs, ours)                                                               \
+    {                                                                                          \
+        "att." theirs, "transformer.attention." ours ".weight", .3                             \
+    }
+#define PROJECTIONS                                                                            \
+    PROJECTION("Q", "query"), PROJECTION("K", "key"), PROJECTION("V", "value"),                \
+        PROJECTION("O", "output")
+#define NET "transformer.feed_forward."
+#define NORM(theirs, ours)                                                                     \
+    {theirs ".g", ours ".norm.gamma", .3},                                                     \
+    {                                                                                          \
+        theirs ".b", ours ".norm.beta", .1                                                     \
+    }
+#define MEMORY(theirs, ours)                                                                   \
+    {theirs ".W", "lstm." ours ".0.input.weight", .3},                                         \
+        {theirs ".U", "lstm." ours ".0.recurrent.weight", .3},                                 \
+    {                                                                                          \
+        theirs ".b", "lstm." ours ".0.bias", .1                                                \
+    }
+#define PEEPHOLES(theirs, ours)                                                                \
+    {                                                                                          \
+        theirs ".peep", "lstm." ours ".0.peepholes", .1                                        \
+    }
+#define ACTIVATIONS                                                                            \
+    {"act.I", "attention.interest.weight", .3},                                                \
+    {                                                                                          \
+        "act.H", "attention.evolved.weight", .3                                                \
+    }
+#define SIMPLE                                                                                 \
+    PROJECTIONS, {"ffn1", NET "0.weight", .3}, {"ffn2", NET "1.weight", .3},                   \
+        MEMORY("l0", "forward"), MEMORY("l1", "backward"), ACTIVATIONS, HEAD,                  \
+    {                                                                                          \
+        0                                                                                      \
+    }
+
+static const named dsin_be_names[]    = {EMBEDDINGS, ENCODING, SIMPLE};
+static const named dsin_nobe_names[]  = {EMBEDDINGS, SIMPLE};
+static const named dsin_paper_names[] = {EMBEDDINGS,
+                                         ENCODING,
+                                         PROJECTIONS,
+                                         LINEAR("ffn1", "transformer.feed_forward.0"),
+                                         LINEAR("ffn2", "transformer.feed_forward.1"),
+                                         NORM("ln1", "transformer.attention"),
+                                         NORM("ln2", "transformer.feed_forward"),
+                                         MEMORY("l0", "forward"),
+                                         PEEPHOLES("l0", "forward"),
+                                         MEMORY("l1", "backward"),
+                                         PEEPHOLES("l1", "backward"),
+                                         ACTIVATIONS,
+                                         HEAD,
+                                         {0}};
+
 typedef struct golden_case {
     const char  *name, *yaml;
     const named *names;
@@ -79,6 +142,16 @@ static const golden_case cases[] = {
     {"din_3part_raw", DIN(UNIT ", parts: [q, k, q-k]"), unit_names},
     {"din_softmax_scaled", DIN(UNIT ", " FOUR ", normalize: softmax, scaled: true"),
      unit_names},
+};
+
+static const golden_case session_cases[] = {
+    {"dsin_be", DSIN("", "layer_norm: false, bias: false", "peepholes: false, join: average"),
+     dsin_be_names},
+    {"dsin_nobe",
+     DSIN("encoding: none", "layer_norm: false, bias: false",
+          "peepholes: false, join: average"),
+     dsin_nobe_names},
+    {"dsin_paper", DSIN("", "", ""), dsin_paper_names},
 };
 
 /* ---- the reference's batch: three samples with histories of 4, 2 and 0 events ---- */
@@ -114,6 +187,20 @@ static void set_batch(world *w)
     set_slot(w, "history.cate", cate_events, 6);
 }
 
+/* Sessions of 3 and 2 events, of 4, and none. */
+static int     item_sessions[]   = {1, 3, 5, 2, 7, 6, 2, 4, 1};
+static int     cate_sessions[]   = {4, 2, 1, 1, 3, 2, 1, 3, 4};
+static int     session_offsets[] = {0, 5, 9, 9};
+static int64_t session_times[]   = {0, 1800, 1801, 3602, 3700, 9, 9, 1000, 2000};
+
+static void set_sessions(world *w)
+{
+    w->batch.sequences[0] =
+        (batch_sequence){.events = 9, .offsets = session_offsets, .time = session_times};
+    set_slot(w, "history.item", item_sessions, 9);
+    set_slot(w, "history.cate", cate_sessions, 9);
+}
+
 /* ---- their parameters ---- */
 
 static real value(double amplitude, int t, size_t k)
@@ -121,7 +208,8 @@ static real value(double amplitude, int t, size_t k)
     return (real)(amplitude * sin(1 + .37 * t + .11 * (double)k));
 }
 
-/* Their weights are (in, out), ours (out, in); a bilinear score is k W q there, q W k here. */
+/* Their weights are (in, out), ours (out, in); a bilinear score is k W q there, q W k here.
+ * Where they say g, gamma is 1 + g. */
 static void set_params(world *w, const named *names)
 {
     for (int t = 0; names[t].theirs; t++) {
@@ -132,10 +220,11 @@ static void set_params(world *w, const named *names)
         }
         param *p = dense_find(w->dense, names[t].ours);
         assert_non_null(p);
+        real first = strstr(names[t].ours, ".gamma") ? 1 : 0;
         for (int o = 0; o < p->shape[0]; o++)
             for (int i = 0; i < p->shape[1]; i++)
                 p->w[o * p->shape[1] + i] =
-                    value(names[t].amplitude, t, (size_t)(i * p->shape[0] + o));
+                    first + value(names[t].amplitude, t, (size_t)(i * p->shape[0] + o));
     }
 }
 
@@ -182,7 +271,7 @@ static void compare(world *w, const named *names, double loss, const json_t *gol
     assert_int_equal(json_object_size(gradients), trained(w) + 3);
 }
 
-static void run_case(const golden_case *c, const json_t *all)
+static void run_case(const golden_case *c, bool in_sessions, const json_t *all)
 {
     world         w;
     const json_t *golden = json_object_get(all, c->name);
@@ -191,12 +280,14 @@ static void run_case(const golden_case *c, const json_t *all)
     print_message("%s\n", c->name);
     world_open(&w, c->yaml);
     set_batch(&w);
+    if (in_sessions)
+        set_sessions(&w);
     set_params(&w, c->names);
     compare(&w, c->names, world_backward(&w), golden);
     world_close(&w);
 }
 
-static void base_and_din_have_the_reference_s_logits_loss_and_gradients(void **state)
+static void models_have_the_reference_s_logits_loss_and_gradients(void **state)
 {
     const char *path = shared_file("reference/golden.json");
 
@@ -209,14 +300,16 @@ static void base_and_din_have_the_reference_s_logits_loss_and_gradients(void **s
     json_t *all = json_load_file(path, 0, NULL);
     assert_non_null(all);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        run_case(&cases[i], all);
+        run_case(&cases[i], false, all);
+    for (size_t i = 0; i < sizeof session_cases / sizeof *session_cases; i++)
+        run_case(&session_cases[i], true, all);
     json_decref(all);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(base_and_din_have_the_reference_s_logits_loss_and_gradients),
+        cmocka_unit_test(models_have_the_reference_s_logits_loss_and_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,9 @@ tensor *concat(graph *g, int n, tensor *const *parts);
     concat((g), (int)(sizeof((tensor *[]){__VA_ARGS__}) / sizeof(tensor *)),                   \
            (tensor *const[]){__VA_ARGS__})
 
+/* The mean of n tensors of one shape. */
+tensor *average(graph *g, int n, tensor *const *parts);
+
 /* ---- pooling (pooling.c) ---- */
 
 /* Events to samples (E, D) -> (B, D): sum, mean, or time decay with w = 2^(-(T_request -
@@ -124,5 +127,25 @@ tensor *last_event(graph *g, tensor *events);
  * states h (E, H), events e and negatives n (E, D); collective where it is over events. */
 tensor *auxiliary_loss(graph *g, tensor *states, tensor *events, tensor *negatives,
                        const auxiliary_config *c, const char *name);
+
+/* ---- sessions (sessions.c, self_attention.c, feed_forward.c, lstm.c) ---- */
+
+/* The events that sessions are read from, (E, D) -> (kept events, D), along an axis whose
+ * parent are the sessions, whose parent are the samples; with the encoding of their places:
+ * NAME.session (sessions), NAME.place (events of one), NAME.column (D). */
+tensor *sessions(graph *g, tensor *events, const sessions_config *c, const char *name);
+
+/* Multi-head self-attention of the rows with the same parent, residual and norm: (N, D) ->
+ * (N, D). NAME.query.weight, key, value and output (D, D); NAME.norm.gamma and beta. */
+tensor *self_attention(graph *g, tensor *x, const transformer_config *c, const char *name);
+
+/* norm(x + relu(x F_1^T + b_1) F_2^T + b_2), (N, D) -> (N, D). NAME.0 and NAME.1, as linear
+ * has them; NAME.norm.gamma and beta. */
+tensor *feed_forward(graph *g, tensor *x, const transformer_config *c, const char *name);
+
+/* Memories that read the rows with the same parent from the first and from the last one, (N,
+ * D) -> (N, H), or 2 H where side by side. Of layer L forward, NAME.forward.L.input.weight
+ * (4 H, in), recurrent.weight (4 H, H), bias (4 H), peepholes (3 H); likewise backward. */
+tensor *bidirectional_lstm(graph *g, tensor *x, const lstm_config *c, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-/* Tensors side by side, and scaled. */
+/* Tensors side by side, averaged, and scaled. */
 #include "worker/layers/layers.h"
 
 #include <string.h>
@@ -62,6 +62,43 @@ tensor *concat(graph *g, int n, tensor *const *parts)
     if (count == 1)
         return there[0];
     return node_output(graph_add(g, &concat_layer, count, there, cols, there[0]->per, 0));
+}
+
+static err_t average_forward(node *n, pass *p)
+{
+    const tensor *first = n->inputs[0];
+    real          share = 1 / (real)n->n_inputs;
+
+    TRY(graph_output(n, p, first->rows));
+    memset(n->output->x, 0, (size_t)first->rows * (size_t)first->cols * sizeof *first->x);
+    for (int i = 0; i < n->n_inputs; i++)
+        for (size_t k = 0; k < (size_t)first->rows * (size_t)first->cols; k++)
+            n->output->x[k] += share * n->inputs[i]->x[k];
+    return OK;
+}
+
+static err_t average_backward(node *n, pass *p)
+{
+    const tensor *y     = n->output;
+    real          share = 1 / (real)n->n_inputs;
+
+    (void)p;
+    for (int i = 0; i < n->n_inputs; i++) {
+        tensor *x = n->inputs[i];
+        for (size_t k = 0; x->wants_gradient && k < (size_t)y->rows * (size_t)y->cols; k++)
+            x->g[k] += share * y->g[k];
+    }
+    return OK;
+}
+
+static const layer average_layer = {
+    .name = "average", .forward = average_forward, .backward = average_backward};
+
+tensor *average(graph *g, int n, tensor *const *parts)
+{
+    return parts[0] ? node_output(graph_add(g, &average_layer, n, parts, parts[0]->cols,
+                                            parts[0]->per, 0))
+                    : NULL;
 }
 
 static err_t scale_forward(node *n, pass *p)

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-extern const model base_model, din_model;
+extern const model base_model, din_model, dsin_model;
 
-const model *const models[] = {&base_model, &din_model, NULL};
+const model *const models[] = {&base_model, &din_model, &dsin_model, NULL};
 
 const model *model_find(const char *name)
 {
