@@ -8,17 +8,19 @@
  * naive chained table. SECONDS of each figure. Memory: fill needs 1.05 ROWS (payload + 22),
  * limit 13 bytes a row more; the others are dropped, by name, where there is no room.
  *
- * Rows come in batches of 256 through table_bear, as births do, and memory is made ready
- * between them, as a server does when no message waits. Meanwhile a thread on another core
- * does nothing but look at the clock: the longest time that the machine took from it is to be
- * subtracted from the longest batch. The rate of insertion, like all others, is by the thread's
- * processor time, which has the system's clearing of pages in it.
+ * Rows come in batches of 256 through table_bear_missing, as a step's births do, and memory is
+ * made ready between them, as a server does when no message waits. Meanwhile a thread on
+ * another core does nothing but look at the clock: the longest time that the machine took from
+ * it is to be subtracted from the longest batch. The rate of insertion, like all others, is by
+ * the thread's processor time, which has the system's clearing of pages in it.
  *
  * A look-up is table_gather, an update update_apply with the ticket of its ids, both of
  * distinct ids in batches of 16,384: uniform, or Zipf's with exponent 1.05 over ids in the
  * order in which they came, shuffled. 32 tickets are taken before the first is used, so that
  * no update finds its rows in the near caches. All contenders take turns; a round's figure is
- * that of its median batch, and the figure is the median of its rounds. At the end, watched rows must be what as many updates make of them. */
+ * that of its median batch, and the figure is the median of its rounds. At the end, watched
+ * rows must be what as many updates make of them.
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -187,10 +189,12 @@ static void bear_some(bench *b, uint64_t first, fill_times *t)
     uint32_t numbers[BIRTHS];
     size_t   n = b->rows - first < BIRTHS ? (size_t)(b->rows - first) : BIRTHS;
 
-    for (size_t i = 0; i < n; i++)
-        ids[i] = id_of(first + i);
+    for (size_t i = 0; i < n; i++) {
+        ids[i]     = id_of(first + i);
+        numbers[i] = ROW_NONE;
+    }
     double busy = processor_seconds(), begin = seconds();
-    must_do(table_bear(&b->table, ids, n, numbers));
+    must_do(table_bear_missing(&b->table, ids, n, numbers));
     double ready = seconds();
     (void)row_store_prefault(b->table.rows);
     double end = seconds();
