@@ -1,10 +1,12 @@
 /* Every number of every parameter and row of every model by central differences, over
  * configurations that together use every option. New models are covered by being in
- * models[]. In the float build differences are too coarse: skipped there. */
+ * models[]. In the float build differences are too coarse: skipped there. And all models and
+ * options rank the candidates of a request as they predict samples. */
 #include "tests/worker/fixture.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/rng.h"
@@ -212,12 +214,61 @@ static void check_variant(const model *m, const variant *v)
     world_close(&w);
 }
 
-static void check_own_variants(const model *m)
+/* ---- requests with candidates ---- */
+
+/* Of the same model, in the same state: what is shared, and what is not. */
+static void check_ranking(world *w)
 {
+    static const int counts[] = {3, 1, 7, 0};
+    requests         r;
+    double           tolerance = sizeof(real) < sizeof(double) ? 1e-5 : 1e-12;
+
+    world_requests(w, &r, COUNT(counts), counts, 5);
+    size_t n    = (size_t)r.each.B;
+    real  *alone = malloc((n + 1) * sizeof *alone);
+    assert_non_null(alone);
+    memcpy(alone, world_rank(w, &r, true), n * sizeof *alone);
+    const real *together = world_rank(w, &r, false);
+    for (size_t i = 0; i < n; i++)
+        assert_near((double)together[i], (double)alone[i], tolerance);
+    free(alone);
+}
+
+static void rank_variant(const model *m, const variant *v)
+{
+    char  yaml[4096];
+    world w;
+
+    snprintf(yaml, sizeof yaml, "%smodel: {kind: %s, %s}\n%s\n", FEATURES, m->name, v->model,
+             v->others);
+    for (size_t i = 0; i < COUNT(shapes) && world_try(&w, yaml) == OK; i++) {
+        world_rows(&w, 4, .7);
+        scatter_params(&w);
+        world_draw(&w, shapes[i].B, shapes[i].n_lengths, shapes[i].lengths, 3 + i);
+        check_ranking(&w);
+        if (i + 1 < COUNT(shapes))
+            world_close(&w);
+    }
+    world_close(&w);
+}
+
+typedef void check_function(const model *m, const variant *v);
+
+static void each_variant(const model *m, check_function *check)
+{
+    for (size_t i = 0; i < COUNT(variants); i++)
+        check(m, &variants[i]);
     for (size_t i = 0; i < COUNT(own_variants); i++)
         for (size_t k = 0; k < own_variants[i].n; k++)
             if (!strcmp(own_variants[i].model, m->name))
-                check_variant(m, &own_variants[i].at[k]);
+                check(m, &own_variants[i].at[k]);
+}
+
+static void candidates_of_a_request_are_ranked_as_samples_are(void **state)
+{
+    (void)state;
+    for (const model *const *m = models; *m; m++)
+        each_variant(*m, rank_variant);
 }
 
 static void every_gradient_is_what_differences_say(void **state)
@@ -227,17 +278,15 @@ static void every_gradient_is_what_differences_say(void **state)
         print_message("skipped: needs the double build\n");
         skip();
     }
-    for (const model *const *m = models; *m; m++) {
-        for (size_t i = 0; i < COUNT(variants); i++)
-            check_variant(*m, &variants[i]);
-        check_own_variants(*m);
-    }
+    for (const model *const *m = models; *m; m++)
+        each_variant(*m, check_variant);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_gradient_is_what_differences_say)};
+        cmocka_unit_test(every_gradient_is_what_differences_say),
+        cmocka_unit_test(candidates_of_a_request_are_ranked_as_samples_are)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

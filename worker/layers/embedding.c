@@ -5,6 +5,7 @@
 #include "common/rng.h"
 #include "worker/kernels/gather.h"
 #include "worker/layers/layers.h"
+#include "worker/requests.h"
 
 /* A run of columns of the output: an id slot or a float feature. */
 typedef struct piece {
@@ -201,6 +202,21 @@ static err_t find_statistics(dense *d, const char *name, piece *one)
     return OK;
 }
 
+/* Whether model.candidate has one of the features. */
+static bool of_candidate(graph *g, int n, const piece *pieces)
+{
+    const schema       *s = graph_schema(g);
+    const model_config *c = &graph_config(g)->model;
+
+    for (int i = 0; i < n; i++) {
+        int k = pieces[i].index;
+        if (pieces[i].numbers ? requests_float_of_candidate(s, c, k)
+                              : requests_slot_of_candidate(s, c, k))
+            return true;
+    }
+    return false;
+}
+
 /* A node of n pieces, side by side. */
 static tensor *embed(graph *g, int n, const piece *pieces, int per)
 {
@@ -222,6 +238,8 @@ static tensor *embed(graph *g, int n, const piece *pieces, int per)
         cols += pieces[i].width;
         added->output->wants_gradient |= !pieces[i].numbers;
     }
+    if (!of_candidate(g, n, pieces))
+        node_mark_request(added);
     return added->output;
 }
 
