@@ -212,6 +212,12 @@ void node_weight(graph *g, node *n, int i, const char *place, int out, int in)
     node_param(g, n, i, place, "weight", 2, (const int[2]){out, in}, FILL_XAVIER, 0);
 }
 
+void node_weight_normal(graph *g, node *n, int i, const char *place, int out, int in,
+                        double deviation)
+{
+    node_param(g, n, i, place, "weight", 2, (const int[2]){out, in}, FILL_NORMAL, deviation);
+}
+
 void node_vector(graph *g, node *n, int i, const char *place, const char *part, int count,
                  double constant)
 {

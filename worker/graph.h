@@ -137,10 +137,12 @@ node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, i
 /* For layers without inputs: nothing that a candidate brings is in n's output. */
 void node_mark_request(node *n);
 
-/* For layers: make the node's parameter i, PLACE.weight (out, in), drawn, or a vector
- * PLACE.PART (count) that begins as constant. The output then wants a gradient. Errors
- * are kept; n may be NULL. */
+/* For layers: make the node's parameter i, PLACE.weight (out, in), drawn (as Xavier, or from
+ * N(0, deviation^2)), or a vector PLACE.PART (count) that begins as constant. The output then
+ * wants a gradient. Errors are kept; n may be NULL. */
 void node_weight(graph *g, node *n, int i, const char *place, int out, int in);
+void node_weight_normal(graph *g, node *n, int i, const char *place, int out, int in,
+                        double deviation);
 void node_vector(graph *g, node *n, int i, const char *place, const char *part, int count,
                  double constant);
 
