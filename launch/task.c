@@ -5,8 +5,7 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [TASK_TRAIN] = "train", [TASK_EVALUATE] = "evaluate", [TASK_PREDICT] = "predict",
-    [TASK_SERVE] = "serve"};
+    [TASK_TRAIN] = "train", [TASK_EVALUATE] = "evaluate", [TASK_PREDICT] = "predict"};
 
 const char *task_name(task_kind kind)
 {
@@ -87,8 +86,6 @@ err_t task_run(const task *t, const job *j, char *text, size_t size)
     case TASK_PREDICT:
         TRY(job_predict(j, t->checkpoint, t->out, &result));
         break;
-    case TASK_SERVE:
-        return t->serve(t->self, j, t->checkpoint);
     }
     return tell(t, &result, text, size);
 }

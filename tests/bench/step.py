@@ -1,4 +1,4 @@
-"""How fast DIN trains: dips against PyTorch, alternating in one run, on the same samples in the same
+"""How fast DIN (or, with --kind dien, DIEN) trains: dips against PyTorch, alternating in one run, on the same samples in the same
 order from the same first state, by SGD. step.sh starts this; the current folder takes data and runs.
 
 Two models: A has 2 fields of 64 (goods, cate) and an MLP of 80-40; B 3 fields of 16 (goods, shop, cate)
@@ -34,8 +34,11 @@ LENGTHS = {50: "equal", 20: "uniform"}
 
 # Samples/s of tuned PyTorch for each GFLOP/s of its sgemm, histories of 50, as measured on a quiet
 # machine: whoever is far below has a bad day, and a ratio to it says nothing.
-USUAL = {("A", 1): 4050 / 109, ("A", 2): 6250 / 215, ("B", 1): 7800 / 109, ("B", 2): 12010 / 215}
-TEXTBOOK = ("concat", "concat+compile")
+USUAL = {"din": {("A", 1): 4050 / 109, ("A", 2): 6250 / 215, ("B", 1): 7800 / 109, ("B", 2): 12010 / 215},
+         "dien": {("A", 1): 800 / 109, ("A", 2): 1241 / 215, ("B", 1): 2527 / 109, ("B", 2): 3757 / 215}}
+FORMS = {"din": "concat,split,bmm,ragged,raggedsplit,concat+compile,split+compile,bmm+compile",
+         "dien": "loop,script"}
+TEXTBOOK = {"din": ("concat", "concat+compile"), "dien": ("loop", "script")}
 
 
 @dataclass
@@ -77,28 +80,40 @@ def once(folder, make):
     return folder
 
 
-def prepare(dips, length, samples):
+def prepare(dips, kind, length, samples):
     flags = {"samples": samples, "test-samples": 0, "history": length, "lengths": LENGTHS[length], "users": "1M",
              "goods": "1M", "shops": "100K", "cates": 1000, "zipf": 1.4}
+    if kind == "dien":
+        flags["negatives"] = "uniform"
     words = [f"--{name}={value}" for name, value in flags.items()]
-    return once(Path(f"data-{length}-{samples}"),
+    return once(Path(f"data-{kind}-{length}-{samples}"),
                 lambda folder: call(dips, "prepare", "synthetic", "--no-counts", "--out", folder, *words))
 
 
-def configure(model, data, activation):
+def settings(kind, fields, activation):
+    """What a kind of model has of its own: more columns of the history, and options."""
+    if kind == "din":
+        return "", f"attention: {{units: [80, 40], activation: {activation}}}"
+    negatives = [f"negative_{f}" for f in fields]
+    more = "".join(f", {name}: {{table: {f}}}" for name, f in zip(negatives, fields))
+    return more, f"auxiliary: {{units: [100, 50], mean_over: events, negatives: [{', '.join(negatives)}]}}"
+
+
+def configure(kind, model, data, activation):
     fields, dim, mlp = MODELS[model]
     columns = ", ".join(f"{f}: {{table: {f}}}" for f in fields)
+    more, own = settings(kind, fields, activation)
     table = f"{{dim: {dim}, optimizer: sgd, lr: {ROWS_LR}, init: {{scale: 0.1}}}}"
     tables = "\n".join(f"  {f}: {table}" for f in fields)
-    path = Path(f"{model}-{activation}-{data}.yaml")
+    path = Path(f"{kind}-{model}-{activation}-{data}.yaml")
     path.write_text(f"""tables:
 {tables}
-features: {{{columns}, history: {{columns: {{{columns}}}}}}}
+features: {{{columns}, history: {{columns: {{{columns}{more}}}}}}}
 model:
-  kind: din
+  kind: {kind}
   candidate: [{", ".join(fields)}]
   history: history
-  attention: {{units: [80, 40], activation: {activation}}}
+  {own}
   mlp: {{units: {mlp}}}
 data: {{train: {data}/train-*.safetensors, shuffle: false}}
 dense: {{optimizer: sgd, lr: {LR}}}
@@ -153,7 +168,7 @@ def torch_figures(o, cell, forms, cores, tuned, steps=0):
     if tuned:
         environment |= tuned_environment()
         words += ["--threads", cores]
-    said = call(*on_core(cores), o.torch_python, HERE / "torch_din.py", cell.data, cell.first, *words,
+    said = call(*on_core(cores), o.torch_python, HERE / f"torch_{o.kind}.py", cell.data, cell.first, *words,
                 env=environment)
     return {x["form"]: x for x in map(json.loads, said.splitlines()) if "form" in x}
 
@@ -174,7 +189,8 @@ def reference(o, cell):
     steps = min(100, CHECKED // cell.batch)
     mine = train(o, cell, steps, 2)
     if o.torch_python:
-        theirs = torch_figures(o, cell, ["concat"], max(o.cores), True, steps)["concat"]
+        textbook = TEXTBOOK[o.kind][0]
+        theirs = torch_figures(o, cell, [textbook], max(o.cores), True, steps)[textbook]
         off = check("PyTorch", theirs["losses"], mine["losses"])
         first, *_, last = mine["losses"]
         say(f"losses of {steps} steps, from {first:.4f} to {last:.4f}: {off:.1e} apart at most")
@@ -185,7 +201,8 @@ def one_round(o, cell, cores, steps):
     figures = dips_figures(o, cell, steps, cores)
     if o.torch_python:
         forms = [f for f in o.forms.split(",") if cell.length == 20 or not f.startswith("ragged")]
-        figures["stock"] = torch_figures(o, cell, ["concat"], cores, False)["concat"]
+        textbook = TEXTBOOK[o.kind][0]
+        figures["stock"] = torch_figures(o, cell, [textbook], cores, False)[textbook]
         figures |= torch_figures(o, cell, forms, cores, True)
     return figures
 
@@ -204,17 +221,17 @@ def measure(o, cell):
     return rounds
 
 
-def show(cell, cores, rounds):
+def show(kind, cell, cores, rounds):
     gflops = [figure["sgemm"] for figures in rounds for figure in figures.values() if "sgemm" in figure]
     say(f"{cell}, {cores} core{'s' * (cores > 1)}" + (f", sgemm {median(gflops):.0f} GFLOP/s" if gflops else ""))
     for name in rounds[0]:
         rate = median(figures[name]["rate"] for figures in rounds)
         ratio = median(figures["dips"]["rate"] / figures[name]["rate"] for figures in rounds)
         say(f"  {name:20s} {rate:8.0f} samples/s   dips {ratio:5.2f} x")
-    textbook = [name for name in TEXTBOOK if name in rounds[0]]
+    textbook = [name for name in TEXTBOOK[kind] if name in rounds[0]]
     if cell.length == 50 and textbook:
         of_usual = max(median(f[name]["rate"] / f[name]["sgemm"] for f in rounds) for name in textbook)
-        of_usual /= USUAL[cell.model, cores]
+        of_usual /= USUAL[kind][cell.model, cores]
         if of_usual < 0.9:
             say(f"  void: tuned PyTorch reached {of_usual:.2f} of its usual speed relative to sgemm, 0.9 at least "
                 "makes a fair opponent: the machine is busy, or of another kind")
@@ -250,9 +267,9 @@ def cells(o):
     batches = [int(batch) for batch in o.batches.split(",")]
     samples = max(CHECKED, 50 * max(batches))
     for length in map(int, o.lengths.split(",")):
-        data = prepare(o.dips, length, samples)
+        data = prepare(o.dips, o.kind, length, samples)
         for model in o.models.split(","):
-            config = configure(model, data, o.activation)
+            config = configure(o.kind, model, data, o.activation)
             first = first_state(o.dips, config)
             for batch in batches:
                 yield Cell(model, length, batch, data, config, first, samples // batch)
@@ -262,17 +279,18 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=Path, help="folder of the executables")
     parser.add_argument("--torch-python", help="a Python that has PyTorch; without it dips goes alone")
+    parser.add_argument("--kind", default="din", choices=["din", "dien"])
     parser.add_argument("--models", default="A,B")
     parser.add_argument("--lengths", default="50,20")
     parser.add_argument("--batches", default="256,1024,4096")
     parser.add_argument("--cores", default="1,2")
-    parser.add_argument("--forms", default="concat,split,bmm,ragged,raggedsplit,"
-                        "concat+compile,split+compile,bmm+compile",
-                        help="see torch_din.py; with + a compiler is at work for a minute each, once")
+    parser.add_argument("--forms", help="see torch_din.py, torch_dien.py; with + a compiler is at work for a "
+                        "minute each, once")
     parser.add_argument("--activation", default="dice", choices=["dice", "sigmoid"], help="of the activation unit")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3, help="of each figure, about")
     o = parser.parse_args()
+    o.forms = o.forms or FORMS[o.kind]
     o.dips, o.cores = o.build / "dips", [int(cores) for cores in o.cores.split(",")]
     return o
 
@@ -282,7 +300,7 @@ def main():
     introduce(o)
     for cell in cells(o):
         for cores, rounds in measure(o, cell).items():
-            show(cell, cores, rounds)
+            show(o.kind, cell, cores, rounds)
             if cell.length == 50:
                 best = max(best, *(f[name]["rate"] for f in rounds for name in f if name.startswith("dips")))
     show_reading(o, best)

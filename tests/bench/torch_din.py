@@ -159,9 +159,10 @@ def ids_of(x):
 
 
 class Batches:
-    """The first `steps` batches of the data as tensors, for a form: item t is step t's."""
+    """The first `steps` batches of the data as tensors, for a form: item t is step t's. Events have the
+    fields, then the columns in more."""
 
-    def __init__(self, folder, fields, size, steps):
+    def __init__(self, folder, fields, size, steps, more=()):
         shards, samples = [], 0
         for path in sorted(glob.glob(folder + "/train-*.safetensors")):
             if samples < size * steps:
@@ -175,7 +176,7 @@ class Batches:
         self.size, self.steps = size, min(steps, samples // size)
         self.label = torch.from_numpy(column("label"))
         self.candidate = [ids_of(column(f)) for f in fields]
-        self.events = [ids_of(column("history." + f)) for f in fields]
+        self.events = [ids_of(column("history." + f)) for f in [*fields, *more]]
         self.offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
         self.longest, self.equal = int(lengths.max()), bool(lengths.min() == lengths.max())
 
@@ -261,7 +262,7 @@ def run(contender, form, batches, seconds, steps):
             "losses": losses[: len(ready)], "sgemm": sgemm_rate()}
 
 
-def main():
+def options():
     parser = argparse.ArgumentParser()
     parser.add_argument("data")
     parser.add_argument("first")
@@ -275,18 +276,24 @@ def main():
     parser.add_argument("--steps", type=int, default=0, help="at least, of each form")
     parser.add_argument("--batches", type=int, default=100, help="to hold ready")
     o = parser.parse_args()
-
+    o.fields = o.fields.split(",")
+    o.forms = o.forms.split(",")
     if o.threads:
         torch.set_num_threads(o.threads)
-    fields = o.fields.split(",")
-    batches = Batches(o.data, fields, o.batch, max(o.batches, o.steps))
-    contender = Contender(FirstState(o.first, fields), fields, o.lr, o.rows_lr)
+    return o
+
+
+def compete(contender, batches, o):
+    """Each form in turn; prints their lines."""
     blas = "MKL" if torch.backends.mkl.is_available() else "no MKL"
     onednn = "oneDNN" if torch.backends.mkldnn.is_available() else "no oneDNN"
     print(json.dumps({"torch": torch.__version__, "blas": f"{blas}, {onednn}",
                       "threads": torch.get_num_threads()}), flush=True)
-    for form in o.forms.split(","):
+    for form in o.forms:
         print(json.dumps(run(contender, form, batches, o.seconds, o.steps)), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    o = options()
+    batches = Batches(o.data, o.fields, o.batch, max(o.batches, o.steps))
+    compete(Contender(FirstState(o.first, o.fields), o.fields, o.lr, o.rows_lr), batches, o)
