@@ -1,7 +1,8 @@
 /* clock - time as an argument, so that a test can replay it.
  *
  * Whoever waits takes a clock. clock_monotonic() is the machine's; a test brings
- * its own now(). Times are nanoseconds from an arbitrary start. */
+ * its own now(). What must not depend on others at work takes the thread's. Times are
+ * nanoseconds from an arbitrary start. */
 #ifndef DIPS_COMMON_CLOCK_H
 #define DIPS_COMMON_CLOCK_H
 
@@ -17,6 +18,9 @@ typedef struct clock_source {
 
 /* CLOCK_MONOTONIC; lent for ever. */
 const clock_source *clock_monotonic(void);
+
+/* CPU time of the thread that asks; lent for ever. */
+const clock_source *clock_of_thread(void);
 
 static inline int64_t clock_now(const clock_source *clock)
 {

@@ -54,6 +54,8 @@ typedef enum { SCORE_AUTO, SCORE_DOT, SCORE_BILINEAR, SCORE_MLP } score_kind;
 typedef enum { PART_Q, PART_K, PART_DIFFERENCE, PART_PRODUCT } part_kind; /* q k q-k q*k */
 typedef enum { NORMALIZE_AUTO, NORMALIZE_NONE, NORMALIZE_SOFTMAX } normalize_kind;
 typedef enum { GROUPS_JOINT, GROUPS_SEPARATE } groups_kind;
+typedef enum { FIRST_ORDER_ROW, FIRST_ORDER_NONE } first_order_kind;
+typedef enum { DSTN_NONE, DSTN_POOL, DSTN_SELF, DSTN_INTERACTIVE } dstn_mode;
 typedef enum {
     ACTIVATION_NONE,
     ACTIVATION_RELU,
@@ -225,13 +227,29 @@ typedef struct lstm_config {
     double    dropout; /* of each layer's input */
 } lstm_config;
 
+typedef struct afm_config {
+    int    attention_factor; /* t of Xiao et al. 2017 */
+    double attention_l2;     /* lambda of lambda/2 |W|^2 */
+    double dropout;
+} afm_config;
+
+typedef struct dstn_config {
+    dstn_mode mode;
+    int       hidden; /* of the net that scores an auxiliary ad */
+} dstn_config;
+
 typedef struct model_config {
     char             kind[CONFIG_NAME_MAX]; /* a name of worker/models */
     config_names     profile, candidate, context;
     char             history[CONFIG_NAME_MAX]; /* a sequence, or "" */
+    char             contextual[CONFIG_NAME_MAX]; /* dstn: sequences of ads, or "" */
+    char             clicked[CONFIG_NAME_MAX], unclicked[CONFIG_NAME_MAX];
     pool_kind        pool;                     /* base: sum, mean or decay */
     double           half_life;                /* decay: seconds */
     bool             decay_normalized;
+    first_order_kind first_order; /* lr, fm, afm: where w_i stands */
+    afm_config       afm;
+    dstn_config      dstn;
     attention_config attention;
     mlp_config       mlp;
     evolution_config evolution;

@@ -338,17 +338,31 @@ static err_t check_list(const config *c, const config_names *list, const char *k
     return OK;
 }
 
-static err_t check_history(const config *c, const tree_node *root)
+/* name: what model.KEY says, a sequence or nothing. */
+static err_t check_sequence(const config *c, const char *key, const char *name,
+                            const tree_node *root)
 {
-    const tree_node *node = AT(root, "model", "history");
+    const tree_node *node = AT(root, "model", key);
 
+    if (!name[0])
+        return OK;
+    const feature_config *f = find_feature(c, name);
+    if (!f)
+        return no_such_feature(c, key, name, node);
+    if (f->kind != FEATURE_SEQUENCE)
+        return tree_error(node, "model.%s names '%s', which is no sequence", key, f->name);
+    return OK;
+}
+
+static err_t check_sequences(const config *c, const tree_node *root)
+{
+    TRY(check_sequence(c, "history", c->model.history, root));
+    TRY(check_sequence(c, "contextual", c->model.contextual, root));
+    TRY(check_sequence(c, "clicked", c->model.clicked, root));
+    TRY(check_sequence(c, "unclicked", c->model.unclicked, root));
     if (!c->model.history[0])
         return OK;
     const feature_config *f = find_feature(c, c->model.history);
-    if (!f)
-        return no_such_feature(c, "history", c->model.history, node);
-    if (f->kind != FEATURE_SEQUENCE)
-        return tree_error(node, "model.history names '%s', which is no sequence", f->name);
     if (c->model.pool == POOL_DECAY && !has_time(f))
         return tree_error(AT(root, "model", "pool"),
                           "model.pool is 'decay', and features.%s has no column of kind time",
@@ -407,7 +421,7 @@ err_t config_complete(config *c, const tree_node *root)
     TRY(check_list(c, &c->model.profile, "profile", root));
     TRY(check_list(c, &c->model.candidate, "candidate", root));
     TRY(check_list(c, &c->model.context, "context", root));
-    TRY(check_history(c, root));
+    TRY(check_sequences(c, root));
     TRY(check_mode(c, root));
     TRY(check_init(c, root));
     return check_sizes(c, root);

@@ -41,6 +41,9 @@ LIST(part_words,       [PART_Q] = "q", [PART_K] = "k", [PART_DIFFERENCE] = "q-k"
 LIST(normalize_words,  [NORMALIZE_AUTO] = "auto", [NORMALIZE_NONE] = "none",
                        [NORMALIZE_SOFTMAX] = "softmax");
 LIST(groups_words,     [GROUPS_JOINT] = "joint", [GROUPS_SEPARATE] = "separate");
+LIST(first_order_words, [FIRST_ORDER_ROW] = "row", [FIRST_ORDER_NONE] = "none");
+LIST(dstn_words,       [DSTN_NONE] = "none", [DSTN_POOL] = "pool", [DSTN_SELF] = "self",
+                       [DSTN_INTERACTIVE] = "interactive");
 LIST(activation_words, [ACTIVATION_NONE] = "none", [ACTIVATION_RELU] = "relu",
                        [ACTIVATION_SIGMOID] = "sigmoid", [ACTIVATION_PRELU] = "prelu",
                        [ACTIVATION_DICE] = "dice");
@@ -193,12 +196,34 @@ const option option_table[] = {
      .help = "features of the page, the hour, the device"},
     {"model.history", OPTION_NAME, RUN(model.history), .init = "''",
      .help = "the sequence of what the user did"},
+    {"model.contextual", OPTION_NAME, RUN(model.contextual), .init = "''",
+     .help = "dstn: the sequence of ads above the candidate on the same page"},
+    {"model.clicked", OPTION_NAME, RUN(model.clicked), .init = "''",
+     .help = "dstn: the sequence of ads that the user clicked"},
+    {"model.unclicked", OPTION_NAME, RUN(model.unclicked), .init = "''",
+     .help = "dstn: the sequence of ads that the user saw and did not click"},
     {"model.pool", OPTION_ENUM, RUN(model.pool), WORDS(pool_words), .init = "sum",
      .help = "base: events to one vector; decay weights them by 2^(-age / half_life)"},
     {"model.half_life", OPTION_REAL, RUN(model.half_life), .min = 1e-3, .max = 1e12,
      .init = "604800", .unit = "seconds", .help = "decay: age at which an event counts half"},
     {"model.decay_normalized", OPTION_BOOL, RUN(model.decay_normalized), .init = "false",
      .help = "decay: divide by the sum of weights"},
+    {"model.first_order", OPTION_ENUM, RUN(model.first_order), WORDS(first_order_words),
+     .init = "row",
+     .help = "lr, fm, afm: row: a row is [w_i, v_i], so a table's dim is one more than v's; "
+             "none: v_i alone, no first-order weights"},
+    {"model.afm.attention_factor", OPTION_INT, RUN(model.afm.attention_factor), .min = 1,
+     .max = 4096, .init = "16", .help = "width of the net that weighs a pair of fields"},
+    {"model.afm.attention_l2", OPTION_REAL, RUN(model.afm.attention_l2), .min = 0, .max = 1e6,
+     .init = "0", .help = "lambda of lambda/2 |W|^2 over that net's weight, besides dense.l2"},
+    {"model.afm.dropout", OPTION_REAL, RUN(model.afm.dropout), .min = 0, .max = 0.99,
+     .init = "0", .help = "share of the attended interaction layer dropped in training"},
+    {"model.dstn.mode", OPTION_ENUM, RUN(model.dstn.mode), WORDS(dstn_words),
+     .init = "interactive",
+     .help = "auxiliary ads summed (pool), by a softmax of each one's score (self), by e^score "
+             "of it and the candidate, not normalized (interactive), or none of them"},
+    {"model.dstn.hidden", OPTION_INT, RUN(model.dstn.hidden), .min = 1, .max = 16384,
+     .init = "128", .help = "self, interactive: hidden units of the net that scores an ad"},
     {"model.attention.score", OPTION_ENUM, RUN(model.attention.score), WORDS(score_words),
      .init = "auto",
      .help = "dot: q.k; bilinear: q W k; mlp: DIN's activation unit; auto: bilinear for dien and "

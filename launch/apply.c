@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/manifest.h"
+#include "launch/alone.h"
 #include "launch/start.h"
 #include "launch/terminal.h"
 
@@ -52,6 +53,42 @@ static err_t apply(applying *a, const task *t, const char *source, int n, char *
     l.task.checkpoint           = folder;
     const start_options options = {.open_folder = open_folder, .self = a};
     return start_run(&l, &options);
+}
+
+/* One process with one shard, however many the run had. */
+static void be_alone(config *c)
+{
+    c->cluster.servers     = 0;
+    c->cluster.workers     = 1;
+    c->cluster.shards      = 1;
+    c->cluster.hostfile[0] = '\0';
+}
+
+static err_t alone(applying *a, const task *t, const char *source, int n, char *const *words,
+                   const config **c, const schema **s)
+{
+    char   folder[CONFIG_PATH_MAX];
+    launch l = {.task = *t};
+
+    TRY(start_load(&a->config, &a->schema, t->kind, source, n, words));
+    TRY(apply_find_checkpoint(folder, t->checkpoint));
+    forget_penalties(a->config);
+    be_alone(a->config);
+    *c = l.config = a->config;
+    *s = l.schema = a->schema;
+    l.task.checkpoint = folder;
+    return alone_run(&l);
+}
+
+err_t apply_alone(const task *t, const char *source, int n, char *const *words,
+                  const config **c, const schema **s)
+{
+    applying a   = {0};
+    err_t    err = alone(&a, t, source, n, words, c, s);
+
+    schema_free(&a.schema);
+    config_free(&a.config);
+    return err;
 }
 
 err_t apply_task(const task *t, const char *source, int n, char *const *words)

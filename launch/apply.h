@@ -1,4 +1,4 @@
-/* apply - `dips eval` and `dips predict`: a trained model over data.test. */
+/* apply - a trained model at work: `dips eval`, `dips predict`, `dips rank`, `dips explain`. */
 #ifndef DIPS_LAUNCH_APPLY_H
 #define DIPS_LAUNCH_APPLY_H
 
@@ -8,6 +8,11 @@
  * step's folder, or a folder of checkpoints, or a run folder, of which the newest is taken
  * and said. */
 MUST_CHECK err_t apply_task(const task *t, const char *source, int n, char *const *words);
+
+/* The same of a task that serves, always in this process; the configuration and schema are
+ * lent to it in *c and *s (its own variables). */
+MUST_CHECK err_t apply_alone(const task *t, const char *source, int n, char *const *words,
+                             const config **c, const schema **s);
 
 /* The folder of one step that the user means by path. */
 MUST_CHECK err_t apply_find_checkpoint(char folder[CONFIG_PATH_MAX], const char *path);

@@ -20,8 +20,16 @@ static double unit_factor(const char *unit)
     static const struct {
         const char *name;
         double      factor;
-    } units[] = {{"", 1},       {"K", 1e3},       {"M", 1e6},           {"G", 1e9},
-                 {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824.0}};
+    } units[] = {{"", 1},
+                 {"K", 1e3},
+                 {"M", 1e6},
+                 {"G", 1e9},
+                 {"KiB", 1024},
+                 {"MiB", 1048576},
+                 {"GiB", 1073741824.0},
+                 {"Kbit", 125},
+                 {"Mbit", 125e3},
+                 {"Gbit", 125e6}};
 
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(unit, units[i].name))

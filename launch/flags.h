@@ -7,9 +7,9 @@
  *         {"json",  FLAG_BOOL, &my.json,  .help = "print one JSON object"},
  *         {0}};
  *
- * --NAME VALUE, --NAME=VALUE, --NAME for a FLAG_BOOL. Sizes take K, M, G (1000) and KiB,
- * MiB, GiB. --help prints usage, about, and each flag with its default. Words that do
- * not begin with "--" are collected; "--" ends the flags. */
+ * --NAME VALUE, --NAME=VALUE, --NAME for a FLAG_BOOL. Sizes take K, M, G (1000), KiB, MiB,
+ * GiB, and Kbit, Mbit, Gbit (bytes for an eighth of them). --help prints usage, about, and each
+ * flag with its default. Words that do not begin with "--" are collected; "--" ends them. */
 #ifndef DIPS_LAUNCH_FLAGS_H
 #define DIPS_LAUNCH_FLAGS_H
 

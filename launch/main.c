@@ -12,6 +12,7 @@ static const command commands[] = {
     {"plan", "the memory, disk and wire that a run will need", command_plan},
     {"predict", "write a checkpoint's probabilities for the test data", command_predict},
     {"prepare", "raw files, or an invented world, become data shards", command_prepare},
+    {"rank", "the candidates of requests in order, with their probabilities", command_rank},
     {"report", "compare runs: a table, and curves in one HTML file", command_report},
     {"server", "one server of a run (`dips train` starts it)", command_server},
     {"train", "train a model, in one process or on many", command_train},

@@ -20,7 +20,7 @@ static err_t check_named(const config *c, task_kind kind)
 {
     if (kind == TASK_TRAIN && c->data.train.n == 0)
         return err_set(ERR_CONFIG, "data.train is empty: which data shards are to train on?");
-    if (kind != TASK_TRAIN && c->data.test.n == 0)
+    if ((kind == TASK_EVALUATE || kind == TASK_PREDICT) && c->data.test.n == 0)
         return err_set(ERR_CONFIG, "data.test is empty: which data shards are to %s?",
                        kind == TASK_EVALUATE ? "evaluate on" : "predict for");
     return OK;

@@ -5,7 +5,8 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [TASK_TRAIN] = "train", [TASK_EVALUATE] = "evaluate", [TASK_PREDICT] = "predict"};
+    [TASK_TRAIN] = "train", [TASK_EVALUATE] = "evaluate", [TASK_PREDICT] = "predict",
+    [TASK_SERVE] = "serve"};
 
 const char *task_name(task_kind kind)
 {
@@ -86,6 +87,8 @@ err_t task_run(const task *t, const job *j, char *text, size_t size)
     case TASK_PREDICT:
         TRY(job_predict(j, t->checkpoint, t->out, &result));
         break;
+    case TASK_SERVE:
+        return t->serve(t->self, j, t->checkpoint);
     }
     return tell(t, &result, text, size);
 }

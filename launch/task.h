@@ -1,4 +1,5 @@
-/* task - what the workers of a launch are to do: train, evaluate or predict. */
+/* task - what the workers of a launch are to do: train, evaluate or predict; or what a command
+ * that needs a model in its own process does with it. */
 #ifndef DIPS_LAUNCH_TASK_H
 #define DIPS_LAUNCH_TASK_H
 
@@ -6,13 +7,17 @@
 
 #include "worker/job.h"
 
-typedef enum { TASK_TRAIN, TASK_EVALUATE, TASK_PREDICT } task_kind;
+typedef enum { TASK_TRAIN, TASK_EVALUATE, TASK_PREDICT, TASK_SERVE } task_kind;
 
 typedef struct task {
     task_kind   kind;
     const char *checkpoint; /* evaluate, predict: the folder of one step */
     const char *out;        /* predict: the file to write */
     bool        json;       /* evaluate */
+
+    /* serve, in a launch that is alone: do the work with the checkpoint in folder. */
+    err_t (*serve)(void *self, const job *j, const char *folder);
+    void *self;
 } task;
 
 /* "train", "evaluate", "predict". */

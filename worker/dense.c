@@ -172,14 +172,26 @@ static void lay_out_moments(dense *d)
 }
 
 /* Xavier (Glorot and Bengio 2010): uniform over +-sqrt(6 / (fan_in + fan_out)). */
+static double first_value(const param *p, rng *r)
+{
+    switch (p->fill) {
+    case FILL_XAVIER:
+        return sqrt(6.0 / ((double)p->shape[0] + (double)p->shape[1])) *
+               (2 * rng_uniform(r) - 1);
+    case FILL_NORMAL:
+        return p->constant * rng_normal(r);
+    case FILL_CONSTANT:
+        break;
+    }
+    return p->constant;
+}
+
 static void fill(param *p, uint64_t seed)
 {
-    rng    r    = rng_named(seed, RNG_DENSE, hash_bytes(p->name, strlen(p->name)), 0);
-    double half = sqrt(6.0 / ((double)p->shape[0] + (double)p->shape[1]));
+    rng r = rng_named(seed, RNG_DENSE, hash_bytes(p->name, strlen(p->name)), 0);
 
     for (size_t i = 0; i < p->count; i++)
-        p->w[i] =
-            (real)(p->fill == FILL_XAVIER ? half * (2 * rng_uniform(&r) - 1) : p->constant);
+        p->w[i] = (real)first_value(p, &r);
 }
 
 static size_t state_size(const dense *d, const param *p)
@@ -356,8 +368,9 @@ void dense_update(dense *d, int64_t step)
         param *p = d->params.at[i];
         if (!p->trained)
             continue;
-        for (size_t k = 0; p->decays && c->dense_l2 > 0 && k < p->count; k++)
-            p->g[k] += (real)c->dense_l2 * p->w[k];
+        double lambda = p->l2 + (p->decays ? c->dense_l2 : 0);
+        for (size_t k = 0; lambda > 0 && k < p->count; k++)
+            p->g[k] += (real)lambda * p->w[k];
         optim_update(&d->rule, lr, p->w, d->state[i], p->g, p->count);
     }
     for (size_t i = 0; i < d->moments.n; i++)

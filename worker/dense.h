@@ -20,8 +20,8 @@
 #include "common/config.h"
 #include "common/safetensors.h"
 
-/* First values: Xavier uniform over (fan_in, fan_out), or a constant. */
-typedef enum { FILL_XAVIER, FILL_CONSTANT } fill_kind;
+/* First values: Xavier uniform over (fan_in, fan_out), N(0, constant^2), or a constant. */
+typedef enum { FILL_XAVIER, FILL_NORMAL, FILL_CONSTANT } fill_kind;
 
 typedef struct param {
     char      name[2 * CONFIG_NAME_MAX]; /* place in the model: mlp.0.weight */
@@ -31,6 +31,7 @@ typedef struct param {
     fill_kind fill;
     double    constant;
     bool      decays;  /* dense.l2 acts on it (weights yes, biases and alphas no) */
+    double    l2;      /* a lambda of its own besides; 0 unless its layer sets it */
     bool      trained; /* false: a statistic, which no gradient moves */
     real     *w;       /* (count) lent by the dense */
     real     *g;       /* (count) gradient, summed over samples */

@@ -149,9 +149,7 @@ err_t evaluator_log(metrics_log *log, int64_t step, const char *split, const met
 
 /* ---- the jobs ---- */
 
-/* A learner that holds the checkpoint in folder, and config.data.test; *step is its cut. */
-static err_t open_checkpoint(const job *j, const char *folder, bool need_label, learner **l,
-                             dataset **d, int64_t *step)
+err_t evaluator_hold(const job *j, const char *folder, learner **l, int64_t *step)
 {
     manifest m;
 
@@ -162,9 +160,16 @@ static err_t open_checkpoint(const job *j, const char *folder, bool need_label, 
         err = manifest_verify(&m, folder);
     manifest_clear(&m);
     TRY(err);
-    TRY(evaluator_open(d, j, &j->config->data.test, need_label));
     TRY(learner_new(l, j, 1));
     return learner_begin(*l, folder, *step);
+}
+
+/* A learner that holds the checkpoint in folder, and config.data.test; *step is its cut. */
+static err_t open_checkpoint(const job *j, const char *folder, bool need_label, learner **l,
+                             dataset **d, int64_t *step)
+{
+    TRY(evaluator_open(d, j, &j->config->data.test, need_label));
+    return evaluator_hold(j, folder, l, step);
 }
 
 err_t job_evaluate(const job *j, const char *folder, job_result *result)

@@ -13,6 +13,10 @@
 MUST_CHECK err_t evaluator_open(dataset **out, const job *j, const config_names *files,
                                 bool need_label);
 
+/* Collective. A learner that holds the checkpoint in folder, which is checked whole first;
+ * *step is its cut. learner_free, after a failure too. */
+MUST_CHECK err_t evaluator_hold(const job *j, const char *folder, learner **l, int64_t *step);
+
 /* This worker's part of the samples of d, *first .. *end-1: all of its own files' where files
  * are dealt, a contiguous share of the rows otherwise. */
 void evaluator_part(const job *j, const dataset *d, uint64_t *first, uint64_t *end);

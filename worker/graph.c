@@ -8,6 +8,7 @@
 #include "common/vec.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/loss.h"
+#include "worker/serve.h"
 
 /* A loss besides that of the logits. */
 typedef struct added_loss {
@@ -145,11 +146,19 @@ node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, i
     n->n_inputs     = n_inputs;
     n->output->cols = cols;
     n->output->per  = per;
+    n->output->per_request = n_inputs > 0;
     for (int i = 0; i < n_inputs; i++) {
         n->inputs[i] = inputs[i];
         n->output->wants_gradient |= l->backward && inputs[i]->wants_gradient;
+        n->output->per_request &= inputs[i]->per_request;
     }
     return n;
+}
+
+void node_mark_request(node *n)
+{
+    if (n)
+        n->output->per_request = true;
 }
 
 int graph_add_axis(graph *g, int parent)
@@ -201,6 +210,12 @@ static void node_param(graph *g, node *n, int i, const char *place, const char *
 void node_weight(graph *g, node *n, int i, const char *place, int out, int in)
 {
     node_param(g, n, i, place, "weight", 2, (const int[2]){out, in}, FILL_XAVIER, 0);
+}
+
+void node_weight_normal(graph *g, node *n, int i, const char *place, int out, int in,
+                        double deviation)
+{
+    node_param(g, n, i, place, "weight", 2, (const int[2]){out, in}, FILL_NORMAL, deviation);
 }
 
 void node_vector(graph *g, node *n, int i, const char *place, const char *part, int count,
@@ -265,6 +280,16 @@ void pass_set_axis(pass *p, int per, const int *offsets)
     p->axes[per].rows    = offsets[pass_parent_rows(p, per)];
 }
 
+bool pass_shares(const pass *p, const node *n, int i)
+{
+    return p->candidates && n->inputs[i]->per_request && !n->output->per_request;
+}
+
+const int *pass_origin(const pass *p, int per)
+{
+    return per == PER_SAMPLE ? p->request_of : p->axes[per].origin;
+}
+
 /* ---- running ---- */
 
 bool pass_learns(const pass *p)
@@ -279,24 +304,50 @@ static size_t tensor_bytes(const tensor *t)
 
 err_t graph_output(node *n, pass *p, int rows)
 {
-    n->output->rows = rows;
-    n->output->g    = NULL;
+    n->output->rows     = rows;
+    n->output->g        = NULL;
+    n->output->repeated = NULL;
     return arena_take(p->arena, tensor_bytes(n->output), &n->output->x);
 }
 
-err_t graph_forward(graph *g, pass *p, real **logits)
+static err_t forward_all(graph *g, pass *p)
 {
-    if (!g->logits)
-        return err_set(ERR_CONFIG, "the model has no logits");
-    p->axes = g->axes.at;
-    for (int i = 0; i < g->schema->n_sequences; i++)
-        pass_set_axis(p, i, p->batch->sequences[i].offsets);
     for (size_t i = 0; i < g->nodes.n; i++) {
         node *n = g->nodes.at[i];
         if (n->output->serves != SERVES_LOSSES || pass_learns(p))
             TRY(n->layer->forward(n, p));
     }
-    *logits = g->logits->x;
+    return OK;
+}
+
+/* What is of the requests over p, the rest over their candidates. */
+static err_t forward_served(graph *g, pass *p, tensor **logits)
+{
+    pass each;
+
+    for (size_t i = (size_t)g->schema->n_sequences; i < g->axes.n; i++)
+        g->axes.at[i].offsets = NULL;
+    TRY(serve_open(&each, p, (int)g->axes.n));
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        node *n = g->nodes.at[i];
+        if (n->output->serves == SERVES_LOSSES)
+            continue;
+        TRY(n->output->per_request ? n->layer->forward(n, p) : serve_forward(n, &each, p));
+    }
+    return (*logits)->per_request ? serve_repeat(logits, &each, p) : OK;
+}
+
+err_t graph_forward(graph *g, pass *p, real **logits)
+{
+    tensor *answer = g->logits;
+
+    if (!answer)
+        return err_set(ERR_CONFIG, "the model has no logits");
+    p->axes = g->axes.at;
+    for (int i = 0; i < g->schema->n_sequences; i++)
+        pass_set_axis(p, i, p->batch->sequences[i].offsets);
+    TRY(p->candidates ? forward_served(g, p, &answer) : forward_all(g, p));
+    *logits = answer->x;
     return OK;
 }
 
@@ -372,7 +423,9 @@ err_t graph_backward(graph *g, pass *p, double *loss)
 
 void graph_probabilities(const pass *p, const real *logits, double *probabilities)
 {
-    cross_entropy_probabilities(probabilities, logits, p->batch->B);
+    const batch *b = p->candidates ? p->candidates : p->batch;
+
+    cross_entropy_probabilities(probabilities, logits, b->B);
 }
 
 /* ---- inputs ---- */

@@ -10,6 +10,11 @@
  * have events, or samples have sessions and sessions have events. How many, each batch says.
  * What works between an axis and its parent (sums, softmax, attention) works between any two.
  *
+ * A pass may serve requests, of a user each, that have many candidates. What no candidate has
+ * a part in (tensor.per_request) is then computed once for a request: these nodes run over
+ * the batch of requests, all others over that of candidates, for which the rows of their
+ * inputs are repeated. A layer that `shares` repeats them itself, or better does not.
+ *
  * The first error while building is kept (graph_error), so that a model reads as a
  * sentence without checks; layers given a NULL input return NULL. */
 #ifndef DIPS_WORKER_GRAPH_H
@@ -29,6 +34,8 @@ typedef struct axis {
     int        rows;    /* of this batch */
     const int *offsets; /* (rows of parent + 1): row i of parent has the rows offsets[i] ..
                            offsets[i+1]-1; lent by the batch or the step's arena */
+    const int *origin;  /* (rows) of candidates, in a pass that serves: the request's row that
+                           each repeats */
 } axis;
 
 enum { SERVES_LOGITS = 1, SERVES_LOSSES = 2 };
@@ -37,15 +44,21 @@ typedef struct tensor {
     int   cols;
     int   per; /* its axis */
     bool  wants_gradient;
+    bool  per_request; /* no candidate has a part in it */
     int   serves; /* SERVES_LOGITS, SERVES_LOSSES: what follows from it, once both are named */
     int   rows;   /* of this batch */
     real *x;      /* (rows, cols) value; lent by the step's arena */
     real *g;      /* (rows, cols) gradient; NULL where none is wanted */
+    struct tensor *repeated; /* in a pass that serves, where it was needed: its rows once for
+                                each candidate of the request */
 } tensor;
 
 /* One pass over one batch: everything that a layer may ask for. */
 typedef struct pass {
     const batch *batch;
+    const batch *candidates; /* of the requests in batch, as many samples as there are
+                                candidates; NULL: this pass serves no requests */
+    const int   *request_of; /* (candidates' B) the request of each */
     real *const *rows;          /* per table: (distinct ids, dim) */
     real *const *row_gradients; /* per table: the same shape, zeroed before backward; NULL
                                    in a pass without backward. In training they may
@@ -75,6 +88,8 @@ typedef struct layer {
     err_t (*backward)(node *n, pass *p); /* NULL: nothing to learn below */
     void (*clear)(node *n);              /* frees what config points to; NULL: nothing */
     bool overwrites, in_place;
+    bool shares; /* in a pass that serves, forward is given inputs that are per request as they
+                    are, and pass_origin tells whose row is whose */
 } layer;
 
 #define NODE_MAX_INPUTS 16
@@ -119,10 +134,15 @@ int graph_parent(const graph *g, int per);
 node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, int cols,
                 int per, size_t config_bytes);
 
-/* For layers: make the node's parameter i, PLACE.weight (out, in), drawn, or a vector
- * PLACE.PART (count) that begins as constant. The output then wants a gradient. Errors
- * are kept; n may be NULL. */
+/* For layers without inputs: nothing that a candidate brings is in n's output. */
+void node_mark_request(node *n);
+
+/* For layers: make the node's parameter i, PLACE.weight (out, in), drawn (as Xavier, or from
+ * N(0, deviation^2)), or a vector PLACE.PART (count) that begins as constant. The output then
+ * wants a gradient. Errors are kept; n may be NULL. */
 void node_weight(graph *g, node *n, int i, const char *place, int out, int in);
+void node_weight_normal(graph *g, node *n, int i, const char *place, int out, int in,
+                        double deviation);
 void node_vector(graph *g, node *n, int i, const char *place, const char *part, int count,
                  double constant);
 
@@ -144,6 +164,11 @@ int pass_first_row(const pass *p, int per, int b);
 
 /* For the layer that added axis per; offsets (rows of parent + 1) in the step's arena. */
 void pass_set_axis(pass *p, int per, const int *offsets);
+
+/* For layers that share: whether input i is per request here and the output is not, and the
+ * request's row of each of the candidates' rows along per. */
+bool       pass_shares(const pass *p, const node *n, int i);
+const int *pass_origin(const pass *p, int per);
 
 /* Whether backward follows: what it needs of forward must be kept. */
 bool pass_learns(const pass *p);
@@ -173,7 +198,7 @@ double graph_auxiliary(const graph *g, const pass *p);
 MUST_CHECK err_t graph_fit_inputs(graph *g, const dataset *train, uint64_t first, uint64_t end,
                                   comm *workers);
 
-/* p[i] = sigmoid(logits[i]) for the samples of the pass. */
+/* p[i] = sigmoid(logits[i]) for the samples of the pass, or its candidates. */
 void graph_probabilities(const pass *p, const real *logits, double *probabilities);
 
 #endif

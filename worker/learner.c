@@ -311,6 +311,23 @@ err_t learner_predict(learner *l, int64_t version, const batch *b, const id_set 
     return OK;
 }
 
+err_t learner_rank(learner *l, int64_t version, const requests *r, const id_set *sets,
+                   bool plain, arena *a, double *probabilities)
+{
+    real **rows, *logits;
+
+    TRY(take_pointers(l, a, &rows));
+    TRY(ps_read(l->client, version, sets, rows));
+    pass p = make_pass(l, plain ? &r->each : &r->asked, rows, a);
+    if (!plain) {
+        p.candidates = &r->each;
+        p.request_of = r->request_of;
+    }
+    TRY(graph_forward(l->graph, &p, &logits));
+    graph_probabilities(&p, logits, probabilities);
+    return OK;
+}
+
 err_t learner_fit_inputs(learner *l, const dataset *train, uint64_t first, uint64_t end)
 {
     return graph_fit_inputs(l->graph, train, first, end, l->job->workers);

@@ -9,6 +9,7 @@
 #include "worker/data/id_set.h"
 #include "worker/job.h"
 #include "worker/ps_client.h"
+#include "worker/requests.h"
 #include "worker/times.h"
 #include "worker/warm.h"
 
@@ -61,6 +62,12 @@ MUST_CHECK err_t learner_step(learner *l, int64_t step, int64_t pulled_until, co
 /* probabilities[b->B] of a batch as of version; nothing is changed. Not collective. */
 MUST_CHECK err_t learner_predict(learner *l, int64_t version, const batch *b,
                                  const id_set *sets, arena *a, double *probabilities);
+
+/* probabilities[r->each.B] of the candidates of requests, whose parts were made complete
+ * with sets. What no candidate has a part in is computed once for its request, unless plain:
+ * the same numbers, but for rounding. Not collective. */
+MUST_CHECK err_t learner_rank(learner *l, int64_t version, const requests *r,
+                              const id_set *sets, bool plain, arena *a, double *probabilities);
 
 /* What a checkpoint holds besides rows and dense weights. */
 typedef struct learner_cut {

@@ -14,8 +14,8 @@
 
 typedef struct planning {
     const char *ids; /* as typed; NULL: those of counts.safetensors */
-    int64_t     servers;
-    double      memory, distinct, network, disk, samples_per_s;
+    int64_t     servers, workers, workers_per_host;
+    double      memory, distinct, births, network, latency, disk, samples_per_s;
     bool        json;
 
     const char *source;
@@ -151,11 +151,21 @@ static err_t find_ids(planning *my, const char **how)
 static err_t load(planning *my, int n, char *const *words)
 {
     TRY(config_load(&my->config, my->source, n, words));
+    if (my->workers > 0)
+        my->config->cluster.workers = (int)my->workers;
     TRY(schema_new(&my->schema, my->config));
     size_t tables = (size_t)my->schema->n_tables;
     my->rows      = calloc(tables + 1, sizeof *my->rows);
     my->counted   = calloc(tables + 1, sizeof *my->counted);
     return my->rows && my->counted ? OK : err_memory(tables * sizeof *my->rows, "a plan");
+}
+
+/* Of the machine that all processes share, unless they are told to be on several. */
+static int shared_cores(const planning *my)
+{
+    bool several = my->network > 0 || my->config->cluster.hostfile[0];
+
+    return several ? 0 : (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 static err_t make_and_print(planning *my)
@@ -166,10 +176,14 @@ static err_t make_and_print(planning *my)
                       .ids    = my->rows,
                       .servers =
                           my->servers >= 0 ? (int)my->servers : my->config->cluster.servers,
-                      .memory        = my->memory,
-                      .network       = my->network,
-                      .disk          = my->disk,
-                      .samples_per_s = my->samples_per_s};
+                      .memory           = my->memory,
+                      .network          = my->network,
+                      .disk             = my->disk,
+                      .samples_per_s    = my->samples_per_s,
+                      .births           = my->births,
+                      .latency          = my->network > 0 ? my->latency : 0,
+                      .workers_per_host = (int)my->workers_per_host,
+                      .cores            = shared_cores(my)};
 
     if (!p)
         return err_memory(sizeof *p, "a plan");
@@ -191,22 +205,31 @@ err_t command_plan(int argc, char **argv)
         "What a run of a configuration will need, before anyone starts it: bytes of a row and\n"
         "of all rows, memory of each server and worker, how many servers of a given memory, "
         "the\n"
-        "size of a checkpoint, and what travels in a step. Where data.train is there, a few\n"
-        "steps of it tell how many ids a step looks up and how many of them are distinct.";
-    planning   my      = {.servers = -1};
+        "size of a checkpoint, what travels in a step, how long it takes, and what holds it\n"
+        "up. Where data.train is there, a few steps of it tell how many ids a step looks up\n"
+        "and how many of them are distinct.";
+    planning   my      = {.servers = -1, .workers_per_host = 1, .latency = 50e-6};
     const flag flags[] = {
         {"ids", FLAG_TEXT, &my.ids, .meta = "600M",
          .help = "ids of all tables, or goods=400M,user=200M; without: those of the counts"},
         {"servers", FLAG_INT, &my.servers, .min = 0, .max = 4096,
          .help = "server processes; -1: cluster.servers"},
+        {"workers", FLAG_INT, &my.workers, .min = 0, .max = 65536,
+         .help = "workers; 0: cluster.workers. train.batch is of all of them"},
         {"memory", FLAG_REAL, &my.memory, .meta = "24G", .min = 1, .max = 1e18,
          .help = "bytes of memory of each server's host: how many servers does it take?"},
         {"distinct", FLAG_REAL, &my.distinct, .meta = "SHARE", .min = 0, .max = 1,
          .help =
              "of the ids that a step looks up, those that are distinct; 0: as in the data, or "
              "all"},
+        {"births", FLAG_REAL, &my.births, .meta = "SHARE", .min = 0, .max = 1,
+         .help = "of the distinct ids of a step, those that no step has had before"},
         {"network", FLAG_REAL, &my.network, .meta = "RATE", .min = 0, .max = 1e15,
-         .help = "bytes/s of a host's link: how long is it busy in a step?"},
+         .help = "bytes/s of a host's link, also as 25Gbit; 0: all run on this machine"},
+        {"latency", FLAG_REAL, &my.latency, .meta = "SECONDS", .min = 0, .max = 10,
+         .help = "of a message between hosts"},
+        {"workers-per-host", FLAG_INT, &my.workers_per_host, .min = 1, .max = 65536,
+         .help = "who share a link"},
         {"disk", FLAG_REAL, &my.disk, .meta = "RATE", .min = 0, .max = 1e15,
          .help = "bytes/s of a server's disk: how long does a checkpoint take?"},
         {"samples-per-s", FLAG_REAL, &my.samples_per_s, .meta = "RATE", .min = 0, .max = 1e15,

@@ -149,6 +149,37 @@ static void plan_checkpoint(plan *p)
     p->kept       = p->checkpoint * p->options.config->checkpoint.keep;
 }
 
+/* Servers inside worker 0's process are reached without a wire. */
+static void plan_pace(plan *p)
+{
+    const plan_options *o = &p->options;
+    const rehearsal    *r = &p->step;
+    pace_costs          k = pace_usual_costs;
+    pace_load           l = {.samples    = r->samples,
+                             .arithmetic = r->arithmetic_s,
+                             .reading    = r->reading_s,
+                             .pull       = r->pull,
+                             .rows       = r->rows,
+                             .push       = r->push,
+                             .dense      = r->reduced};
+    const pace_cluster  c = {.workers   = o->config->cluster.workers,
+                             .servers   = o->servers > 0 ? o->servers : 1,
+                             .shards    = o->config->cluster.shards,
+                             .staleness = o->config->train.staleness,
+                             .network   = o->network,
+                             .latency   = o->latency,
+                             .cores     = o->cores,
+                             .workers_per_host =
+                                o->workers_per_host > 0 ? o->workers_per_host : 1};
+
+    for (int t = 0; t < o->schema->n_tables; t++)
+        l.distinct += r->tables[t].distinct;
+    l.births = l.distinct * o->births;
+    if (o->servers == 0)
+        k.io_message = k.io_byte = 0;
+    p->pace = pace_of(&l, &c, &k);
+}
+
 err_t plan_make(plan *p, const plan_options *options, double distinct)
 {
     const rehearsal_options rehearsed = {.config   = options->config,
@@ -166,6 +197,7 @@ err_t plan_make(plan *p, const plan_options *options, double distinct)
     plan_servers(p);
     plan_worker(p);
     plan_checkpoint(p);
+    plan_pace(p);
     return OK;
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "launch/plan/pace.h"
 #include "launch/plan/rehearsal.h"
 
 typedef struct plan_options {
@@ -20,6 +21,10 @@ typedef struct plan_options {
     double          memory;     /* bytes of each server's host; 0: not told */
     /* bytes and samples a second; 0: not told */
     double network, disk, samples_per_s;
+    double births;           /* share of a step's distinct ids that have no row yet */
+    double latency;          /* seconds of a message */
+    int    workers_per_host; /* who share a link; 0: 1 */
+    int    cores; /* of the one machine that all run on; 0: each thread has its own */
 } plan_options;
 
 typedef struct plan_table {
@@ -40,6 +45,7 @@ typedef struct plan {
     double servers_needed; /* with options.memory each; 0: not told or none will do */
     double shard_file, checkpoint, kept; /* bytes of a shard's file, of all, of `keep` */
     double worker;                       /* bytes of memory */
+    pace   pace;                         /* of a step */
 } plan;
 
 /* ERR_CONFIG where something is missing that it needs to know. */

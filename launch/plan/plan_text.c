@@ -156,6 +156,35 @@ static void print_step(const plan *p, FILE *to)
         fprintf(to, "  (data.train is not there: sequences of max_len, bags of one id)\n");
 }
 
+/* How long a step takes, and what holds it up. */
+static void print_pace(const plan *p, FILE *to)
+{
+    const pace *a = &p->pace;
+
+    fprintf(to, "\na step will take %.3g ms, %s samples/s of %d worker%s: held up by %s;\n",
+            a->step * 1e3, count_text(a->samples_per_s).at, p->options.config->cluster.workers,
+            plural(p->options.config->cluster.workers), pace_part_name(a->largest));
+    fprintf(to, "faster with %s\n", pace_advice(a));
+    fprintf(
+        to,
+        "  worker     %7.3g ms: arithmetic %.3g, rows %.3g, sum of gradients %.3g; beside it "
+        "reading %.3g, link %.3g\n",
+        a->part[PACE_WORKER] * 1e3, p->step.arithmetic_s * 1e3, a->rows * 1e3,
+        (a->part[PACE_WORKER] - a->compute) * 1e3, a->part[PACE_READER] * 1e3,
+        a->part[PACE_WORKER_LINK] * 1e3);
+    fprintf(to,
+            "  server     %7.3g ms of a shard's thread; beside it messages %.3g, link %.3g\n",
+            a->part[PACE_SHARD] * 1e3, a->part[PACE_CARRIER] * 1e3,
+            a->part[PACE_SERVER_LINK] * 1e3);
+    fprintf(to,
+            "  in turn    %7.3g ms: rows asked for and answered %.3g, worker, update %.3g\n",
+            (a->answers + a->part[PACE_WORKER] + a->updates) * 1e3, a->answers * 1e3,
+            a->updates * 1e3);
+    if (a->part[PACE_CORES] > 0)
+        fprintf(to, "  all work   %7.3g ms of this machine's %d cores\n",
+                a->part[PACE_CORES] * 1e3, p->options.cores);
+}
+
 static void print_times(const plan *p, FILE *to)
 {
     const plan_options *o = &p->options;
@@ -183,6 +212,7 @@ void plan_print(const plan *p, const char *source, FILE *to)
     print_tables(p, to);
     print_servers(p, to);
     print_step(p, to);
+    print_pace(p, to);
     print_times(p, to);
 }
 
@@ -215,6 +245,20 @@ static json_t *json_of_step(const plan *p)
                      "reduce_bytes", whole(r->reduced), "dense_weights", whole(r->weights));
 }
 
+static json_t *json_of_pace(const plan *p)
+{
+    const pace *a = &p->pace;
+
+    return json_pack("{s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "seconds",
+                     a->step, "samples_per_s", a->samples_per_s, "held_up_by",
+                     pace_part_name(a->largest), "arithmetic_s", p->step.arithmetic_s,
+                     "worker_s", a->part[PACE_WORKER], "reading_s", a->part[PACE_READER],
+                     "shard_s", a->part[PACE_SHARD], "messages_s", a->part[PACE_CARRIER],
+                     "server_link_s", a->part[PACE_SERVER_LINK], "worker_link_s",
+                     a->part[PACE_WORKER_LINK], "in_turn_s", a->part[PACE_CHAIN], "cores_s",
+                     a->part[PACE_CORES]);
+}
+
 static void put_seconds(json_t *all, const char *key, double seconds)
 {
     if (seconds > 0)
@@ -228,12 +272,12 @@ err_t plan_print_json(const plan *p, FILE *to)
     for (int t = 0; t < p->options.schema->n_tables; t++)
         json_array_append_new(tables, json_of_table(p, t));
     json_t *all = json_pack(
-        "{s:I, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows",
+        "{s:I, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows",
         (json_int_t)p->all.rows, "tables", tables, "servers", p->options.servers, "shards",
         p->options.config->cluster.shards, "workers", p->options.config->cluster.workers,
         "memory", whole(p->all.memory), "server_memory", whole(p->server), "worker_memory",
         whole(p->worker), "counts", whole(p->all.counts), "checkpoint", whole(p->checkpoint),
-        "shard_file", whole(p->shard_file), "step", json_of_step(p));
+        "shard_file", whole(p->shard_file), "step", json_of_step(p), "pace", json_of_pace(p));
     if (!all)
         return err_memory(4096, "the plan as JSON");
     if (p->servers_needed > 0)

@@ -2,9 +2,11 @@
 
 #include <glob.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/hash.h"
 #include "common/optim.h"
 #include "worker/data/gap.h"
@@ -13,7 +15,8 @@
 #include "worker/models/model.h"
 
 #define STEPS        3   /* of data that are looked at */
-#define MODEL_MOST   256 /* samples that go through the model; memory grows by samples */
+#define MODEL_MOST   256 /* samples that go through the model; what it takes grows by samples */
+#define MODEL_S      0.1 /* at least, of being timed */
 #define DENSE_HEADER 160 /* bytes that a tensor takes in the header of a file, about */
 
 typedef struct stage {
@@ -219,8 +222,12 @@ static err_t count_ids(stage *g, rehearsal *r)
     }
     r->samples = part;
     TRY(make_batch(g, 0, part, &b));
+    int64_t since = clock_now(clock_of_thread());
     TRY(make_batch(g, 0, part, &b)); /* its memory is of one piece now */
-    r->batch = b.B > 0 ? (double)g->arena.used * part / b.B : 0;
+    if (b.B == 0)
+        return OK;
+    r->reading_s = clock_seconds(clock_of_thread(), since) * part / b.B;
+    r->batch     = (double)g->arena.used * part / b.B;
     return OK;
 }
 
@@ -311,7 +318,7 @@ static err_t take_rows(stage *g, real ***rows)
     return OK;
 }
 
-/* Bytes of the arena after a step over b, without and with its way back. */
+/* A step over b: bytes of the arena after it, without and with its way back. */
 static err_t run_model(stage *g, const batch *b, size_t *forward, size_t *both)
 {
     real **rows, **gradients, *logits;
@@ -330,6 +337,25 @@ static err_t run_model(stage *g, const batch *b, size_t *forward, size_t *both)
     p.row_gradients = gradients;
     TRY(graph_backward(g->graph, &p, &loss));
     *both = g->arena.used;
+    dense_update(g->dense, 0);
+    return OK;
+}
+
+/* *least = seconds of one step over a batch of `most` samples: what nothing disturbed. */
+static err_t time_model(stage *g, int most, double *least)
+{
+    const clock_source *clock = clock_of_thread();
+    int64_t             began = clock_now(clock);
+    size_t              forward, both;
+    batch               b;
+
+    *least = INFINITY;
+    while (clock_seconds(clock, began) < MODEL_S) {
+        TRY(make_batch(g, 0, most, &b));
+        int64_t since = clock_now(clock);
+        TRY(run_model(g, &b, &forward, &both));
+        *least = fmin(*least, clock_seconds(clock, since));
+    }
     return OK;
 }
 
@@ -348,6 +374,8 @@ static err_t weigh_model(stage *g, rehearsal *r)
         return OK;
     r->work       = (double)(both - made) / b.B * r->samples;
     r->evaluation = (double)forward / b.B * g->options->config->train.eval_batch;
+    TRY(time_model(g, most, &r->arithmetic_s));
+    r->arithmetic_s *= r->samples / b.B;
     return OK;
 }
 

@@ -2,8 +2,8 @@
  *
  * Samples are those of the first file of data.train where it is there; else they are
  * invented: every sequence as long as it may be, a bag of one id, and as many distinct ids
- * as the caller says, or all. Messages are made by the functions that make them in earnest, and
- * memory is what the model takes of its arena. */
+ * as the caller says, or all. Messages are made by the functions that make them in earnest,
+ * memory is what the model takes of its arena, and times are CPU time of this thread. */
 #ifndef DIPS_LAUNCH_PLAN_REHEARSAL_H
 #define DIPS_LAUNCH_PLAN_REHEARSAL_H
 
@@ -36,6 +36,8 @@ typedef struct rehearsal {
     double dense;            /* of memory: them, their gradients, their state */
     double dense_file;       /* of a checkpoint's dense.safetensors */
     double reduced;          /* of the all-reduce, a worker's part */
+    double arithmetic_s;     /* forward, backward, update of dense weights */
+    double reading_s;        /* samples copied into a batch, ids made distinct */
 } rehearsal;
 
 /* ERR_CONFIG where there are no data and a sequence has no max_len; ERR_DATA where the data

@@ -215,6 +215,36 @@ static void a_sketch_is_memory_and_file(void **unused)
     close_room(&r);
 }
 
+/* 2 workers of 25 + 250 distinct ids on 4 servers, a fifth of them new; both ways, the link of
+ * a server carries the larger. */
+static void the_pace_is_that_of_the_step_it_has_rehearsed(void **unused)
+{
+    (void)unused;
+    room              r;
+    const pace_costs *k = &pace_usual_costs;
+
+    open_room(&r, 0, NULL);
+    plan_options o = {.config  = r.config,
+                      .schema  = r.schema,
+                      .ids     = r.ids,
+                      .servers = 4,
+                      .births  = 0.2,
+                      .network = 1e9,
+                      .latency = 1e-3};
+    assert_int_equal(plan_make(&r.plan, &o, 0.5), OK);
+    const pace *p = &r.plan.pace;
+    assert_true(r.plan.step.arithmetic_s > 0 && r.plan.step.reading_s > 0);
+    assert_float_equal(p->part[PACE_READER], r.plan.step.reading_s, 0);
+    assert_true(p->compute > r.plan.step.arithmetic_s);
+    double shard = 2 * (k->server_message + (k->server_row * 275 + k->server_birth * 55) / 4);
+    assert_float_equal(p->part[PACE_SHARD], shard, 1e-9);
+    assert_float_equal(p->part[PACE_SERVER_LINK], plan_server_wire_s(&r.plan), 1e-12);
+    assert_int_equal(p->largest, PACE_CHAIN); /* sync, and three milliseconds on the way */
+    assert_true(p->step > 3e-3);
+    assert_float_equal(p->samples_per_s, 100 / p->step, 1e-2);
+    close_room(&r);
+}
+
 static void what_it_cannot_know_is_asked_for(void **unused)
 {
     (void)unused;
@@ -253,6 +283,7 @@ int main(void)
         cmocka_unit_test(the_fullest_shard_has_whole_buckets),
         cmocka_unit_test(max_bytes_bounds_the_rows),
         cmocka_unit_test(a_sketch_is_memory_and_file),
+        cmocka_unit_test(the_pace_is_that_of_the_step_it_has_rehearsed),
         cmocka_unit_test(what_it_cannot_know_is_asked_for),
         cmocka_unit_test(all_ids_of_a_step_are_distinct_where_nobody_knows),
     };

@@ -29,6 +29,10 @@ planned=$(($(number pull_bytes plan.json) + $(number rows_bytes plan.json) + $(n
 near "wire of a step" $planned $((seen / $(grep -c '"event":"step"' run/metrics.jsonl)))
 near checkpoint "$(number checkpoint plan.json)" "$(cat "$last"/*.safetensors | wc -c)"
 
+"$dips" plan run.yaml --workers 64 --servers 1 --network 25Gbit train.batch=2048 train.mode=pipelined train.staleness=1 >cluster.txt
+grep -q "samples/s of 64 workers: held up by a shard's thread" cluster.txt || fail "64 small parts of a step: $(cat cluster.txt)"
+grep -q "at 3.1. GB/s of network" cluster.txt || fail "25Gbit is no 3.125 GB/s"
+
 # wrong STATUS SENTENCE WORDS...: dips plan WORDS refuses with SENTENCE.
 wrong() {
     local status=$1 sentence=$2 got=0

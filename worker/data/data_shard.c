@@ -290,10 +290,19 @@ static err_t open_optional(data_shard *d, const char *other)
 
 err_t data_shard_open(data_shard *d, const schema *s, const char *path, bool need_label)
 {
+    safetensors *file;
+
+    memset(d, 0, sizeof *d);
+    TRY(safetensors_open(&file, path));
+    return data_shard_use(d, s, file, need_label);
+}
+
+err_t data_shard_use(data_shard *d, const schema *s, safetensors *file, bool need_label)
+{
     const char *other = "label";
 
     memset(d, 0, sizeof *d);
-    TRY(safetensors_open(&d->file, path));
+    d->file      = file;
     d->slots     = calloc((size_t)s->n_slots + 1, sizeof *d->slots);
     d->sequences = calloc((size_t)s->n_sequences + 1, sizeof *d->sequences);
     d->floats    = calloc((size_t)s->n_floats + 1, sizeof *d->floats);

@@ -44,4 +44,8 @@ MUST_CHECK err_t data_shard_open(data_shard *d, const schema *s, const char *pat
                                  bool need_label);
 void             data_shard_clear(data_shard *d);
 
+/* The same of a file that is open already; taken, also on failure. */
+MUST_CHECK err_t data_shard_use(data_shard *d, const schema *s, safetensors *file,
+                                bool need_label);
+
 #endif

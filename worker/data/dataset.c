@@ -44,14 +44,31 @@ static err_t agree(const data_shard *shard, const data_shard *model)
     return OK;
 }
 
+/* What all shards have as the first one with samples has it; model: NULL where there is none. */
+static err_t take_note(dataset *d, const data_shard *model)
+{
+    if (model && !model->time && schema_needs_time(d->schema))
+        return err_set(ERR_DATA,
+                       "%s: no tensor time, which history_days and gaps to the request need",
+                       safetensors_path(model->file));
+    d->timed   = model && model->time;
+    d->grouped = !model || model->group;
+    return OK;
+}
+
+static err_t take_rooms(dataset *d, int n)
+{
+    d->shards = calloc((size_t)n + 1, sizeof *d->shards);
+    d->first  = calloc((size_t)n + 1, sizeof *d->first);
+    return d->shards && d->first ? OK
+                                 : err_memory((size_t)n * sizeof *d->shards, "the data files");
+}
+
 static err_t open_shards(dataset *d, const config_names *files, bool need_label)
 {
     const data_shard *model = NULL; /* the first one with samples */
 
-    d->shards = calloc((size_t)files->n + 1, sizeof *d->shards);
-    d->first  = calloc((size_t)files->n + 1, sizeof *d->first);
-    if (!d->shards || !d->first)
-        return err_memory((size_t)files->n * sizeof *d->shards, "the data files");
+    TRY(take_rooms(d, files->n));
     for (int i = 0; i < files->n; i++) {
         data_shard *shard = &d->shards[d->n++];
         TRY(data_shard_open(shard, d->schema, files->at[i], need_label));
@@ -63,13 +80,7 @@ static err_t open_shards(dataset *d, const config_names *files, bool need_label)
             model = shard;
         TRY(agree(shard, model));
     }
-    if (model && !model->time && schema_needs_time(d->schema))
-        return err_set(ERR_DATA,
-                       "%s: no tensor time, which history_days and gaps to the request need",
-                       safetensors_path(model->file));
-    d->timed   = model && model->time;
-    d->grouped = !model || model->group;
-    return OK;
+    return take_note(d, model);
 }
 
 err_t dataset_open(dataset **out, const schema *s, const config_names *files, bool need_label)
@@ -81,6 +92,38 @@ err_t dataset_open(dataset **out, const schema *s, const config_names *files, bo
         return err_memory(sizeof *d, "the data");
     d->schema = s;
     err_t err = open_shards(d, files, need_label);
+    if (err != OK)
+        dataset_close(&d);
+    *out = d;
+    return err;
+}
+
+static err_t use_file(dataset *d, safetensors *file)
+{
+    err_t err = take_rooms(d, 1);
+
+    if (err != OK) {
+        safetensors_close(&file);
+        return err;
+    }
+    data_shard *shard = &d->shards[d->n++];
+    TRY(data_shard_use(shard, d->schema, file, false));
+    d->first[1] = shard->samples;
+    d->weighted = shard->weight != NULL;
+    return take_note(d, shard);
+}
+
+err_t dataset_open_one(dataset **out, const schema *s, safetensors *file)
+{
+    dataset *d = calloc(1, sizeof *d);
+
+    *out = NULL;
+    if (!d) {
+        safetensors_close(&file);
+        return err_memory(sizeof *d, "the data");
+    }
+    d->schema = s;
+    err_t err = use_file(d, file);
     if (err != OK)
         dataset_close(&d);
     *out = d;

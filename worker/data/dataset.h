@@ -9,6 +9,7 @@
 #define DIPS_WORKER_DATA_DATASET_H
 
 #include "common/arena.h"
+#include "common/safetensors.h"
 #include "common/schema.h"
 #include "worker/data/batch.h"
 
@@ -20,6 +21,9 @@ typedef struct dataset dataset;
 MUST_CHECK err_t dataset_open(dataset **out, const schema *s, const config_names *files,
                               bool need_label);
 void             dataset_close(dataset **d);
+
+/* The same of one shard in memory, without labels; file is taken, also on failure. */
+MUST_CHECK err_t dataset_open_one(dataset **out, const schema *s, safetensors *file);
 
 uint64_t dataset_samples(const dataset *d);
 bool     dataset_timed(const dataset *d);   /* has `time`, or no samples */

@@ -2,9 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/rng.h"
 #include "worker/kernels/gather.h"
 #include "worker/layers/layers.h"
+#include "worker/layers/places.h"
+#include "worker/requests.h"
 
 /* A run of columns of the output: an id slot or a float feature. */
 typedef struct piece {
@@ -21,38 +22,6 @@ typedef struct embedding {
     int           n;
     piece         pieces[];
 } embedding;
-
-/* ---- discarding ids (the Dropout of DIN's table 4) ---- */
-
-/* Each id is left out with probability `share`, as though the sample did not have it: a
- * single id embeds as zero, a bag is pooled over the kept ones. What is kept is not
- * rescaled. Which ones depends on (seed, step, place in the global batch, slot,
- * position within the sample) alone. */
-static void discard(int *place, const batch_slot *slot, double share, int slot_number,
-                    const int *rows_of, const pass *p)
-{
-    for (int i = 0; i < p->batch->B; i++) {
-        uint64_t name  = p->batch->first + (uint64_t)i + ((uint64_t)slot_number << 48);
-        rng      r     = rng_named(p->seed, RNG_DROP_ID, (uint64_t)p->step, name);
-        int      begin = rows_of ? rows_of[i] : i, end = rows_of ? rows_of[i + 1] : i + 1;
-        if (slot->offsets) {
-            begin = slot->offsets[begin];
-            end   = slot->offsets[end];
-        }
-        for (int k = begin; k < end; k++)
-            place[k] = rng_uniform(&r) < share ? -1 : slot->distinct[k];
-    }
-}
-
-static err_t discard_ids(int **places, const piece *one, const schema_slot *about, pass *p)
-{
-    const batch_slot *slot = &p->batch->slots[one->index];
-
-    TRY(arena_take(p->arena, (size_t)slot->n * sizeof **places, places));
-    discard(*places, slot, about->drop_ids, one->index,
-            about->sequence < 0 ? NULL : pass_offsets(p, about->sequence), p);
-    return OK;
-}
 
 /* ---- numbers ---- */
 
@@ -115,11 +84,8 @@ static err_t embedding_forward(node *n, pass *p)
             TRY(forward_numbers(n->output, one, e->schema->floats[one->index].name, p));
             continue;
         }
-        const schema_slot *about = &e->schema->slots[one->index];
-        places[i]                = p->batch->slots[one->index].distinct;
-        if (p->training && about->drop_ids > 0)
-            TRY(discard_ids(&places[i], one, about, p));
-        forward_ids(n->output, one, about->pool, places[i], p);
+        TRY(places_take(&places[i], e->schema, one->index, p));
+        forward_ids(n->output, one, e->schema->slots[one->index].pool, places[i], p);
     }
     n->scratch = places;
     return OK;
@@ -201,6 +167,21 @@ static err_t find_statistics(dense *d, const char *name, piece *one)
     return OK;
 }
 
+/* Whether model.candidate has one of the features. */
+static bool of_candidate(graph *g, int n, const piece *pieces)
+{
+    const schema       *s = graph_schema(g);
+    const model_config *c = &graph_config(g)->model;
+
+    for (int i = 0; i < n; i++) {
+        int k = pieces[i].index;
+        if (pieces[i].numbers ? requests_float_of_candidate(s, c, k)
+                              : requests_slot_of_candidate(s, c, k))
+            return true;
+    }
+    return false;
+}
+
 /* A node of n pieces, side by side. */
 static tensor *embed(graph *g, int n, const piece *pieces, int per)
 {
@@ -222,6 +203,8 @@ static tensor *embed(graph *g, int n, const piece *pieces, int per)
         cols += pieces[i].width;
         added->output->wants_gradient |= !pieces[i].numbers;
     }
+    if (!of_candidate(g, n, pieces))
+        node_mark_request(added);
     return added->output;
 }
 
@@ -266,5 +249,25 @@ tensor *embed_slots(graph *g, int n, const int *slots)
         pieces[i] = slot_piece(s, slots[i]);
     tensor *y = embed(g, n, pieces, s->slots[slots[0]].sequence);
     free(pieces);
+    return y;
+}
+
+tensor *embed_sequence(graph *g, const char *name)
+{
+    const schema *s        = graph_schema(g);
+    int           sequence = schema_find_sequence(s, name), n = 0;
+
+    if (!name[0])
+        return NULL;
+    int *slots = calloc((size_t)s->n_slots + 1, sizeof *slots);
+    if (!slots)
+        return graph_fail(g, err_memory((size_t)s->n_slots * sizeof *slots, "a layer"));
+    for (int i = 0; i < s->n_slots; i++)
+        if (s->slots[i].sequence == sequence)
+            slots[n++] = i;
+    tensor *y =
+        n > 0 ? embed_slots(g, n, slots)
+              : graph_fail(g, err_set(ERR_CONFIG, "sequence %s has no column of ids", name));
+    free(slots);
     return y;
 }

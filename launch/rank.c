@@ -1,0 +1,173 @@
+/* rank - `dips rank`: the candidates of requests in order, with their probabilities. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "launch/apply.h"
+#include "launch/commands.h"
+#include "launch/flags.h"
+#include "launch/latency.h"
+#include "launch/request.h"
+#include "launch/signals.h"
+#include "worker/ranker.h"
+
+typedef struct ranking {
+    const config *config;
+    const schema *schema;
+    const char   *item_files;
+    int64_t       top; /* 0: all */
+    bool          plain;
+
+    items  *items;
+    ranker *ranker;
+    char   *line; /* the one that was read last */
+    size_t  room;
+    latency times;
+} ranking;
+
+/* ---- an answer ---- */
+
+typedef struct place {
+    double probability;
+    size_t candidate;
+} place;
+
+/* The most probable first, equal ones as they were asked. */
+static int by_probability(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+
+    if (x->probability != y->probability)
+        return x->probability < y->probability ? 1 : -1;
+    return x->candidate < y->candidate ? -1 : x->candidate > y->candidate;
+}
+
+static err_t sort_places(place **places, const double *probabilities, size_t n, arena *a)
+{
+    TRY(arena_take(a, n * sizeof **places, places));
+    for (size_t i = 0; i < n; i++)
+        (*places)[i] = (place){probabilities[i], i};
+    qsort(*places, n, sizeof **places, by_probability);
+    return OK;
+}
+
+/* What was said of the request, and the candidates in their order. */
+static err_t print_answer(const request *q, const place *places, size_t n)
+{
+    json_t *answer = json_object(), *list = json_array(), *kept;
+
+    for (size_t i = 0; i < n; i++) {
+        json_t *one = json_copy(json_array_get(q->candidates, places[i].candidate));
+        json_object_set_new(one, "probability", json_real(places[i].probability));
+        json_array_append_new(list, one);
+    }
+    if ((kept = json_object_get(q->line, "request")))
+        json_object_set(answer, "request", kept);
+    json_object_set_new(answer, "candidates", list);
+    int failed = json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(answer);
+    if (failed || putchar('\n') == EOF || fflush(stdout) != 0)
+        return err_errno("writing to standard output");
+    return OK;
+}
+
+/* ---- requests ---- */
+
+static err_t answer(ranking *r, const char *name, size_t length)
+{
+    const request_rules rules = {r->config, r->schema, r->items};
+    arena              *a     = ranker_memory(r->ranker);
+    request             q;
+    double             *probabilities = NULL;
+    place              *places        = NULL;
+    size_t              n             = 0;
+
+    int64_t since = clock_now(clock_monotonic());
+    err_t   err   = request_read(&q, &rules, name, r->line, length, a);
+    int64_t read  = clock_now(clock_monotonic());
+    if (err == OK)
+        err = ranker_rank(r->ranker, &q.batches, r->plain, &probabilities);
+    if (err == OK) {
+        n   = (size_t)q.batches.each.B;
+        err = sort_places(&places, probabilities, n, a);
+    }
+    if (err == OK)
+        err = latency_add(&r->times, read - since, clock_now(clock_monotonic()) - read, (int)n);
+    if (err == OK)
+        err = print_answer(&q, places, r->top > 0 && (size_t)r->top < n ? (size_t)r->top : n);
+    request_clear(&q);
+    return err;
+}
+
+static err_t answer_all(ranking *r)
+{
+    char    name[64];
+    ssize_t n;
+
+    for (int64_t line = 1; (n = getline(&r->line, &r->room, stdin)) >= 0; line++) {
+        if (strspn(r->line, " \t\r\n") == (size_t)n)
+            continue;
+        snprintf(name, sizeof name, "request in line %" PRId64, line);
+        TRY(answer(r, name, (size_t)n));
+        TRY(signals_stop());
+    }
+    TRY(signals_stop());
+    return ferror(stdin) ? err_errno("reading standard input") : OK;
+}
+
+static err_t serve(void *self, const job *j, const char *folder)
+{
+    ranking *r = self;
+
+    if (r->item_files)
+        TRY(items_open(&r->items, r->item_files,
+                       r->config->model.candidate.n > 0 ? r->config->model.candidate.at[0]
+                                                        : ""));
+    TRY(ranker_new(&r->ranker, j, folder));
+    err_t err = answer_all(r);
+    ranker_free(&r->ranker);
+    if (err == OK)
+        latency_print(&r->times);
+    return err;
+}
+
+err_t command_rank(int argc, char **argv)
+{
+    static const char usage[] =
+        "dips rank RUN.yaml --checkpoint DIR [flags] [key=value ...] < REQUESTS";
+    static const char about[] =
+        "Answer requests, a line of JSON each, with a line that has the request's candidates "
+        "in\n"
+        "order, the most probable first. A request names the features of the configuration, "
+        "as\n"
+        "  {\"request\": 7, \"user\": 42, \"history\": {\"goods\": [1, 2], \"cate\": [7, 8]},\n"
+        "   \"candidates\": [{\"goods\": 11, \"cate\": 7}, {\"goods\": 12, \"cate\": 9}]}\n"
+        "What is the user's is computed once for all candidates; at the end the times that\n"
+        "requests took are told on standard error.";
+    ranking    r       = {0};
+    task       t       = {.kind = TASK_SERVE, .serve = serve, .self = &r};
+    const flag flags[] = {
+        {"checkpoint", FLAG_TEXT, &t.checkpoint, .meta = "DIR", .required = true,
+         .help = "a step's folder, or a run folder or its checkpoints/: the newest"},
+        {"items", FLAG_TEXT, &r.item_files, .meta = "FILES",
+         .help = "safetensors files with the candidate features of items, as data shards are; "
+                 "patterns parted by commas: what a candidate does not say of itself"},
+        {"top", FLAG_INT, &r.top, .min = 0, .max = 1e9,
+         .help = "answer with so many candidates; 0: with all"},
+        {"plain", FLAG_BOOL, &r.plain,
+         .help = "compute each candidate by itself, as predict does: slower, to compare"},
+        {0}};
+    int  n;
+    bool helped;
+
+    TRY(flags_parse_run(flags, usage, about, argc, argv, &n, &helped));
+    if (helped)
+        return OK;
+    err_t err = apply_alone(&t, argv[0], n, argv + 1, &r.config, &r.schema);
+    items_free(&r.items);
+    latency_clear(&r.times);
+    free(r.line);
+    return err;
+}

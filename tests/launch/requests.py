@@ -1,0 +1,61 @@
+"""requests.py ask SHARD...: the samples of data shards as requests, a line of JSON each: what is the
+candidate's comes with some other samples' candidates around it.
+
+requests.py check SHARD PREDICTED ANSWERS: every sample's own candidate was given the probability that
+dips predict wrote for the sample, within 1e-5, and candidates stand in the order of theirs."""
+import array, json, struct, sys
+from compare import CODES, read
+
+CANDIDATE = ("goods", "cate")
+MANY = 7  # candidates of a request
+
+
+def tensors(path):
+    return {name: array.array(CODES[dtype], data) for name, dtype, data in read(path)}
+
+
+def sample(t, i):
+    """Features of sample i; its history as events or as columns, by turns."""
+    first, end = t["history.offsets"][i : i + 2]
+    columns = {c: t["history." + c][first:end].tolist() for c in ("goods", "cate", "time")
+               if "history." + c in t}
+    events = [dict(zip(columns, event)) for event in zip(*columns.values())]
+    features = {name: t[name][i] for name in ("user", "time") if name in t}
+    return {"request": i, **features, "history": events if i % 2 else columns}
+
+
+def candidate(t, i):
+    return {name: t[name][i] for name in CANDIDATE}
+
+
+def ask(path):
+    t = tensors(path)
+    n = len(t["label"])
+    for i in range(n):
+        asked = [candidate(t, (i + 5 * k) % n) for k in range(MANY)]
+        if i % 3 == 1:  # the same as columns
+            asked = {name: [one[name] for one in asked] for name in CANDIDATE}
+        if i % 3 == 2:  # ids as text
+            asked = [{name: str(value) for name, value in one.items()} for one in asked]
+        print(json.dumps({**sample(t, i), "candidates": asked}))
+
+
+def check(path, predicted, answers):
+    t, p = tensors(path), tensors(predicted)["probability"]
+    lines = [json.loads(line) for line in open(answers)]
+    assert len(lines) == len(p), f"{len(lines)} answers, {len(p)} samples"
+    worst = 0
+    for i, line in enumerate(lines):
+        got = [one["probability"] for one in line["candidates"]]
+        assert line["request"] == i and len(got) == MANY
+        assert got == sorted(got, reverse=True), f"sample {i}: not in order"
+        own = [one["probability"] for one in line["candidates"]
+               if all(int(one[name]) == value for name, value in candidate(t, i).items())]
+        assert own, f"sample {i}: its candidate is not there"
+        worst = max(worst, abs(own[0] - p[i]))
+    print(f"{len(p)} requests, largest difference {worst:.2g}")
+    assert worst <= 1e-5
+
+
+if __name__ == "__main__":
+    {"ask": ask, "check": check}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,65 @@
+# `dips rank` gives every candidate the probability that `dips predict` gives the sample, whatever
+# the model, and says what is wrong with a request.
+. "$(dirname "$0")/lib.sh"
+tests=$source/tests/launch
+
+world data --history 6
+run_file run.yaml data
+sed -i "s/^data: {/data: {test: data\/test-*.safetensors, /; s/^data:  {/data:  {test: data\/test-*.safetensors, /" run.yaml
+shard=$(ls data/test-*.safetensors | head -n 1)
+python3 "$tests/requests.py" ask "$shard" >requests.jsonl
+
+# rank FOLDER WORDS...: against predict.
+rank() {
+    local folder=$1
+    shift
+    "$dips" predict run.yaml --checkpoint "$folder" --out p.safetensors "$@" >out.txt 2>err.txt ||
+        fail "predict: $(cat err.txt)"
+    for plain in "" --plain; do
+        "$dips" rank run.yaml --checkpoint "$folder" $plain "$@" <requests.jsonl >answers.jsonl \
+            2>err.txt || fail "rank $*: $(cat err.txt)"
+        grep -q "requests of 7 candidates: p50 .* ms, p90 " err.txt || fail "$(cat err.txt)"
+        python3 "$tests/requests.py" check "$shard" p.safetensors answers.jsonl ||
+            fail "rank $* $plain is not what predict says"
+    done
+}
+
+train din train.steps=30
+rank din cluster.servers=2 cluster.workers=3
+train base train.steps=30 model.kind=base
+rank base model.kind=base
+
+# Items tell what a candidate does not say; --top is a limit.
+echo '{"user": 1, "history": [], "candidates": [3, 4, 5]}' >one.jsonl
+"$dips" rank run.yaml --checkpoint din --items 'data/train-*.safetensors' --top 2 <one.jsonl \
+    >answers.jsonl 2>err.txt || fail "items: $(cat err.txt)"
+python3 - <<'PY' || fail "items: $(cat answers.jsonl)"
+import json
+(answer,) = map(json.loads, open("answers.jsonl"))
+assert len(answer["candidates"]) == 2 and all(c["goods"] in (3, 4, 5) for c in answer["candidates"])
+PY
+
+# refused STATUS WORDS LINE [flags]: the request, or the command, is refused with these words.
+refused() {
+    local wanted=$1 words=$2 line=$3 status=0
+    shift 3
+    printf '%s\n' "$line" | "$dips" rank run.yaml --checkpoint din "$@" >out.txt 2>err.txt || status=$?
+    [ "$status" -eq "$wanted" ] || fail "$line: status $status, wanted $wanted: $(cat err.txt)"
+    grep -qF "$words" err.txt || fail "$line: '$(cat err.txt)' does not say '$words'"
+}
+good='"goods": 1, "cate": 2'
+refused 3 "request in line 1: no JSON" '{'
+refused 3 "no JSON object" '[]'
+refused 3 "there are no candidates" '{"user": 1}'
+refused 3 "user is missing" "{\"candidates\": [{$good}]}"
+refused 3 "user is no id" "{\"user\": -1, \"candidates\": [{$good}]}"
+refused 3 "user is a list" "{\"user\": [1], \"candidates\": [{$good}]}"
+refused 3 "candidate 1: cate is missing; --items can tell it" "{\"user\": 1, \"candidates\": [{$good}, {\"goods\": 1}]}"
+refused 3 "history.cate has 1 values" "{\"user\": 1, \"history\": {\"goods\": [1, 2], \"cate\": [1]}, \"candidates\": []}"
+refused 3 "history.cate[0] is missing" "{\"user\": 1, \"history\": [{\"goods\": 1}], \"candidates\": []}"
+refused 3 "candidates.cate is no list" '{"user": 1, "candidates": {"goods": [1, 2], "cate": [1]}}'
+refused 3 "do not know the id 99999" '{"user": 1, "candidates": [99999]}' --items 'data/train-*.safetensors'
+refused 3 "no such file" '{}' --items 'nowhere.safetensors'
+refused 3 "neither a checkpoint" '{}' --checkpoint data
+printf '' | "$dips" rank run.yaml --checkpoint din >out.txt 2>err.txt || fail "no requests: $(cat err.txt)"
+[ ! -s out.txt ] || fail "no requests, but answers"

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# 12 steps of DSTN in each mode against PyTorch.
+set -euo pipefail
+dips=$1 source=$2
+. "$source/tests/launch/peers.sh"
+peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
+peer=$source/tests/launch/torch_dstn.py
+rm -rf data run-* && mkdir data
+"$python" "$peer" data data
+cat >run.yaml <<'Y'
+tables:
+  user: {dim: 3, optimizer: sgd, lr: 0.1, init: {scale: 0.3}}
+  item: {dim: 5, optimizer: sgd, lr: 0.1, init: {scale: 0.3}}
+  cate: {dim: 2, optimizer: sgd, lr: 0.1, init: {scale: 0.3}}
+features:
+  user:      {table: user}
+  item:      {table: item}
+  cate:      {table: cate}
+  above:     {columns: {item: {table: item}, cate: {table: cate}}}
+  clicked:   {columns: {item: {table: item}, cate: {table: cate}}}
+  unclicked: {columns: {item: {table: item}, cate: {table: cate}}}
+model:
+  kind: dstn
+  profile: [user]
+  candidate: [item, cate]
+  contextual: above
+  clicked: clicked
+  unclicked: unclicked
+  dstn: {hidden: 7}
+  mlp: {units: [8, 5], activation: prelu}
+data:  {train: data/train-*.safetensors, shuffle: false}
+train: {batch: 50, seed: 3}
+dense: {optimizer: sgd, lr: 0.1}
+Y
+case $("$dips" --version) in
+*double*) tolerance=1e-9 ;;
+*) tolerance=1e-4 ;;
+esac
+for mode in pool self interactive; do
+    "$dips" train run.yaml --run run-$mode-first train.steps=0 model.dstn.mode=$mode
+    "$dips" train run.yaml --run run-$mode-last train.steps=12 model.dstn.mode=$mode
+    "$python" "$peer" compare $mode data run-$mode-first/checkpoints/step-000000000000 \
+        run-$mode-last/checkpoints/step-000000000012 12 50 $tolerance
+done

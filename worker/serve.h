@@ -1,0 +1,18 @@
+/* serve - the rows of requests, repeated for their candidates. For graph.c and the layers that
+ * share; graph.h tells what a pass that serves is. */
+#ifndef DIPS_WORKER_SERVE_H
+#define DIPS_WORKER_SERVE_H
+
+#include "worker/graph.h"
+
+/* The pass over the candidates of p's requests. n_axes: of the graph. */
+MUST_CHECK err_t serve_open(pass *each, const pass *p, int n_axes);
+
+/* Run n, whose output is not per request, over each. Inputs that are per request are repeated
+ * unless its layer shares. */
+MUST_CHECK err_t serve_forward(node *n, pass *each, const pass *p);
+
+/* *t, which is per request, becomes one with the rows of candidates; made once in a pass. */
+MUST_CHECK err_t serve_repeat(tensor **t, pass *each, const pass *p);
+
+#endif
