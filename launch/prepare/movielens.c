@@ -1,24 +1,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/rng.h"
-#include "common/vec.h"
-#include "launch/prepare/id_map.h"
+#include "launch/prepare/behaviors.h"
 #include "launch/prepare/movielens_rows.h"
 #include "launch/prepare/names.h"
-#include "launch/prepare/output.h"
 #include "launch/prepare/prepare.h"
-#include "launch/prepare/progress.h"
 #include "launch/prepare/raw_lines.h"
-#include "launch/prepare/sorter.h"
 
 #define TRAIN_PART 0.8 /* of --split time */
 #define VALID_PART 0.1
 
 typedef struct movielens_options {
     prepare_options shared;
-    const char     *ratings, *movies, *split;
-    double          min_rating, test_users;
+    const char     *ratings, *movies, *split, *negatives;
+    double          min_rating, test_users, history_days;
     int64_t         max_len, min_history, max_bad, seed;
 } movielens_options;
 
@@ -35,14 +30,15 @@ static const char about[] =
 
 enum {
     LABEL, USER, MOVIE, GENRE, HISTORY, HISTORY_MOVIE, HISTORY_GENRE, HISTORY_RATING,
-    HISTORY_TIME, TIME, COLUMNS
+    HISTORY_TIME, TIME, COLUMNS,
+    NEGATIVE_MOVIE = COLUMNS, NEGATIVE_GENRE, COLUMNS_WITH_NEGATIVES
 };
 
 enum { TABLE_USER, TABLE_MOVIE, TABLE_GENRE, TABLE_RATING, TABLES };
 
 static const char *const tables[TABLES] = {"user", "movie", "genre", "rating"};
 
-static const shard_column columns[COLUMNS] = {
+static const shard_column columns[COLUMNS_WITH_NEGATIVES] = {
     [LABEL]          = {"label", DTYPE_F32, .table = -1},
     [USER]           = {"user", DTYPE_U64, .table = TABLE_USER},
     [MOVIE]          = {"movie", DTYPE_U64, .table = TABLE_MOVIE},
@@ -53,13 +49,9 @@ static const shard_column columns[COLUMNS] = {
     [HISTORY_RATING] = {"history.rating", DTYPE_U64, .table = TABLE_RATING},
     [HISTORY_TIME]   = {"history.time", DTYPE_I64, .table = -1},
     [TIME]           = {"time", DTYPE_I64, .table = -1},
+    [NEGATIVE_MOVIE] = {"history.negative_movie", DTYPE_U64, .table = TABLE_MOVIE},
+    [NEGATIVE_GENRE] = {"history.negative_genre", DTYPE_U64, .table = TABLE_GENRE},
 };
-
-/* A rating with its place in the file, which breaks ties of time. */
-typedef struct event {
-    movielens_rating rating;
-    uint64_t         number, genre;
-} event;
 
 typedef struct movielens {
     const movielens_options *my;
@@ -67,25 +59,13 @@ typedef struct movielens {
     bad_lines                bad;
     id_map                   genres;      /* of movies, as hashed */
     names                   *genre_names;
-    sorter                  *events;      /* by user, time, number */
+    catalog                  movies;      /* that were rated; a cate is a genre */
+    sorter                  *events;      /* behaviors: what is half stars */
     sorter                  *times;       /* NULL unless --split time needs them */
     uint64_t                 ratings;
     int64_t                  valid_from, test_from; /* of --split time */
-    VEC(event) of_user;
-    VEC(uint64_t) ids; /* scratch: a column of a history */
-    VEC(int64_t) seconds;
+    history_writer           history;
 } movielens;
-
-static int by_user_and_time(const void *a, const void *b)
-{
-    const event *x = a, *y = b;
-
-    if (x->rating.user != y->rating.user)
-        return x->rating.user < y->rating.user ? -1 : 1;
-    if (x->rating.time != y->rating.time)
-        return x->rating.time < y->rating.time ? -1 : 1;
-    return x->number < y->number ? -1 : x->number > y->number;
-}
 
 static int by_time(const void *a, const void *b)
 {
@@ -112,24 +92,35 @@ static err_t take_movie(void *self, char *line, size_t n, uint64_t number)
     return id_map_put(&m->genres, movie.movie, genre);
 }
 
-static err_t take_rating(void *self, char *line, size_t n, uint64_t number)
+static err_t keep_rating(movielens *m, const movielens_rating *r, uint64_t genre,
+                         uint64_t number)
 {
-    movielens *m = self;
-    event      e = {.number = number};
-    bool       header;
+    behavior e = {
+        .user = r->user, .time = r->time, .number = number, .what = r->half_stars};
 
-    TRY(movielens_parse_rating(line, n, &e.rating, &header));
-    if (header)
-        return number == 1 ? OK : err_set(ERR_DATA, "column names in the middle of the file");
-    const uint64_t *genre = id_map_find(&m->genres, e.rating.movie);
-    if (!genre)
-        return err_set(ERR_DATA, "movie %llu is not in %s", (unsigned long long)e.rating.movie,
-                       m->my->movies);
-    e.genre = *genre;
+    TRY(catalog_number(&m->movies, r->movie, &e.item));
+    m->movies.items.at[e.item].cate = genre;
+    m->movies.items.at[e.item].times++;
     m->ratings++;
     if (m->times)
-        TRY(sorter_push(m->times, &e.rating.time));
+        TRY(sorter_push(m->times, &e.time));
     return sorter_push(m->events, &e);
+}
+
+static err_t take_rating(void *self, char *line, size_t n, uint64_t number)
+{
+    movielens       *m = self;
+    movielens_rating rating;
+    bool             header;
+
+    TRY(movielens_parse_rating(line, n, &rating, &header));
+    if (header)
+        return number == 1 ? OK : err_set(ERR_DATA, "column names in the middle of the file");
+    const uint64_t *genre = id_map_find(&m->genres, rating.movie);
+    if (!genre)
+        return err_set(ERR_DATA, "movie %llu is not in %s", (unsigned long long)rating.movie,
+                       m->my->movies);
+    return keep_rating(m, &rating, *genre, number);
 }
 
 /* The times at which validation and test begin, so that about 80 % and 90 % of the
@@ -153,109 +144,66 @@ static err_t find_time_limits(movielens *m)
 
 /* ---- writing ---- */
 
-static const char *split_of(const movielens *m, const movielens_rating *r)
+static const char *split_of(const movielens *m, const behavior *e)
 {
     if (m->times)
-        return r->time < m->valid_from ? "train" : r->time < m->test_from ? "valid" : "test";
-    rng chance = rng_named((uint64_t)m->my->seed, RNG_PREPARE, r->user, 0);
+        return e->time < m->valid_from ? "train" : e->time < m->test_from ? "valid" : "test";
+    rng chance = rng_named((uint64_t)m->my->seed, RNG_PREPARE, e->user, 0);
     return rng_uniform(&chance) < m->my->test_users ? "test" : "train";
 }
 
-/* One column of the n events of a history. */
-static err_t write_ids(movielens *m, shard_writer *w, int column, const event *events, size_t n)
+/* The sample of event i, whose history are the ones before it. */
+static err_t write_sample(movielens *m, const behavior *events, size_t i)
 {
-    TRY(vec_reserve(&m->ids, n + 1));
-    for (size_t i = 0; i < n; i++)
-        m->ids.at[i] = column == HISTORY_MOVIE   ? events[i].rating.movie
-                       : column == HISTORY_GENRE ? events[i].genre
-                                                 : events[i].rating.half_stars;
-    return shard_writer_u64(w, column, m->ids.at, n);
-}
+    const behavior     *e     = &events[i];
+    const catalog_item *movie = &m->movies.items.at[e->item];
+    const float         label = (double)e->what / 2 >= m->my->min_rating;
+    shard_writer       *w;
 
-static err_t write_times(movielens *m, shard_writer *w, const event *events, size_t n)
-{
-    TRY(vec_reserve(&m->seconds, n + 1));
-    for (size_t i = 0; i < n; i++)
-        m->seconds.at[i] = events[i].rating.time;
-    return shard_writer_i64(w, HISTORY_TIME, m->seconds.at, n);
-}
-
-/* The sample of e, whose history are the n events before it. */
-static err_t write_sample(movielens *m, const event *e, size_t n)
-{
-    const float   label = (double)e->rating.half_stars / 2 >= m->my->min_rating;
-    const event  *first = e - n;
-    shard_writer *w;
-
-    TRY(output_split(m->out, split_of(m, &e->rating), &w));
+    TRY(output_split(m->out, split_of(m, e), &w));
     TRY(shard_writer_f32(w, LABEL, &label, 1));
-    TRY(shard_writer_u64(w, USER, &e->rating.user, 1));
-    TRY(shard_writer_u64(w, MOVIE, &e->rating.movie, 1));
-    TRY(shard_writer_u64(w, GENRE, &e->genre, 1));
-    TRY(shard_writer_length(w, HISTORY, n));
-    TRY(write_ids(m, w, HISTORY_MOVIE, first, n));
-    TRY(write_ids(m, w, HISTORY_GENRE, first, n));
-    TRY(write_ids(m, w, HISTORY_RATING, first, n));
-    TRY(write_times(m, w, first, n));
-    TRY(shard_writer_i64(w, TIME, &e->rating.time, 1));
+    TRY(shard_writer_u64(w, USER, &e->user, 1));
+    TRY(shard_writer_u64(w, MOVIE, &movie->id, 1));
+    TRY(shard_writer_u64(w, GENRE, &movie->cate, 1));
+    TRY(history_write(&m->history, w, events, i, e->time));
+    TRY(shard_writer_i64(w, TIME, &e->time, 1));
     return shard_writer_end_sample(w);
 }
 
-/* The samples of a user, whose ratings are all there in order. */
-static err_t write_user(movielens *m)
+/* The samples of a user. */
+static err_t write_user(void *self, const behavior *events, size_t n)
 {
-    for (size_t i = 0; i < m->of_user.n; i++) {
-        size_t n = i < (size_t)m->my->max_len ? i : (size_t)m->my->max_len;
-        if (i >= (size_t)m->my->min_history)
-            TRY(write_sample(m, &m->of_user.at[i], n));
-    }
-    m->of_user.n = 0;
+    movielens *m = self;
+
+    for (size_t i = (size_t)m->my->min_history; i < n; i++)
+        TRY(write_sample(m, events, i));
     return OK;
-}
-
-static err_t write_users(movielens *m, progress *shown)
-{
-    const void *record;
-
-    TRY(sorter_rewind(m->events));
-    for (uint64_t i = 0;; i++) {
-        TRY(sorter_next(m->events, &record));
-        const event *e = record;
-        if (m->of_user.n > 0 && (!e || e->rating.user != m->of_user.at[0].rating.user))
-            TRY(write_user(m));
-        if (!e)
-            return OK;
-        TRY(vec_push(&m->of_user, *e));
-        TRY(progress_tell(shown, i, "samples", (double)i / (double)m->ratings));
-    }
 }
 
 static err_t convert(movielens *m)
 {
-    progress shown;
-
     TRY(raw_lines_each(m->my->movies, &m->bad, take_movie, m));
     TRY(raw_lines_each(m->my->ratings, &m->bad, take_rating, m));
     if (m->ratings == 0)
         return err_set(ERR_DATA, "%s has no ratings", m->my->ratings);
     if (m->times)
         TRY(find_time_limits(m));
-    progress_begin(&shown, "writing");
-    err_t err = write_users(m, &shown);
-    progress_end(&shown);
-    TRY(err);
+    TRY(catalog_complete(&m->movies, m->history.negatives));
+    TRY(behaviors_each_user(m->events, m->ratings, write_user, m));
     return names_write(m->genre_names, "genre", NULL);
 }
 
 static err_t open_all(movielens *m)
 {
-    const movielens_options *my = m->my;
+    const movielens_options *my             = m->my;
+    const bool               with_negatives = m->history.negatives != NEGATIVES_NONE;
 
-    TRY(output_open(&m->out, &my->shared, tables, TABLES, columns, COLUMNS));
+    TRY(output_open(&m->out, &my->shared, tables, TABLES, columns,
+                    with_negatives ? COLUMNS_WITH_NEGATIVES : COLUMNS));
     const char *folder = output_folder(m->out);
     size_t      memory = output_memory(m->out);
     TRY(names_new(&m->genre_names, memory / 8, folder));
-    TRY(sorter_new(&m->events, sizeof(event), by_user_and_time, memory, folder));
+    TRY(sorter_new(&m->events, sizeof(behavior), behavior_order, memory, folder));
     if (my->split[0] == 't')
         TRY(sorter_new(&m->times, sizeof(int64_t), by_time, memory / 8, folder));
     return OK;
@@ -265,6 +213,15 @@ static err_t run(const movielens_options *my)
 {
     movielens m = {.my = my, .bad = {.most = my->max_bad}};
 
+    m.history = (history_writer){
+        .at        = {HISTORY, HISTORY_MOVIE, HISTORY_GENRE, HISTORY_RATING, HISTORY_TIME,
+                      NEGATIVE_MOVIE, NEGATIVE_GENRE},
+        .items     = &m.movies,
+        .max_len   = (size_t)my->max_len,
+        .seconds   = seconds_of_days(my->history_days),
+        .negatives = negatives_called(my->negatives),
+        .seed      = (uint64_t)my->seed,
+    };
     err_t err = open_all(&m);
     if (err == OK)
         err = convert(&m);
@@ -272,9 +229,8 @@ static err_t run(const movielens_options *my)
     sorter_free(&m.events);
     names_free(&m.genre_names);
     id_map_clear(&m.genres);
-    vec_clear(&m.of_user);
-    vec_clear(&m.ids);
-    vec_clear(&m.seconds);
+    catalog_clear(&m.movies);
+    history_clear(&m.history);
     if (err == OK)
         err = output_finish(&m.out);
     output_abandon(&m.out);
@@ -286,6 +242,7 @@ err_t prepare_movielens(int argc, char **argv)
 {
     movielens_options my = {.shared     = PREPARE_OPTIONS_DEFAULT,
                             .split      = "user",
+                            .negatives  = "none",
                             .min_rating = 4,
                             .test_users = 0.28,
                             .max_len    = 100,
@@ -302,6 +259,8 @@ err_t prepare_movielens(int argc, char **argv)
                           {"min-rating", FLAG_REAL, &my.min_rating, .min = 0.5, .max = 5,
                            .help = "the least rating whose label is 1"},
                           PREPARE_FLAG_MAX_LEN(my.max_len),
+                          PREPARE_FLAG_HISTORY_DAYS(my.history_days),
+                          PREPARE_FLAG_NEGATIVES(my.negatives),
                           {"min-history", FLAG_INT, &my.min_history, .max = 1e6,
                            .help = "leave samples with fewer earlier ratings out"},
                           PREPARE_FLAG_MAX_BAD(my.max_bad),

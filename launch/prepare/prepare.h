@@ -7,8 +7,13 @@
 #include "common/err.h"
 
 err_t prepare_amazon(int argc, char **argv);
+err_t prepare_avazu(int argc, char **argv);
+err_t prepare_criteo(int argc, char **argv);
+err_t prepare_dien(int argc, char **argv);
 err_t prepare_movielens(int argc, char **argv);
 err_t prepare_synthetic(int argc, char **argv);
+err_t prepare_taobao(int argc, char **argv);
+err_t prepare_taobao_ads(int argc, char **argv);
 err_t prepare_tsv(int argc, char **argv);
 
 #endif

@@ -18,10 +18,6 @@ typedef struct synthetic_options {
     double          zipf, noise;
 } synthetic_options;
 
-static const char *const negatives_words[] = {[NEGATIVES_NONE]       = "none",
-                                              [NEGATIVES_UNIFORM]    = "uniform",
-                                              [NEGATIVES_POPULARITY] = "popularity"};
-
 static const char about[] =
     "Invents samples whose click probability is known. Writes train-*, test-* and\n"
     "counts.safetensors, and prints the best AUC that any model can have on the test split\n"
@@ -145,15 +141,6 @@ static const world_kind *find_kind(int argc, char **argv)
     return world_kinds[0]; /* flags_parse says what is wrong with the name */
 }
 
-static negatives_kind negatives_called(const char *word)
-{
-    negatives_kind kind = NEGATIVES_NONE;
-
-    while (strcmp(negatives_words[kind], word) != 0)
-        kind++;
-    return kind;
-}
-
 /* The constants of the kind with the numbers of the flags. */
 static world_options options_of(const synthetic_options *my, const world_kind *kind)
 {
@@ -218,7 +205,7 @@ err_t prepare_synthetic(int argc, char **argv)
     synthetic_options    my       = {.shared       = PREPARE_OPTIONS_DEFAULT,
                                      .world        = kind->name,
                                      .lengths      = "uniform",
-                                     .negatives    = negatives_words[o->negatives],
+                                     .negatives    = negatives_word(o->negatives),
                                      .samples      = 200000,
                                      .test_samples = 20000,
                                      .users        = (int64_t)o->users,
@@ -264,8 +251,7 @@ err_t prepare_synthetic(int argc, char **argv)
                 {"noise", FLAG_REAL, &my.noise, .max = 1,
                  .help = "share of events that no interest explains"}},
                {WORLD_NEGATIVES,
-                {"negatives", FLAG_TEXT, &my.negatives, .choices = "none|uniform|popularity",
-                 .help = "goods beside each event that it was not"}},
+                PREPARE_FLAG_NEGATIVES(my.negatives)},
                {WORLD_FIELDS,
                 {"fields", FLAG_INT, &my.fields, .min = 2, .max = WORLD_MOST_FIELDS,
                  .help = "fields of a sample"}},

@@ -12,15 +12,13 @@
 #include <stdbool.h>
 
 #include "common/metrics.h"
+#include "launch/prepare/negatives.h"
 #include "launch/prepare/shard_writer.h"
 #include "launch/prepare/zipf.h"
 
 #define WORLD_MOST_INTERESTS 64
 #define WORLD_MOST_FIELDS    32
 #define WORLD_ROOM           64 /* events that there is room for in any case */
-
-/* How the goods beside each event are drawn that the user did not choose. */
-typedef enum { NEGATIVES_NONE, NEGATIVES_UNIFORM, NEGATIVES_POPULARITY } negatives_kind;
 
 /* What the user of the program may choose, of which each kind heeds some. */
 typedef struct world_options {

@@ -133,7 +133,7 @@ static void what_cannot_be_samples_is_refused(void **state)
     run_badly(prepare_amazon, AMAZON, ERR_DATA,
               "reviews:1: unixReviewTime is not there or not");
     write_text("reviews", REVIEW("u", "a", 1) REVIEW("u", "b", 2));
-    run_badly(prepare_amazon, AMAZON, ERR_DATA, "a user reviewed all 2 goods");
+    run_badly(prepare_amazon, AMAZON, ERR_DATA, "a user chose all 2 goods");
     write_text("meta", "{\"asin\": \"a\", \"categories\": [[]]}\n");
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "meta:1: the last of categories is not there");
     assert_int_equal(count_files("out/*"), 2);

@@ -71,6 +71,36 @@ static void histories_keep_the_newest_and_may_be_wanted(void **state)
     safetensors_close(&counts);
 }
 
+static void beside_each_rating_stands_a_movie_that_it_was_not(void **state)
+{
+    (void)state;
+    write_text("movies", movies);
+    write_text("ratings", ratings);
+    run_well(prepare_movielens, ML "--test-users 0 --negatives uniform");
+    safetensors *file = open_file("out/train-00000.safetensors");
+    EXPECT_U64(file, "history.movie", 10, 10, 20);
+    assert_true(u64_at(file, "history.negative_movie", 0) ==
+                u64_at(file, "history.negative_movie", 1)); /* of the same rating */
+    for (uint64_t i = 0; i < 3; i++) {
+        uint64_t movie = u64_at(file, "history.negative_movie", i);
+        assert_true(movie != u64_at(file, "history.movie", i));
+        assert_true(u64_at(file, "history.negative_genre", i) ==
+                    genre(movie == 10   ? "Animation"
+                          : movie == 20 ? "Action"
+                                        : "Horror"));
+    }
+    safetensors_close(&file);
+    run_well(prepare_movielens, "--ratings @ratings --movies @movies --out @b --test-users 0 "
+                                "--negatives popularity --history-days 0.002");
+    file = open_file("b/train-00000.safetensors"); /* 172.8 seconds */
+    EXPECT_U64(file, "history.offsets", 0, 0, 0, 1, 1);
+    EXPECT_U64(file, "history.movie", 20);
+    safetensors_close(&file);
+    write_text("ratings", "1::10::5::100\n1::10::4::200\n");
+    run_badly(prepare_movielens, ML "--overwrite --negatives uniform", ERR_DATA,
+              "fewer than two items occur");
+}
+
 static void csv_and_gzip_give_the_same_samples(void **state)
 {
     (void)state;
@@ -286,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_ROOM(a_sample_has_the_earlier_ratings_of_its_user),
         IN_ROOM(histories_keep_the_newest_and_may_be_wanted),
+        IN_ROOM(beside_each_rating_stands_a_movie_that_it_was_not),
         IN_ROOM(csv_and_gzip_give_the_same_samples),
         IN_ROOM(bad_lines_are_named_or_skipped_and_counted),
         IN_ROOM(what_cannot_be_samples_is_refused),
