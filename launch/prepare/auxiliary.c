@@ -13,7 +13,7 @@ int impression_order(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-static bool belongs(const impression *other, const impression *of, auxiliary_kind kind)
+static bool belongs(const impression *other, const impression *of, auxiliary_list kind)
 {
     if (kind == AUXILIARY_CONTEXTUAL)
         return other->page == of->page;
@@ -30,7 +30,7 @@ static void reverse(size_t *x, size_t n)
     }
 }
 
-size_t auxiliary_pick(const impression *shown, size_t i, auxiliary_kind kind,
+size_t auxiliary_pick(const impression *shown, size_t i, auxiliary_list kind,
                       auxiliary_limits limits, size_t picked[AUXILIARY_MOST])
 {
     size_t n = 0;

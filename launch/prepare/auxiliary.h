@@ -31,9 +31,22 @@ typedef enum {
     AUXILIARY_CLICKED,
     AUXILIARY_UNCLICKED,
     AUXILIARY_KINDS
-} auxiliary_kind;
+} auxiliary_list;
 
 #define AUXILIARY_MOST 100
+
+#define PREPARE_FLAG_AUXILIARY(at)                                                             \
+    {                                                                                          \
+        "auxiliary", FLAG_INT, &(at),                                                          \
+            .max  = AUXILIARY_MOST,                                                            \
+            .help = "ads of each of contextual, clicked and unclicked, the newest"             \
+    }
+
+#define PREPARE_FLAG_AUXILIARY_DAYS(at)                                                        \
+    {                                                                                          \
+        "auxiliary-days", FLAG_REAL, &(at),                                                    \
+            .max = 36500, .help = "leave those older than so many days out; 0: none"           \
+    }
 
 typedef struct auxiliary_limits {
     size_t  most;    /* ads of a list, the newest; at most AUXILIARY_MOST */
@@ -45,7 +58,7 @@ int impression_order(const void *a, const void *b);
 
 /* What goes with impression i of a user, whose impressions are in that order: their indices in
  * picked, oldest first. Returns how many. */
-size_t auxiliary_pick(const impression *shown, size_t i, auxiliary_kind kind,
+size_t auxiliary_pick(const impression *shown, size_t i, auxiliary_list kind,
                       auxiliary_limits limits, size_t picked[AUXILIARY_MOST]);
 
 #endif

@@ -8,6 +8,7 @@ static const command commands[] = {
     {"avazu", "clicks on mobile ads, as Avazu's contest had them", prepare_avazu},
     {"criteo", "clicks on display ads, as Criteo's contest had them", prepare_criteo},
     {"dien", "samples as text, as the authors of DIEN published theirs", prepare_dien},
+    {"impressions", "a log of shown ads, with the ads around each", prepare_impressions},
     {"movielens", "ratings of MovieLens 1M, 20M, 25M or latest", prepare_movielens},
     {"synthetic", "an invented world whose click probabilities are known", prepare_synthetic},
     {"taobao", "UserBehavior.csv: what users of Taobao viewed and bought", prepare_taobao},

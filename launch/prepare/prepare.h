@@ -10,6 +10,7 @@ err_t prepare_amazon(int argc, char **argv);
 err_t prepare_avazu(int argc, char **argv);
 err_t prepare_criteo(int argc, char **argv);
 err_t prepare_dien(int argc, char **argv);
+err_t prepare_impressions(int argc, char **argv);
 err_t prepare_movielens(int argc, char **argv);
 err_t prepare_synthetic(int argc, char **argv);
 err_t prepare_taobao(int argc, char **argv);

@@ -23,16 +23,15 @@ static const char about[] =
     "Alibaba's display ads as samples. Reads raw_sample.csv, ad_feature.csv, user_profile.csv\n"
     "and, for histories, behavior_log.csv, plain or gzipped. A line of raw_sample is a "
     "sample;\n"
-    "those from --test-from on are test. Features user, ad, cate, campaign, customer, brand "
+    "test are those from --test-from on. Features user, ad, cate, campaign, customer, brand "
     "(a\n"
     "bag: it may be missing), price (numbers), place; of the profile cms_segid, cms_group_id,\n"
     "final_gender_code, age_level, pvalue_level, shopping_level, occupation,\n"
     "new_user_class_level (bags); history: cate, brand, behavior, time, of what the user did\n"
     "before. contextual, clicked and unclicked (ad, cate) are the ads that were shown before\n"
     "within the same second of the same user, and those of earlier seconds with and without a\n"
-    "click. Places and behaviors are hashed; names-place and names-behavior have them. Ads "
-    "and\n"
-    "profiles are kept in memory.";
+    "click. Places and behaviors are hashed; names-place and names-behavior have them. Ads\n"
+    "and profiles are kept in memory.";
 
 #define PROFILE(i) (PROFILES + 2 * (i))
 #define LIST(kind) (LISTS + 3 * (int)(kind))
@@ -244,7 +243,7 @@ static err_t write_lists(ads *a, shard_writer *w, size_t i)
                                      seconds_of_days(a->my->auxiliary_days)};
     size_t                 picked[AUXILIARY_MOST];
 
-    for (auxiliary_kind kind = 0; kind < AUXILIARY_KINDS; kind++) {
+    for (auxiliary_list kind = 0; kind < AUXILIARY_KINDS; kind++) {
         size_t n = auxiliary_pick(a->of_user.at, i, kind, limits, picked);
         TRY(shard_writer_length(w, LIST(kind), n));
         for (size_t k = 0; k < n; k++) {
@@ -446,10 +445,8 @@ err_t prepare_taobao_ads(int argc, char **argv)
           .help = "the time at which test begins, in seconds; the default is May 13th, 2017"},
          PREPARE_FLAG_MAX_LEN(my.max_len),
          PREPARE_FLAG_HISTORY_DAYS(my.history_days),
-         {"auxiliary", FLAG_INT, &my.auxiliary, .max = AUXILIARY_MOST,
-          .help = "ads of each of contextual, clicked and unclicked, the newest"},
-         {"auxiliary-days", FLAG_REAL, &my.auxiliary_days, .max = 36500,
-          .help = "leave those older than so many days out; 0: none"},
+         PREPARE_FLAG_AUXILIARY(my.auxiliary),
+         PREPARE_FLAG_AUXILIARY_DAYS(my.auxiliary_days),
          PREPARE_FLAG_MAX_BAD(my.max_bad),
          {0}};
     bool helped;

@@ -202,6 +202,47 @@ def check_ads():
         same("ads behaviors", [behaviors[b] for b in t["history.behavior"]], [d[2] for s in samples for d in s[2]])
 
 
+# ---- impressions ----
+
+def check_impressions():
+    rows = [(chance.randrange(2), f"user {chance.randrange(4)}", 500000 + 40000 * chance.randrange(12),
+             f"q{chance.randrange(3)}", f"ad {chance.randrange(9)}", chance.choice(["", "a, b", "c"])) for _ in range(150)]
+    with open("log.csv", "w", newline="") as f:
+        f.write("time,label,user,ad,page,cate\r\n")
+        for label, user, when, page, ad, cate in rows:
+            f.write(f'{when},{label},{user},{ad},{page},"{cate}"' + chance.choice(["\n", "\r\n"]))
+    prepare("impressions", "--in", "log.csv", "--out", "shown", "--auxiliary", "3", "--auxiliary-days", "2",
+            "--test-from", "800000")
+    text = {table: names("shown", table) for table in ("user", "ad", "cate")}
+    count = 0
+    for split, inside in (("train", lambda t: t < 800000), ("test", lambda t: t >= 800000)):
+        t = read(f"shown/{split}-00000.safetensors")
+        got = {kind: list(zip(lists(t, kind, f"{kind}.ad"), lists(t, kind, f"{kind}.cate")))
+               for kind in ("contextual", "clicked", "unclicked")}
+        at = 0
+        users = list(dict.fromkeys(text["user"][u] for u in t["user"]))  # in the order of their hashes
+        for user in users:
+            mine = sorted((r for r in rows if r[1] == user), key=lambda r: r[2])
+            for i, r in enumerate(mine):
+                if not inside(r[2]):
+                    continue
+                young = [x for x in mine[:i] if r[2] - x[2] <= 2 * 86400]
+                earlier = [x for x in young if x[2] < r[2] and x[3] != r[3]]
+                want = {"contextual": [x for x in young if x[3] == r[3]][-3:],
+                        "clicked": [x for x in earlier if x[0]][-3:],
+                        "unclicked": [x for x in earlier if not x[0]][-3:]}
+                same("impression", (t["label"][at], t["time"][at], text["ad"][t["ad"][at]], text["cate"][t["cate"][at]]),
+                     (float(r[0]), r[2], r[4], r[5]))
+                for kind in want:
+                    ads, cates = got[kind][at]
+                    same(f"impression's {kind}", [(text["ad"][a], text["cate"][c]) for a, c in zip(ads, cates)],
+                         [(x[4], x[5]) for x in want[kind]])
+                at += 1
+        same("impressions", at, len(t["label"]))
+        count += at
+    same("all impressions", count, len(rows))
+
+
 # ---- criteo and avazu ----
 
 def bucket(text):
@@ -251,6 +292,7 @@ def check_avazu():
 check_taobao()
 check_dien()
 check_ads()
+check_impressions()
 check_criteo()
 check_avazu()
-print("taobao, dien, taobao-ads, criteo, avazu: every tensor as computed from the raw lines")
+print("taobao, dien, taobao-ads, impressions, criteo, avazu: every tensor as computed from the raw lines")

@@ -27,9 +27,9 @@ printf '1::10::5::100\n1::20::3::200\n1::30::9x::300\n' > ratings.dat
 printf '10::A::B\n20::C::D\n30::E::F\n' > movies.dat
 movielens() { "$dips" prepare movielens --ratings ratings.dat --movies movies.dat "$@"; }
 
-for source in amazon avazu criteo dien movielens synthetic taobao taobao-ads tsv; do
+for source in amazon avazu criteo dien impressions movielens synthetic taobao taobao-ads tsv; do
     expect 0 "--out DIR" "$dips" prepare $source --help
-    expect 2 "is missing; usage: dips prepare $source" "$dips" prepare $source --seed 1
+    expect 2 "is missing; usage: dips prepare $source" "$dips" prepare $source --overwrite
     expect 0 "$source" "$dips" prepare --help
 done
 expect 2 "there is no command 'dips prepare lastfm'" "$dips" prepare lastfm

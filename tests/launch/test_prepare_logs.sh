@@ -40,6 +40,14 @@ printf '1,100,7,p,1,0\n' > s.csv
 refuse "s.csv:1: ad 7 is not in ad.csv" taobao-ads --samples s.csv --ads ad.csv
 printf '63133,6406,83237,1,,170.0\n63133,6406,83237,1,,170.0\n' > ad.csv
 refuse "ad.csv:2: ad 63133 was there before" taobao-ads --samples s.csv --ads ad.csv
+printf 'label,user,time,ad\n' > i.csv
+refuse "i.csv:1: the header has no column 'page'" impressions --in i.csv
+printf 'label,user,time,page,ad,ad\n' > i.csv
+refuse "i.csv:1: the header has the column 'ad' twice" impressions --in i.csv
+printf 'label,user,time,page,a d\n' > i.csv
+refuse "i.csv:1: the header's column 'a d' is no name of a feature" impressions --in i.csv
+printf 'label,user,time,page,ad\n0,u,5,p,x\n0,u,y,p,x\n' > i.csv
+refuse "i.csv:3: time 'y' is not a whole number" impressions --in i.csv
 printf '0\t1\n' > c.txt
 refuse "c.txt:1: 2 fields, wanted 40" criteo --in c.txt
 printf '0\tx%38s\n' ' ' | tr ' ' '\t' > c.txt

@@ -8,6 +8,8 @@
 
 #include "common/hash.h"
 #include "common/rng.h"
+#include "launch/prepare/auxiliary.h"
+#include "launch/prepare/catalog.h"
 #include "launch/prepare/counts.h"
 #include "launch/prepare/delimited.h"
 #include "launch/prepare/id_map.h"
@@ -423,6 +425,85 @@ static void two_strings_with_one_hash_are_reported(void **state)
     safetensors_close(&file);
 }
 
+/* ---- catalog ---- */
+
+/* Items 0 .. 3 occur 0, 1, 2 and 7 times: how often each is drawn in place of number 2. */
+static void draw_many(negatives_kind kind, uint64_t drawn[4])
+{
+    catalog  c = {0};
+    rng      r = rng_named(1, RNG_TEST, kind, 0);
+    uint64_t number;
+
+    for (uint64_t i = 0; i < 4; i++) {
+        WELL(catalog_number(&c, 100 + i, &number));
+        assert_int_equal(number, i);
+        c.items.at[number].times = (uint64_t[]){0, 1, 2, 7}[i];
+    }
+    WELL(catalog_number(&c, 102, &number));
+    assert_int_equal(number, 2);
+    WELL(catalog_complete(&c, kind));
+    for (int i = 0; i < 8000; i++)
+        drawn[catalog_draw(&c, kind, 2, &r)->id - 100]++;
+    catalog_clear(&c);
+}
+
+static void negatives_are_drawn_from_all_or_by_popularity(void **state)
+{
+    uint64_t uniform[4] = {0}, popular[4] = {0};
+
+    (void)state;
+    draw_many(NEGATIVES_UNIFORM, uniform);
+    assert_int_equal(uniform[2], 0);
+    for (int i = 0; i < 4; i++) /* 8000 / 3, and 4 standard deviations */
+        if (i != 2)
+            assert_in_range(uniform[i], 2667 - 169, 2667 + 169);
+    draw_many(NEGATIVES_POPULARITY, popular);
+    assert_int_equal(popular[0] + popular[2], 0);
+    assert_in_range(popular[1], 1000 - 119, 1000 + 119);
+}
+
+static void a_negative_needs_another_item_to_be(void **state)
+{
+    catalog  c = {0};
+    uint64_t number;
+
+    (void)state;
+    WELL(catalog_number(&c, 1, &number));
+    c.items.at[0].times = 5;
+    WELL(catalog_complete(&c, NEGATIVES_NONE));
+    assert_int_equal(catalog_complete(&c, NEGATIVES_UNIFORM), ERR_DATA);
+    WELL(catalog_number(&c, 2, &number)); /* but it never occurs */
+    assert_int_equal(catalog_complete(&c, NEGATIVES_POPULARITY), ERR_DATA);
+    WELL(catalog_complete(&c, NEGATIVES_UNIFORM));
+    catalog_clear(&c);
+}
+
+/* ---- auxiliary ---- */
+
+static void clicks_of_the_page_itself_are_not_known_when_it_is_made(void **state)
+{
+    const impression shown[] = {
+        {.time = 10, .page = 1, .clicked = true},  {.time = 10, .page = 1},
+        {.time = 20, .page = 2, .clicked = true},  {.time = 20, .page = 2},
+        {.time = 20, .page = 3, .clicked = true},  {.time = 20, .page = 2},
+        {.time = 20, .page = 2},
+    };
+    const auxiliary_limits all = {5, 0}, young = {1, 9};
+    size_t                 picked[AUXILIARY_MOST];
+
+    (void)state;
+    assert_int_equal(auxiliary_pick(shown, 6, AUXILIARY_CONTEXTUAL, all, picked), 3);
+    assert_true(picked[0] == 2 && picked[1] == 3 && picked[2] == 5);
+    assert_int_equal(auxiliary_pick(shown, 6, AUXILIARY_CONTEXTUAL, young, picked), 1);
+    assert_int_equal(picked[0], 5);
+    assert_int_equal(auxiliary_pick(shown, 6, AUXILIARY_CLICKED, all, picked), 1);
+    assert_int_equal(picked[0], 0); /* not 2, nor 4, which is of the same second */
+    assert_int_equal(auxiliary_pick(shown, 6, AUXILIARY_UNCLICKED, all, picked), 1);
+    assert_int_equal(picked[0], 1);
+    assert_int_equal(auxiliary_pick(shown, 6, AUXILIARY_CLICKED, young, picked), 0);
+    assert_int_equal(auxiliary_pick(shown, 0, AUXILIARY_CONTEXTUAL, all, picked), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +520,9 @@ int main(void)
         IN_ROOM(counts_are_of_samples_and_the_same_in_any_memory),
         IN_ROOM(names_are_kept_once_each_by_their_hash),
         IN_ROOM(two_strings_with_one_hash_are_reported),
+        cmocka_unit_test(negatives_are_drawn_from_all_or_by_popularity),
+        cmocka_unit_test(a_negative_needs_another_item_to_be),
+        cmocka_unit_test(clicks_of_the_page_itself_are_not_known_when_it_is_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
