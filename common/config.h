@@ -273,15 +273,16 @@ typedef struct config {
         int          block, window; /* samples of a shuffled block; blocks of a window */
     } data;
     struct {
-        int          batch, eval_batch;
-        double       epochs;
-        int64_t      steps; /* -1: as epochs say; 0: write the initial state and end */
-        mode_kind    mode;
-        int          staleness;
-        uint64_t     seed;
-        int64_t      max_bad_steps;
-        config_every eval_every; /* besides the end of each epoch */
-        int64_t      check_every; /* steps between comparisons of ranks' dense weights */
+        int            batch, eval_batch;
+        precision_kind precision; /* of the attention's products, in steps of training */
+        double         epochs;
+        int64_t        steps; /* -1: as epochs say; 0: write the initial state and end */
+        mode_kind      mode;
+        int            staleness;
+        uint64_t       seed;
+        int64_t        max_bad_steps;
+        config_every   eval_every;  /* besides the end of each epoch */
+        int64_t        check_every; /* steps between comparisons of ranks' dense weights */
     } train;
     struct {
         char         from[CONFIG_PATH_MAX]; /* a checkpoint to begin with; "": none */

@@ -339,6 +339,10 @@ const option option_table[] = {
      .unit = "samples", .help = "of one step, all workers together"},
     {"train.eval_batch", OPTION_INT, RUN(train.eval_batch), .min = 1, .max = 1 << 24,
      .init = "4096", .unit = "samples", .help = "of one step of an evaluation"},
+    {"train.precision", OPTION_ENUM, RUN(train.precision), WORDS(precision_words),
+     .init = "fp32",
+     .help = "bf16: the products of attention by mlp read numbers rounded to bf16; their sums "
+             "and all else stay fp32, and so do evaluations"},
     {"train.epochs", OPTION_REAL, RUN(train.epochs), .min = 0, .max = 1e6, .init = "1",
      .unit = "epochs", .help = "passes over data.train, parts of one allowed"},
     {"train.steps", OPTION_INT64, RUN(train.steps), .min = -1, .max = ANY_STEP, .init = "-1",

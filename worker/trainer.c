@@ -16,6 +16,7 @@
 #include "worker/console.h"
 #include "worker/data/pipeline.h"
 #include "worker/evaluator.h"
+#include "worker/kernels/product_bf16.h"
 
 #define TIME_EVERY (10 * NS_PER_S) /* between `time` events */
 
@@ -646,6 +647,13 @@ static err_t tell_warm_start(const trainer *t)
     return warm_report_log(t->warm, t->log);
 }
 
+static void tell_precision(const config *c)
+{
+    if (c->train.precision == PRECISION_BF16)
+        log_once(LOG_INFO, "attention's products of training are in bf16, by %s",
+                 bf16_path_name(bf16_best_path()));
+}
+
 static err_t run(trainer *t, job_result *result)
 {
     const job *j = t->job;
@@ -666,6 +674,7 @@ static err_t run(trainer *t, job_result *result)
         fill_result(t, t->plan.first, result);
         return OK;
     }
+    tell_precision(j->config);
     TRY(open_pipeline(t));
     console_init(&t->console, is_first(t) ? stderr : NULL, j->clock, j->terminal, j->columns,
                  t->plan.first, t->plan.last, t->plan.epoch_steps);

@@ -1,6 +1,6 @@
 /* bench_step - how fast one training step of DIN computes, without reading and servers.
  *
- *     bench_step [seconds a line] [batch] [dice|sigmoid]
+ *     bench_step [seconds a line] [batch] [dice|sigmoid] [fp32|bf16]
  *
  * Times forward and backward on random rows, in one thread, for two models, three batches and
  * histories of 50 events or of 20 in the mean. GFLOP/s count only arithmetic that nobody can
@@ -40,7 +40,7 @@ static const setting settings[] = {
 /* A model and one batch for it. */
 typedef struct bench {
     setting     setting;
-    const char *activation;
+    const char *activation, *precision;
     int         B, T, events; /* samples; events of each, or in the mean; of all */
     bool        ragged;
     int     ids; /* distinct ids of a table in the batch at most: unique shares of real data */
@@ -74,8 +74,9 @@ static void configure(bench *b)
     for (int f = 0; f < s->fields; f++)
         at += snprintf(at, (size_t)(end - at), "%sf%d", f ? ", " : "", f);
     snprintf(at, (size_t)(end - at),
-             "], attention: {units: [%d, %d], activation: %s}, mlp: {units: [%d, %d]}}\n",
-             s->units[0], s->units[1], b->activation, s->mlp[0], s->mlp[1]);
+             "], attention: {units: [%d, %d], activation: %s}, mlp: {units: [%d, %d]}}\n"
+             "train: {precision: %s}\n",
+             s->units[0], s->units[1], b->activation, s->mlp[0], s->mlp[1], b->precision);
     MUST(config_parse(&b->config, "bench", yaml, strlen(yaml), 0, NULL));
     MUST(schema_new(&b->schema, b->config));
     MUST(dense_new(&b->dense, b->config));
@@ -300,10 +301,12 @@ static void measure(bench *b, double budget, best *m)
     }
 }
 
-static void run(const setting *s, const char *activation, int B, bool ragged, double budget)
+static void run(const setting *s, const char *activation, const char *precision, int B,
+                bool ragged, double budget)
 {
     bench b = {.setting    = *s,
                .activation = activation,
+               .precision  = precision,
                .B          = B,
                .T          = ragged ? 20 : 50,
                .ragged     = ragged};
@@ -322,14 +325,15 @@ static void run(const setting *s, const char *activation, int B, bool ragged, do
     clear(&b);
 }
 
-static void run_setting(const setting *s, const char *activation, int only, double budget)
+static void run_setting(const setting *s, const char *activation, const char *precision,
+                        int only, double budget)
 {
     static const int batches[] = {256, 1024, 4096};
 
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
         for (int ragged = 0; ragged < 2; ragged++)
             if (!only || only == batches[i])
-                run(s, activation, batches[i], ragged, budget);
+                run(s, activation, precision, batches[i], ragged, budget);
 }
 
 static void print_machine(void)
@@ -350,6 +354,7 @@ int main(int n, char **words)
 {
     double budget = n > 1 ? atof(words[1]) : 1;
     int    only   = n > 2 ? atoi(words[2]) : 0;
+    const char *precision = n > 4 ? words[4] : "fp32";
 
     print_machine();
     gemm_single_thread();
@@ -357,9 +362,9 @@ int main(int n, char **words)
         printf("%s\n                        samples/s  GFLOP/s    of FMA   of sgemm  of its "
                "shapes\n",
                settings[i].name);
-        run_setting(&settings[i], n > 3 ? words[3] : "dice", only, budget);
+        run_setting(&settings[i], n > 3 ? words[3] : "dice", precision, only, budget);
         if (n <= 3)
-            run_setting(&settings[i], "sigmoid", only, budget);
+            run_setting(&settings[i], "sigmoid", precision, only, budget);
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/rng.h"
 #include "worker/layers/layers.h"
 
 #define NEAR (sizeof(real) == sizeof(float) ? 2e-4 : 1e-10)
@@ -19,7 +20,8 @@
     "  history: {columns: {item: {table: item}, cate: {table: cate}, tag: {table: tag}}}\n"    \
     "model: {kind: din, candidate: [item, cate], history: history,\n"                          \
     "        attention: {units: [%s], activation: %s, parts: [%s]}}\n"                         \
-    "dice: {sync: %s}\n"
+    "dice: {sync: %s}\n"                                                                       \
+    "train: {precision: %s}\n"
 
 static const char *const candidate[] = {"item", "cate"};
 static const char *const events[]    = {"history.item", "history.cate", "history.tag"};
@@ -89,11 +91,12 @@ static const setting settings[] = {
 /* Histories of none, of one event, of several to a piece, and longer than a piece. */
 static const int lengths[] = {0, 1, 3, 140, 60, 2, 0, 55, 80};
 
-static void open_unit(world *w, const setting *s, tensor *(*build)(graph *g), bool training)
+static void open_unit(world *w, const setting *s, const char *precision,
+                      tensor *(*build)(graph *g), bool training)
 {
     char yaml[1024];
 
-    snprintf(yaml, sizeof yaml, YAML, s->units, s->activation, s->parts, s->sync);
+    snprintf(yaml, sizeof yaml, YAML, s->units, s->activation, s->parts, s->sync, precision);
     world_open_graph(w, yaml, build);
     world_rows(w, 30, .6);
     world_draw(w, 19, sizeof lengths / sizeof *lengths, lengths, 4);
@@ -120,8 +123,8 @@ static void compare_worlds(const setting *s, bool training)
 {
     world a, b;
 
-    open_unit(&a, s, at_once, training);
-    open_unit(&b, s, one_by_one, training);
+    open_unit(&a, s, "fp32", at_once, training);
+    open_unit(&b, s, "fp32", one_by_one, training);
     double loss = world_backward(&a), want = world_backward(&b);
     assert_near(loss, want, NEAR);
     assert_int_equal(dense_count(a.dense), dense_count(b.dense));
@@ -150,6 +153,151 @@ static void its_layers_at_once_are_its_layers_one_by_one(void **state)
     }
 }
 
+/* ---- in bf16 ---- */
+
+static double norm(const real *x, size_t n)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sqrt(sum);
+}
+
+/* |a - b| / |b| of n numbers. */
+static double distance(const real *a, const real *b, size_t n)
+{
+    double far = 0;
+
+    for (size_t i = 0; i < n; i++)
+        far += pow((double)a[i] - (double)b[i], 2);
+    return far > 0 ? sqrt(far) / norm(b, n) : 0;
+}
+
+/* A bf16 is off by 2^-9 of it or less; a few layers of them, and the way back, by some times
+ * that: a bias' gradient, whose terms cancel, the most. */
+static void compare_with_bf16(const setting *s, bool training)
+{
+    world a, b;
+
+    open_unit(&a, s, "bf16", at_once, training);
+    open_unit(&b, s, "fp32", at_once, training);
+    double loss = world_backward(&a), want = world_backward(&b), far = 0, most = .03;
+    assert_near(loss, want, 2e-3);
+    for (int i = 0; i < dense_count(a.dense) && far <= most; i++) {
+        param *p = dense_at(a.dense, i), *q = dense_at(b.dense, i);
+        far = distance(p->g, q->g, p->count);
+        if (far > most)
+            fail_msg("the gradient of %s is off by %.3g of it", p->name, far);
+    }
+    for (int t = 0; t < 3; t++) {
+        far = distance(a.gradients[t], b.gradients[t], world_row_numbers(&a, t));
+        if (far > most || far == 0)
+            fail_msg("the gradient of table %d is off by %.3g of it", t, far);
+    }
+    world_close(&a);
+    world_close(&b);
+}
+
+static void in_bf16_it_is_near_what_it_is_in_reals(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (*settings[i].units && (!strcmp(settings[i].activation, "dice") ||
+                                   !strcmp(settings[i].activation, "sigmoid"))) {
+            compare_with_bf16(&settings[i], true);
+            compare_with_bf16(&settings[i], false);
+        }
+}
+
+/* Rows and weights of -1, 0 and 1, and logits so large that a gradient is 0 or 1: what is
+ * multiplied has 8 bits at most, and no sum needs more than 24. */
+static void open_whole_numbers(world *w, const setting *s, const char *precision)
+{
+    rng r = rng_named(8, RNG_TEST, 6, 0);
+
+    open_unit(w, s, precision, at_once, true);
+    for (int i = 0; i < dense_count(w->dense); i++) {
+        param *p = dense_at(w->dense, i);
+        for (size_t j = 0; j < p->count; j++)
+            p->w[j] = (real)((double)rng_below(&r, 3) - 1);
+    }
+    for (int t = 0; t < 3; t++)
+        for (size_t j = 0; j < world_row_numbers(w, t); j++)
+            w->rows[t][j] = (real)(rng_below(&r, 4) == 0 ? (double)rng_below(&r, 3) - 1 : 0);
+    dense_find(w->dense, "answer.bias")->w[0] = 100000;
+}
+
+static void compare_whole_numbers(const setting *s)
+{
+    world a, b;
+
+    open_whole_numbers(&a, s, "bf16");
+    open_whole_numbers(&b, s, "fp32");
+    assert_true(world_backward(&a) == world_backward(&b));
+    for (int i = 0; i < dense_count(a.dense); i++) {
+        param *p = dense_at(a.dense, i), *q = dense_at(b.dense, i);
+        for (size_t j = 0; j < p->count; j++)
+            if (p->g[j] != q->g[j])
+                fail_msg("the gradient of %s[%zu] is %.9g, wanted %.9g", p->name, j,
+                         (double)p->g[j], (double)q->g[j]);
+    }
+    for (int t = 0; t < 3; t++)
+        for (size_t j = 0; j < world_row_numbers(&a, t); j++)
+            if (a.gradients[t][j] != b.gradients[t][j])
+                fail_msg("the gradient of row number %zu of table %d is %.9g, wanted %.9g", j,
+                         t, (double)a.gradients[t][j], (double)b.gradients[t][j]);
+    assert_true(norm(b.gradients[0], world_row_numbers(&b, 0)) > 1);
+    world_close(&a);
+    world_close(&b);
+}
+
+static void what_bf16_holds_is_not_changed_by_it(void **state)
+{
+    static const setting whole[] = {
+        {"18, 4", "none", "q, k, q-k, q*k", "false"},
+        {"5, 18, 3", "relu", "k, q*k", "false"},
+        {"40, 17", "relu", "q, q-k, q*k", "false"},
+        {"16", "none", "q*k", "false"},
+        {"33, 3", "relu", "k", "false"},
+        {"7, 4", "none", "q", "false"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        compare_whole_numbers(&whole[i]);
+}
+
+static void in_bf16_it_has_the_same_bits_again(void **state)
+{
+    world a, b;
+
+    (void)state;
+    open_unit(&a, &settings[0], "bf16", at_once, true);
+    open_unit(&b, &settings[0], "bf16", at_once, true);
+    double loss = world_backward(&a);
+    assert_true(loss == world_backward(&b));
+    for (int i = 0; i < dense_count(a.dense); i++)
+        assert_memory_equal(dense_at(a.dense, i)->g, dense_at(b.dense, i)->g,
+                            dense_at(a.dense, i)->count * sizeof(real));
+    world_close(&a);
+    world_close(&b);
+}
+
+/* What is evaluated is not rounded. */
+static void evaluations_are_the_same_in_bf16(void **state)
+{
+    world a, b;
+
+    (void)state;
+    open_unit(&a, &settings[0], "bf16", at_once, false);
+    open_unit(&b, &settings[0], "fp32", at_once, false);
+    assert_true(world_loss(&a) == world_loss(&b));
+    assert_memory_equal(a.logits, b.logits, (size_t)a.batch.B * sizeof *a.logits);
+    world_close(&a);
+    world_close(&b);
+}
+
 /* Layers are made in the order, and of the parameters, that checkpoints know. */
 static void its_parameters_have_the_names_of_its_layers(void **state)
 {
@@ -161,7 +309,7 @@ static void its_parameters_have_the_names_of_its_layers(void **state)
     world w;
 
     (void)state;
-    open_unit(&w, &(setting){"4, 3", "dice", "k", "false"}, at_once, true);
+    open_unit(&w, &(setting){"4, 3", "dice", "k", "false"}, "fp32", at_once, true);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_non_null(dense_find(w.dense, names[i]));
     world_close(&w);
@@ -177,7 +325,7 @@ static void a_unit_of_too_many_layers_is_refused(void **state)
     (void)state;
     for (int i = 0; i < 21; i++)
         units[i] = 1;
-    open_unit(&w, &settings[0], at_once, true);
+    open_unit(&w, &settings[0], "fp32", at_once, true);
     inputs(w.graph, &q, &k);
     activation_unit(w.graph, q, k, &c, "deep");
     assert_int_equal(graph_error(w.graph), ERR_CONFIG);
@@ -189,6 +337,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(its_layers_at_once_are_its_layers_one_by_one),
+        cmocka_unit_test(what_bf16_holds_is_not_changed_by_it),
+        cmocka_unit_test(in_bf16_it_is_near_what_it_is_in_reals),
+        cmocka_unit_test(in_bf16_it_has_the_same_bits_again),
+        cmocka_unit_test(evaluations_are_the_same_in_bf16),
         cmocka_unit_test(its_parameters_have_the_names_of_its_layers),
         cmocka_unit_test(a_unit_of_too_many_layers_is_refused),
     };

@@ -19,11 +19,14 @@
 #include "worker/layers/folded_pair.h"
 #include "worker/layers/hidden.h"
 #include "worker/layers/layers.h"
+#include "worker/layers/split_pair.h"
 
 #define PARAMS_OF_A_LAYER 3 /* weight, bias, alpha */
 
 typedef struct unit_config {
     pair_parts    parts;
+    bool          bf16; /* its products, in passes that learn */
+    bf16_path     path;
     int           n;
     hidden_config hidden[];
 } unit_config;
@@ -38,6 +41,8 @@ typedef struct stored {
 typedef struct unit {
     const unit_config *c;
     folded_pair        pair;
+    const bf16_path   *bf16;   /* NULL: products in reals */
+    split_pair         split;  /* in bf16, of the pair what varies within a sample */
     hidden            *hidden; /* (n) */
     stored            *x, *g;  /* (n) what is kept of forward; gradients of it */
     const real       **gx;     /* (n) of a piece: the gradient complete */
@@ -80,16 +85,27 @@ static err_t open_hidden(unit *u, const node *n, int l, int longest, pass *p)
     param *const *params = n->params + PARAMS_OF_A_LAYER * l;
     hidden       *h      = &u->hidden[l];
 
-    TRY(hidden_open(h, &u->c->hidden[l], params, l == 0 ? 0 : u->hidden[l - 1].U, longest, p));
+    TRY(hidden_open(h, &u->c->hidden[l], params, l == 0 ? 0 : u->hidden[l - 1].U, longest,
+                    u->bf16, p));
     TRY(take_stored(&u->x[l], pass_learns(p), n->inputs[1]->rows, longest, h->stride, p));
     u->in_passes |= p->training && h->c->activation == ACTIVATION_DICE;
     return u->in_passes ? OK : hidden_statistics(h, p);
+}
+
+static err_t open_split(unit *u, const node *n, int longest, pass *p)
+{
+    const folded_pair  *a = &u->pair;
+    const split_weights w = {a->K, a->P, a->Kt, a->Pt, a->U, a->U_stride, a->D_stride};
+
+    return split_pair_open(&u->split, *u->bf16, n->inputs[0], n->inputs[1], a->parts->with_k,
+                           a->parts->with_product, &w, longest, p);
 }
 
 static err_t open_unit(unit *u, const node *n, pass *p)
 {
     *u            = (unit){.c = n->config};
     u->n          = u->c->n;
+    u->bf16       = u->c->bf16 && pass_learns(p) ? &u->c->path : NULL;
     u->in_passes  = p->training && u->c->hidden[0].activation == ACTIVATION_DICE;
     size_t layers = (size_t)u->n;
     TRY(folded_pair_open(&u->pair, &u->c->parts, n->inputs[0], n->inputs[1], n->params[0],
@@ -98,6 +114,8 @@ static err_t open_unit(unit *u, const node *n, pass *p)
     TRY(arena_take(p->arena, layers * sizeof *u->x, &u->x));
     TRY(arena_take(p->arena, layers * sizeof *u->g, &u->g));
     int longest = piece_longest(u->pair.offsets, u->pair.B);
+    if (u->bf16)
+        TRY(open_split(u, n, longest, p));
     for (int l = 0; l < u->n; l++)
         TRY(open_hidden(u, n, l, longest, p));
     const param *w = n->params[PARAMS_OF_A_LAYER * u->n];
@@ -109,6 +127,12 @@ static err_t open_unit(unit *u, const node *n, pass *p)
 
 static void first_layer(unit *u, const piece *e, real *x)
 {
+    if (u->bf16) {
+        folded_pair_spread(&u->pair, x, e->begin, e->end);
+        split_pair_forward(&u->split, x, ROW(u->pair.k->x, e->first, u->pair.Dk), e->begin,
+                           e->end);
+        return;
+    }
     for (int b = e->begin; b < e->end; b++)
         folded_pair_forward(&u->pair, ROW(x, u->pair.offsets[b] - e->first, u->pair.U_stride),
                             b);
@@ -212,6 +236,20 @@ static const real *complete_gradient(unit *u, const piece *e, int l)
     return g;
 }
 
+static void first_layer_backward(unit *u, const piece *e, const real *g)
+{
+    folded_pair *a = &u->pair;
+
+    if (u->bf16) {
+        folded_pair_sum(a, g, e->begin, e->end);
+        split_pair_backward(&u->split, a->gk ? ROW(a->gk, e->first, a->Dk) : NULL, a->keep_gk,
+                            a->gq, g, ROW(a->k->x, e->first, a->Dk), e->begin, e->end);
+        return;
+    }
+    for (int b = e->begin; b < e->end; b++)
+        folded_pair_backward(a, ROW(g, a->offsets[b] - e->first, a->U_stride), b);
+}
+
 /* Through the products of layer l. */
 static void backward_product(unit *u, const piece *e, int l)
 {
@@ -223,8 +261,7 @@ static void backward_product(unit *u, const piece *e, int l)
         hidden_below(h, stored_rows(&u->g[l - 1], e, h->in_stride), g, e->events);
         return;
     }
-    for (int b = e->begin; b < e->end; b++)
-        folded_pair_backward(&u->pair, ROW(g, u->pair.offsets[b] - e->first, h->stride), b);
+    first_layer_backward(u, e, g);
 }
 
 static err_t open_backward(unit *u, node *n, pass *p)
@@ -234,6 +271,8 @@ static err_t open_backward(unit *u, node *n, pass *p)
     u->gs = n->output->g;
     TRY(arena_take(p->arena, (size_t)u->n * sizeof *u->gx, &u->gx));
     TRY(folded_pair_open_backward(&u->pair, n, p));
+    if (u->bf16)
+        TRY(split_pair_open_backward(&u->split, longest, p));
     TRY(arena_take_zero(p->arena, (size_t)u->last_stride * sizeof *u->gw, &u->gw));
     for (int l = 0; l < u->n; l++) {
         TRY(hidden_open_backward(&u->hidden[l], p));
@@ -248,6 +287,8 @@ static void close_backward(unit *u, node *n)
     param *w = n->params[PARAMS_OF_A_LAYER * u->n],
           *c = n->params[PARAMS_OF_A_LAYER * u->n + 1];
 
+    if (u->bf16)
+        split_pair_close_backward(&u->split, u->pair.gK, u->pair.gP);
     folded_pair_close_backward(&u->pair, n->params[0], n->params[1]);
     for (int l = 0; l < u->n; l++)
         hidden_close_backward(&u->hidden[l]);
@@ -321,6 +362,8 @@ tensor *activation_unit(graph *g, tensor *q, tensor *k, const attention_config *
         return NULL;
     unit_config *u = n->config;
     u->parts       = parts;
+    u->bf16        = graph_config(g)->train.precision == PRECISION_BF16;
+    u->path        = u->bf16 ? bf16_best_path() : BF16_LOOPS;
     u->n           = n_layers;
     in             = parts.in;
     for (int l = 0; l < n_layers; in = c->units.at[l++])

@@ -130,6 +130,13 @@ void folded_pair_forward(folded_pair *a, real *z, int b)
                 a->U_stride, events_of(a, b), a->U_stride, a->D);
 }
 
+void folded_pair_spread(const folded_pair *a, real *z, int begin, int end)
+{
+    for (int b = begin; b < end; b++)
+        for (int t = 0; t < events_of(a, b); t++, z += a->U_stride)
+            memcpy(z, ROW(a->s, b, a->U_stride), (size_t)a->U_stride * sizeof *z);
+}
+
 /* ---- backward ---- */
 
 err_t folded_pair_open_backward(folded_pair *a, const node *n, pass *p)
@@ -175,6 +182,14 @@ void folded_pair_backward(folded_pair *a, const real *gz, int b)
             T);
     if (a->parts->with_product)
         pair_weights_backward(a->gK, a->gP, ROW(a->gq, b, a->Dq), gW, a->P, q, a->D, a->Dq, U);
+}
+
+void folded_pair_sum(folded_pair *a, const real *gz, int begin, int end)
+{
+    for (int b = begin; b < end; b++) {
+        column_sum(ROW(a->gs, b, a->U_stride), gz, events_of(a, b), a->U_stride);
+        gz = ROW(gz, events_of(a, b), a->U_stride);
+    }
 }
 
 void folded_pair_close_backward(folded_pair *a, param *W, param *b)

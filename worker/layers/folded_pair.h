@@ -61,11 +61,17 @@ MUST_CHECK err_t folded_pair_open(folded_pair *a, const pair_parts *c, const ten
 /* z (events of sample b, U_stride) */
 void folded_pair_forward(folded_pair *a, real *z, int b);
 
+/* z (events of samples begin .. end-1, U_stride) = s of each, for what is added to it. */
+void folded_pair_spread(const folded_pair *a, real *z, int begin, int end);
+
 /* Ready for gradients; gk of n's input 1 goes there directly. */
 MUST_CHECK err_t folded_pair_open_backward(folded_pair *a, const node *n, pass *p);
 
 /* From gz (events of sample b, U_stride). */
 void folded_pair_backward(folded_pair *a, const real *gz, int b);
+
+/* Of that gs alone: for samples begin .. end-1. */
+void folded_pair_sum(folded_pair *a, const real *gz, int begin, int end);
 
 /* Add up W->g, b->g and the gradient of q. */
 void folded_pair_close_backward(folded_pair *a, param *W, param *b);

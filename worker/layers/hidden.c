@@ -5,6 +5,7 @@
 #include "worker/kernels/activation.h"
 #include "worker/kernels/column.h"
 #include "worker/kernels/dice.h"
+#include "worker/kernels/halves.h"
 #include "worker/kernels/product.h"
 
 /* ---- forward ---- */
@@ -33,6 +34,43 @@ static err_t copy_weights(hidden *h, pass *p)
     return OK;
 }
 
+/* *at (rows, columns) of things of `size` bytes. */
+static err_t take_halves(pass *p, void *at, size_t size, int rows, int columns)
+{
+    return arena_take(p->arena, size * (size_t)rows * (size_t)columns, at);
+}
+
+/* The weights of both directions as right operands, and room for the rest. */
+static err_t open_halves(hidden *h, int rows, pass *p)
+{
+    hidden_halves *s = &h->halves;
+    uint16_t      *Wt, *W;
+
+    *s = (hidden_halves){.deep_in = bf16_deep(h->in),
+                         .wide_in = bf16_wide(h->in),
+                         .deep_U  = bf16_deep(h->U),
+                         .wide_U  = bf16_wide(h->U)};
+    TRY(take_halves(p, &Wt, sizeof *Wt, h->in, s->wide_U));
+    TRY(take_halves(p, &W, sizeof *W, h->U, s->wide_in));
+    TRY(take_halves(p, &s->Wt, sizeof *s->Wt, s->deep_in / 2, s->wide_U));
+    TRY(take_halves(p, &s->W, sizeof *s->W, s->deep_U / 2, s->wide_in));
+    halves_round(Wt, s->wide_U, h->Wt, h->stride, NULL, h->in, h->U, s->wide_U);
+    halves_round(W, s->wide_in, h->W, h->in_stride, NULL, h->U, h->in, s->wide_in);
+    halves_pair(s->Wt, s->wide_U, Wt, s->wide_U, h->in, s->wide_U);
+    halves_pair(s->W, s->wide_in, W, s->wide_in, h->U, s->wide_in);
+    return take_halves(p, &s->below, sizeof *s->below, bf16_wide(rows), s->deep_in);
+}
+
+static err_t open_backward_halves(hidden *h, pass *p)
+{
+    hidden_halves *s     = &h->halves;
+    int            whole = bf16_deep(h->rows);
+
+    TRY(take_halves(p, &s->g, sizeof *s->g, whole, s->deep_U));
+    TRY(take_halves(p, &s->g_turned, sizeof *s->g_turned, s->wide_U, whole));
+    return take_halves(p, &s->pairs, sizeof *s->pairs, whole / 2, s->wide_in);
+}
+
 static err_t copy_vector(pass *p, real **to, const param *from, int stride)
 {
     TRY(take(p, to, 1, stride));
@@ -47,15 +85,19 @@ static bool keeps_values(const hidden *h)
 }
 
 err_t hidden_open(hidden *h, const hidden_config *c, param *const *params, int in, int rows,
-                  pass *p)
+                  const bf16_path *bf16, pass *p)
 {
     *h           = (hidden){.c = c, .weight = params[0], .bias = params[1], .alpha = params[2]};
+    h->bf16      = bf16;
+    h->rows      = rows;
     h->in        = in;
     h->in_stride = padded(in);
     h->U         = h->weight->shape[0];
     h->stride    = padded(h->U);
     if (in > 0)
         TRY(copy_weights(h, p));
+    if (in > 0 && bf16)
+        TRY(open_halves(h, rows, p));
     TRY(copy_vector(p, &h->b, h->bias, h->stride));
     if (keeps_values(h))
         return OK;
@@ -70,6 +112,14 @@ err_t hidden_open(hidden *h, const hidden_config *c, param *const *params, int i
 
 void hidden_product(const hidden *h, real *x, const real *below, int N)
 {
+    const hidden_halves *s = &h->halves;
+
+    if (h->bf16) {
+        halves_round(s->below, s->deep_in, below, h->in_stride, NULL, N, h->in, s->deep_in);
+        product_bf16(*h->bf16, x, h->stride, h->b, 0, (bf16_left){s->below, s->deep_in},
+                     (bf16_right){s->Wt, s->wide_U}, N, h->stride, h->in);
+        return;
+    }
     product(x, h->stride, h->b, 0, rows_of(below, h->in_stride), h->Wt, h->stride, N, h->stride,
             h->in);
 }
@@ -116,6 +166,8 @@ err_t hidden_open_backward(hidden *h, pass *p)
     TRY(take(p, &h->gb, 1, h->stride));
     TRY(take(p, &h->g_slope, 1, h->stride));
     TRY(take_doubles(p, &h->sums, 2 * h->stride));
+    if (h->in > 0 && h->bf16)
+        TRY(open_backward_halves(h, p));
     return take(p, &h->means, 2, h->stride);
 }
 
@@ -164,8 +216,26 @@ void hidden_backward_again(const hidden *h, real *g, const real *x, int N)
                   h->stride);
 }
 
+/* gW += g^T a' */
+static void weight_gradient_bf16(const hidden *h, const real *below, int N)
+{
+    const hidden_halves *s     = &h->halves;
+    int                  whole = bf16_deep(N);
+
+    halves_round(s->below, s->deep_in, below, h->in_stride, NULL, N, h->in, s->deep_in);
+    halves_pair(s->pairs, s->wide_in, s->below, s->deep_in, N, s->wide_in);
+    halves_turn(s->g_turned, whole, s->g, s->deep_U, N, h->U);
+    product_bf16(*h->bf16, h->weight->g, h->in, h->weight->g, h->in,
+                 (bf16_left){s->g_turned, whole}, (bf16_right){s->pairs, s->wide_in}, h->U,
+                 h->in, N);
+}
+
 void hidden_weight_gradient(const hidden *h, const real *g, const real *below, int N)
 {
+    if (h->bf16) {
+        weight_gradient_bf16(h, below, N);
+        return;
+    }
     product(h->weight->g, h->in, h->weight->g, h->in, columns_of(g, h->stride), below,
             h->in_stride, h->U, h->in, N);
 }
@@ -177,6 +247,14 @@ void hidden_bias_gradient(const hidden *h, const real *g, int N)
 
 void hidden_below(const hidden *h, real *g_below, const real *g, int N)
 {
+    const hidden_halves *s = &h->halves;
+
+    if (h->bf16) {
+        halves_round(s->g, s->deep_U, g, h->stride, NULL, N, h->U, s->deep_U);
+        product_bf16(*h->bf16, g_below, h->in_stride, NULL, 0, (bf16_left){s->g, s->deep_U},
+                     (bf16_right){s->W, s->wide_in}, N, h->in_stride, h->U);
+        return;
+    }
     product(g_below, h->in_stride, NULL, 0, rows_of(g, h->stride), h->W, h->in_stride, N,
             h->in_stride, h->U);
 }

@@ -9,6 +9,7 @@
 #define DIPS_WORKER_LAYERS_HIDDEN_H
 
 #include "worker/kernels/kernel.h"
+#include "worker/kernels/product_bf16.h"
 #include "worker/layers/statistics.h"
 
 typedef struct hidden_config {
@@ -16,12 +17,22 @@ typedef struct hidden_config {
     statistics_config dice;
 } hidden_config;
 
+/* The operands of a layer's products in bf16 (product_bf16.h), whose sizes are made whole. */
+typedef struct hidden_halves {
+    uint32_t *Wt, *W;       /* right: (in / 2, U), (U / 2, in) */
+    uint16_t *below;        /* left, of a piece: a' (events, in) */
+    uint16_t *g, *g_turned; /* (events, U), (U, events) */
+    uint32_t *pairs;        /* right: of a' (events / 2, in) */
+    int       deep_in, wide_in, deep_U, wide_U;
+} hidden_halves;
+
 /* Of one node and batch, in the step's arena; in: units of the layer below, whose a' it reads;
  * 0 for the first, whose products are another's. */
 typedef struct hidden {
     const hidden_config *c;
     param               *weight, *bias, *alpha;
     int                  in, in_stride, U, stride;
+    int                  rows;       /* of the longest piece */
     real                *Wt, *W;     /* (in, stride), (U, in_stride) */
     real                *b, *slope;  /* (stride) bias and alpha */
     real                *mean, *inv; /* (stride) of dice */
@@ -32,11 +43,14 @@ typedef struct hidden {
     double              *sums;         /* (2, stride) of dice's gradient */
     real                *means;        /* the same over all rows */
     real                *y, *gx;       /* (a piece's rows, stride) a, where x is kept; g */
+    const bf16_path     *bf16;         /* of its products; NULL: they are in reals */
+    hidden_halves        halves;
 } hidden;
 
-/* params: weight, bias, alpha. rows: of the longest piece. */
+/* params: weight, bias, alpha. rows: of the longest piece. bf16: the path of products in bf16,
+ * the caller's, or NULL. */
 MUST_CHECK err_t hidden_open(hidden *h, const hidden_config *c, param *const *params, int in,
-                             int rows, pass *p);
+                             int rows, const bf16_path *bf16, pass *p);
 
 /* x (N, stride) = a' W^T + b, a' (N, in_stride) */
 void hidden_product(const hidden *h, real *x, const real *below, int N);
@@ -65,10 +79,11 @@ const real *hidden_backward_means(hidden *h, const real *g, const real *x, int N
 void        hidden_backward_again(const hidden *h, real *g, const real *x, int N);
 
 /* From the whole gradient g of x, below's a' and for below's gradient:
- *     gW += g^T a';   gb += sum g, g' = g W */
-void hidden_weight_gradient(const hidden *h, const real *g, const real *below, int N);
+ *     gb += sum g, g' = g W;   gW += g^T a'
+ * The last comes after the others of a piece: in bf16 the halves of g are there then. */
 void hidden_bias_gradient(const hidden *h, const real *g, int N);
 void hidden_below(const hidden *h, real *g_below, const real *g, int N);
+void hidden_weight_gradient(const hidden *h, const real *g, const real *below, int N);
 
 /* Alpha's and (but for the first layer) the bias' gradients to where they belong. */
 void hidden_close_backward(hidden *h);
