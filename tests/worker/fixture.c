@@ -160,6 +160,54 @@ static pass open_pass(world *w)
                   .workers       = w->workers};
 }
 
+/* What the candidates alone have. */
+static void draw_candidates(world *w, requests *r, uint64_t seed)
+{
+    const schema       *s    = w->schema;
+    const model_config *c    = &w->config->model;
+    rng                 draw = rng_named(seed, RNG_TEST, 3, 0);
+    batch               kept = w->batch;
+    int                 n    = r->first[r->asked.B];
+
+    w->batch       = (batch){.B = n};
+    w->batch.slots = r->each.slots = room(w, (size_t)s->n_slots * sizeof *r->each.slots);
+    w->batch.floats = r->each.floats = room(w, (size_t)s->n_floats * sizeof *r->each.floats);
+    for (int i = 0; i < s->n_slots; i++)
+        if (requests_slot_of_candidate(s, c, i))
+            draw_slot(w, i, n, &draw);
+    for (int i = 0; i < s->n_floats; i++)
+        if (requests_float_of_candidate(s, c, i))
+            draw_float(w, i, &draw);
+    w->batch = kept;
+}
+
+void world_requests(world *w, requests *r, int n_counts, const int *counts, uint64_t seed)
+{
+    id_maker *maker;
+    id_set    sets[MAX_TABLES];
+
+    *r       = (requests){.asked = w->batch};
+    r->first = room(w, (size_t)(w->batch.B + 1) * sizeof *r->first);
+    for (int i = 0; i < w->batch.B; i++)
+        r->first[i + 1] = r->first[i] + counts[i % n_counts];
+    draw_candidates(w, r, seed);
+    MUST(id_maker_new(&maker, w->schema, 1));
+    MUST(requests_complete(r, w->schema, &w->config->model, maker, &w->inputs, sets));
+    id_maker_free(&maker);
+}
+
+const real *world_rank(world *w, const requests *r, bool plain)
+{
+    pass p          = open_pass(w);
+    p.row_gradients = NULL;
+    p.training      = false;
+    p.batch         = plain ? &r->each : &r->asked;
+    p.candidates    = plain ? NULL : &r->each;
+    p.request_of    = plain ? NULL : r->request_of;
+    MUST(graph_forward(w->graph, &p, &w->logits));
+    return w->logits;
+}
+
 double world_loss(world *w)
 {
     pass p          = open_pass(w);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "worker/models/model.h"
+#include "worker/requests.h"
 
 #define MAX_TABLES 8
 
@@ -69,6 +70,14 @@ double world_backward(world *w);
 
 /* Reduce among the one worker and update, as a training step does; the rows by plain SGD. */
 void world_update(world *w, double loss, double row_lr);
+
+/* The world's batch as requests: request i has counts[i mod n_counts] candidates, drawn by
+ * seed. The arrays are the world's. */
+void world_requests(world *w, requests *r, int n_counts, const int *counts, uint64_t seed);
+
+/* The logits of all candidates, which are lent until the next pass; plain: each as a sample of
+ * its own. */
+const real *world_rank(world *w, const requests *r, bool plain);
 
 /* Numbers in all rows of table t. */
 size_t world_row_numbers(const world *w, int t);

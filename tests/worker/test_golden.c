@@ -1,7 +1,6 @@
-/* Base, DIN, DIEN and DSIN against numbers of an independent program (PyTorch, double
- * precision): golden.json of the shared reference folder holds logits, loss and, of every
- * gradient, the sum and the norm. Its parameter number t has the values A sin(1 + .37 t + .11
- * k). */
+/* The models against numbers of an independent program (PyTorch, double precision):
+ * golden.json of the shared reference folder holds logits, loss and, of every gradient, the
+ * sum and the norm. Its parameter number t has the values A sin(1 + .37 t + .11 k). */
 #include "tests/worker/fixture.h"
 
 #include <jansson.h>
@@ -18,7 +17,10 @@
     "  item: {table: item}\n"                                                                  \
     "  cate: {table: cate}\n"                                                                  \
     "  history: {columns: {item: {table: item}, cate: {table: cate}, time: {kind: time},\n"    \
-    "    negative_item: {table: item}, negative_cate: {table: cate}}}\n"
+    "    negative_item: {table: item}, negative_cate: {table: cate}}}\n"                        \
+    "  above: {columns: {item: {table: item}, cate: {table: cate}}}\n"                         \
+    "  clicked: {columns: {item: {table: item}, cate: {table: cate}}}\n"                       \
+    "  unclicked: {columns: {item: {table: item}, cate: {table: cate}}}\n"
 #define MODEL(kind, rest) AUXILIARY(kind, "", rest)
 #define AUXILIARY(kind, auxiliary, rest)                                                       \
     TABLES "model: {kind: " kind ", profile: [user], candidate: [item, cate], "                \
@@ -28,6 +30,9 @@
 #define UNIT            "score: mlp, units: [6, 4], activation: sigmoid"
 #define FOUR            "parts: [q, k, q-k, q*k]"
 #define DIN(attention)  MODEL("din", MLP("dice") ", attention: {" attention "}")
+#define DSTN(mode)                                                                             \
+    MODEL("dstn", MLP("prelu") ", contextual: above, clicked: clicked, unclicked: unclicked, " \
+                               "dstn: {mode: " mode ", hidden: 4}")
 #define DIEN(evolution)                                                                        \
     AUXILIARY("dien", "units: [5], mean_over: events, ",                                       \
               MLP("dice") ", evolution: {kind: " evolution "}")
@@ -138,6 +143,14 @@ static const named dsin_paper_names[] = {EMBEDDINGS,
                                          HEAD,
                                          {0}};
 
+#define SCORE(theirs, ours) LINEAR(theirs "0", ours ".0"), LINEAR(theirs "1", ours ".output")
+static const named dstn_names[] = {EMBEDDINGS,
+                                   SCORE("ctx", "contextual"),
+                                   SCORE("clk", "clicked"),
+                                   SCORE("unclk", "unclicked"),
+                                   HEAD,
+                                   {0}};
+
 typedef struct golden_case {
     const char  *name, *yaml;
     const named *names;
@@ -162,6 +175,9 @@ static const golden_case cases[] = {
     {"din_3part_raw", DIN(UNIT ", parts: [q, k, q-k]"), unit_names},
     {"din_softmax_scaled", DIN(UNIT ", " FOUR ", normalize: softmax, scaled: true"),
      unit_names},
+    {"dstn_pool", DSTN("pool"), plain_names},
+    {"dstn_self", DSTN("self"), dstn_names},
+    {"dstn_int", DSTN("interactive"), dstn_names},
     {"dien_AIGRU", DIEN("aigru"), dien_names},
     {"dien_AGRU", DIEN("agru"), dien_names},
     {"dien_AUGRU", DIEN("augru"), dien_names},
@@ -189,6 +205,13 @@ static int64_t times[]   = {100000 - 86400, 100000 - 43200, 100000 - 7200,
                             100000 - 600,   100000 - 3600,  100000 - 60};
 static real    label[]   = {1, 0, 1};
 
+/* Auxiliary ads: three above on the page, two, none; and so on. */
+static int above_item[] = {1, 3, 5, 2, 6}, above_cate[] = {4, 2, 1, 1, 2};
+static int clicked_item[] = {2, 5, 3, 7, 4, 6}, clicked_cate[] = {1, 2, 4, 3, 3, 1};
+static int unclicked_item[] = {7, 1, 2}, unclicked_cate[] = {3, 4, 4};
+static int above_offsets[] = {0, 3, 5, 5}, clicked_offsets[] = {0, 1, 4, 6},
+           unclicked_offsets[] = {0, 2, 2, 3};
+
 static void set_slot(world *w, const char *name, int *distinct, int n)
 {
     batch_slot *slot = &w->batch.slots[schema_find_slot(w->schema, name)];
@@ -196,6 +219,19 @@ static void set_slot(world *w, const char *name, int *distinct, int n)
     slot->rows     = n;
     slot->n        = n;
     slot->distinct = distinct;
+}
+
+static void set_ads(world *w, const char *name, int *offsets_of, int *items, int *cates)
+{
+    char slot[64];
+    int  n = offsets_of[3];
+
+    w->batch.sequences[schema_find_sequence(w->schema, name)] =
+        (batch_sequence){.events = n, .offsets = offsets_of};
+    snprintf(slot, sizeof slot, "%s.item", name);
+    set_slot(w, slot, items, n);
+    snprintf(slot, sizeof slot, "%s.cate", name);
+    set_slot(w, slot, cates, n);
 }
 
 static void set_batch(world *w)
@@ -210,6 +246,9 @@ static void set_batch(world *w)
     set_slot(w, "user", user, 3);
     set_slot(w, "history.item", item_events, 6);
     set_slot(w, "history.cate", cate_events, 6);
+    set_ads(w, "above", above_offsets, above_item, above_cate);
+    set_ads(w, "clicked", clicked_offsets, clicked_item, clicked_cate);
+    set_ads(w, "unclicked", unclicked_offsets, unclicked_item, unclicked_cate);
     set_slot(w, "history.negative_item", item_negatives, 6);
     set_slot(w, "history.negative_cate", cate_negatives, 6);
 }
@@ -237,22 +276,26 @@ static real value(double amplitude, int t, size_t k)
 
 /* Their weights are (in, out), ours (out, in); a bilinear score is k W q there, q W k here.
  * Where they say g, gamma is 1 + g. */
+static void set_dense(world *w, const named *name, int t)
+{
+    param *p = dense_find(w->dense, name->ours);
+
+    assert_non_null(p);
+    real first = strstr(name->ours, ".gamma") ? 1 : 0;
+    for (int o = 0; o < p->shape[0]; o++)
+        for (int i = 0; i < p->shape[1]; i++)
+            p->w[o * p->shape[1] + i] =
+                first + value(name->amplitude, t, (size_t)(i * p->shape[0] + o));
+}
+
 static void set_params(world *w, const named *names)
 {
-    for (int t = 0; names[t].theirs; t++) {
-        if (!names[t].ours) {
+    for (int t = 0; names[t].theirs; t++)
+        if (names[t].ours)
+            set_dense(w, &names[t], t);
+        else
             for (size_t k = 0; k < world_row_numbers(w, t); k++)
                 w->rows[t][k] = value(names[t].amplitude, t, k);
-            continue;
-        }
-        param *p = dense_find(w->dense, names[t].ours);
-        assert_non_null(p);
-        real first = strstr(names[t].ours, ".gamma") ? 1 : 0;
-        for (int o = 0; o < p->shape[0]; o++)
-            for (int i = 0; i < p->shape[1]; i++)
-                p->w[o * p->shape[1] + i] =
-                    first + value(names[t].amplitude, t, (size_t)(i * p->shape[0] + o));
-    }
 }
 
 static void compare_gradient(const char *name, const real *g, size_t n, const json_t *golden)
@@ -314,18 +357,28 @@ static void run_case(const golden_case *c, bool in_sessions, const json_t *all)
     world_close(&w);
 }
 
-static void models_have_the_reference_s_logits_loss_and_gradients(void **state)
+/* The reference's numbers, or NULL: the test is to be skipped. */
+static json_t *load_golden(void)
 {
     const char *path = shared_file("reference/golden.json");
 
-    (void)state;
     if (sizeof(real) < sizeof(double) || !path) {
         print_message("skipped: %s\n",
                       path ? "needs the double build" : "no shared/reference/golden.json");
-        skip();
+        return NULL;
     }
     json_t *all = json_load_file(path, 0, NULL);
     assert_non_null(all);
+    return all;
+}
+
+static void models_have_the_reference_s_logits_loss_and_gradients(void **state)
+{
+    json_t *all = load_golden();
+
+    (void)state;
+    if (!all)
+        skip();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         run_case(&cases[i], false, all);
     for (size_t i = 0; i < sizeof session_cases / sizeof *session_cases; i++)
@@ -333,10 +386,100 @@ static void models_have_the_reference_s_logits_loss_and_gradients(void **state)
     json_decref(all);
 }
 
+/* ---- AFM: a row is [w, v] here, there the candidate alone has a w, in a table of its own, and
+ * the first event of the history, a fourth field, shares the candidate's table ---- */
+
+#define AFM_YAML                                                                               \
+    "tables: {item: {dim: 4}, cate: {dim: 4}, user: {dim: 4}, first: {dim: 4}}\n"              \
+    "features: {user: {table: user}, item: {table: item}, cate: {table: cate},\n"              \
+    "           first: {table: first}}\n"                                                      \
+    "model: {kind: afm, profile: [user], candidate: [item, cate], context: [first], "          \
+    "afm: {attention_factor: 4}}\n"
+
+static const named afm_names[] = {LINEAR("att", "attention.0"),
+                                  {"h", "attention.output.weight", .3},
+                                  {"p", "output.weight", .3},
+                                  {0}};
+
+/* v of a table's 8 rows, as their embedding number t has it; w of the candidate's. */
+static void set_afm_rows(world *w)
+{
+    static const int theirs[] = {0, 1, 2, 0};
+
+    for (int table = 0; table < 4; table++)
+        for (size_t row = 0; row < 8; row++) {
+            real *at = w->rows[table] + 4 * row;
+            at[0]    = table == 0 ? value(.1, 3, row) : 0;
+            for (size_t d = 0; d < 3; d++)
+                at[1 + d] = value(.5, theirs[table], 3 * row + d);
+        }
+}
+
+/* Gradients of v (8, 3) and w (8) of a table; a second one is added to those of v. */
+static void split_rows(real *v, real *w, const real *rows, const real *more)
+{
+    for (size_t row = 0; row < 8; row++) {
+        w[row] = rows[4 * row];
+        for (size_t d = 0; d < 3; d++)
+            v[3 * row + d] = rows[4 * row + 1 + d] + (more ? more[4 * row + 1 + d] : 0);
+    }
+}
+
+static void compare_afm_rows(const world *w, const json_t *gradients)
+{
+    static const char *const theirs[] = {"emb.item", "emb.cate", "emb.user"};
+    real                     v[24], first_order[8];
+
+    for (int t = 0; t < 3; t++) {
+        split_rows(v, first_order, w->gradients[t], t == 0 ? w->gradients[3] : NULL);
+        compare_gradient(theirs[t], v, 24, json_object_get(gradients, theirs[t]));
+        if (t == 0)
+            compare_gradient("lin.item", first_order, 8,
+                             json_object_get(gradients, "lin.item"));
+    }
+}
+
+static void afm_has_the_reference_s_logits_loss_and_gradients(void **state)
+{
+    static int first[] = {1, 2, 0};
+    json_t    *all     = load_golden();
+    world      w;
+
+    (void)state;
+    if (!all)
+        skip();
+    const json_t *golden = json_object_get(all, "afm"), *g = json_object_get(golden, "grads");
+    world_open(&w, AFM_YAML);
+    world_rows(&w, 8, 0);
+    world_draw(&w, 3, 1, (int[]){0}, 1);
+    w.batch.label = label;
+    set_slot(&w, "item", item, 3);
+    set_slot(&w, "cate", cate, 3);
+    set_slot(&w, "user", user, 3);
+    set_slot(&w, "first", first, 3);
+    set_afm_rows(&w);
+    param *bias = dense_find(w.dense, "output.bias");
+    bias->w[0]  = value(.1, 4, 0);
+    for (int i = 0; afm_names[i].theirs; i++)
+        set_dense(&w, &afm_names[i], 5 + i);
+    assert_near(world_backward(&w) / 3, json_real_value(json_object_get(golden, "loss")),
+                TOLERANCE);
+    compare_afm_rows(&w, g);
+    compare_gradient("bias", bias->g, 1, json_object_get(g, "bias"));
+    for (int i = 0; afm_names[i].theirs; i++) {
+        const param *p = dense_find(w.dense, afm_names[i].ours);
+        compare_gradient(afm_names[i].theirs, p->g, p->count,
+                         json_object_get(g, afm_names[i].theirs));
+    }
+    world_close(&w);
+    json_decref(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(models_have_the_reference_s_logits_loss_and_gradients),
+        cmocka_unit_test(afm_has_the_reference_s_logits_loss_and_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,12 @@
 /* Every number of every parameter and row of every model by central differences, over
  * configurations that together use every option. New models are covered by being in
- * models[]. In the float build differences are too coarse: skipped there. */
+ * models[]. In the float build differences are too coarse: skipped there. And all models and
+ * options rank the candidates of a request as they predict samples. */
 #include "tests/worker/fixture.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/rng.h"
@@ -14,7 +16,8 @@
 #define TOLERANCE 1e-5
 
 #define FEATURES                                                                               \
-    "tables: {user: {dim: 2}, item: {dim: 3}, cate: {dim: 2}, tag: {dim: 2}}\n"                \
+    "tables: {user: {dim: 2}, item: {dim: 3}, cate: {dim: 2}, tag: {dim: 2},\n"                \
+    "         shop: {dim: 3}}\n"                                                               \
     "features:\n"                                                                              \
     "  user: {table: user}\n"                                                                  \
     "  tags: {table: tag, pool: mean}\n"                                                       \
@@ -31,13 +34,20 @@
     "                   time: {kind: time}}}\n"                                                \
     "  dropped: {columns: {item: {table: item, drop_ids: 0.3},\n"                              \
     "                      tags: {table: tag, pool: mean, drop_ids: 0.5}}}\n"                  \
-    "  partial: {table: tag, pool: sum, drop_ids: 0.4}\n"
+    "  partial: {table: tag, pool: sum, drop_ids: 0.4}\n"                                      \
+    "  shop: {table: shop, drop_ids: 0.3}\n"                                                   \
+    "  shops: {table: shop, pool: mean}\n"                                                     \
+    "  visits: {columns: {item: {table: item}, shops: {table: shop, pool: sum},\n"             \
+    "                     time: {kind: time}}}\n"
 #define HISTORY                                                                                \
     "profile: [user], candidate: [item, cate], history: history, auxiliary: {"                 \
     "negatives: [other_item, other_cate], units: "
 #define USUAL HISTORY "[3]}, "
 #define SMALL "mlp: {units: [3, 2]}, "
 #define UNIT  "units: [4, 3]"
+#define FIELDS                                                                                 \
+    "profile: [shops, age], candidate: [item], context: [shop], history: visits, "
+#define ADS   USUAL SMALL "contextual: visits, clicked: history, "
 #define PARTS "attention: {" UNIT ", activation: prelu, parts: "
 
 #define DSIN_HEADS(heads, sessions, transformer, lstm)                                         \
@@ -123,13 +133,30 @@ static const variant dsin_variants[] = {
      ""},
 };
 
+static const variant crossed_variants[] = {
+    {FIELDS "pool: mean, afm: {attention_factor: 3, dropout: 0.3, attention_l2: 1}", ""},
+    {FIELDS "first_order: none, afm: {attention_factor: 2}", ""},
+    {"profile: [price, age], candidate: [item]", ""},
+};
+
+static const variant dstn_variants[] = {
+    {ADS "unclicked: rich, dstn: {mode: interactive, hidden: 3}", ""},
+    {ADS "unclicked: rich, dstn: {mode: self, hidden: 3}", ""},
+    {ADS "dstn: {mode: pool}", ""},
+    {ADS "dstn: {mode: none}", ""},
+};
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct own {
     const char    *model;
     const variant *at;
     size_t         n;
-} own_variants[] = {{"dsin", dsin_variants, COUNT(dsin_variants)}};
+} own_variants[] = {{"lr", crossed_variants, COUNT(crossed_variants)},
+                    {"fm", crossed_variants, COUNT(crossed_variants)},
+                    {"afm", crossed_variants, COUNT(crossed_variants)},
+                    {"dsin", dsin_variants, COUNT(dsin_variants)},
+                    {"dstn", dstn_variants, COUNT(dstn_variants)}};
 
 /* ---- a point at which nothing is special ---- */
 
@@ -202,9 +229,10 @@ typedef struct shape {
 static const shape shapes[] = {
     {5, 3, {0, 1, 3}, true}, {1, 1, {4}, false}, {2, 1, {0}, false}, {0, 1, {0}, false}};
 
-static void check_variant(const model *m, const variant *v)
+/* Whether the model takes the variant. */
+static bool check_variant(const model *m, const variant *v)
 {
-    char  yaml[4096];
+    char  yaml[8192];
     world w;
 
     snprintf(yaml, sizeof yaml, "%smodel: {kind: %s, %s}\n%s\n", FEATURES, m->name, v->model,
@@ -222,14 +250,73 @@ static void check_variant(const model *m, const variant *v)
         check_all(&w);
     }
     world_close(&w);
+    return e == OK;
 }
 
-static void check_own_variants(const model *m)
+/* ---- requests with candidates ---- */
+
+/* Of the same model, in the same state: what is shared, and what is not. */
+static void check_ranking(world *w)
 {
+    static const int counts[] = {3, 1, 7, 0};
+    requests         r;
+    double           tolerance = sizeof(real) < sizeof(double) ? 1e-5 : 1e-12;
+
+    world_requests(w, &r, COUNT(counts), counts, 5);
+    size_t n    = (size_t)r.each.B;
+    real  *alone = malloc((n + 1) * sizeof *alone);
+    assert_non_null(alone);
+    memcpy(alone, world_rank(w, &r, true), n * sizeof *alone);
+    const real *together = world_rank(w, &r, false);
+    for (size_t i = 0; i < n; i++)
+        assert_near((double)together[i], (double)alone[i], tolerance);
+    free(alone);
+}
+
+/* Whether the model takes the variant. */
+static bool rank_variant(const model *m, const variant *v)
+{
+    char  yaml[4096];
+    world w;
+    bool  taken = false;
+
+    snprintf(yaml, sizeof yaml, "%smodel: {kind: %s, %s}\n%s\n", FEATURES, m->name, v->model,
+             v->others);
+    for (size_t i = 0; i < COUNT(shapes) && world_try(&w, yaml) == OK; i++) {
+        taken = true;
+        world_rows(&w, 4, .7);
+        scatter_params(&w);
+        world_draw(&w, shapes[i].B, shapes[i].n_lengths, shapes[i].lengths, 3 + i);
+        check_ranking(&w);
+        if (i + 1 < COUNT(shapes))
+            world_close(&w);
+    }
+    world_close(&w);
+    return taken;
+}
+
+typedef bool check_function(const model *m, const variant *v);
+
+/* A model that takes none of them has nothing checked. */
+static void each_variant(const model *m, check_function *check)
+{
+    int taken = 0;
+
+    for (size_t i = 0; i < COUNT(variants); i++)
+        taken += check(m, &variants[i]);
     for (size_t i = 0; i < COUNT(own_variants); i++)
         for (size_t k = 0; k < own_variants[i].n; k++)
             if (!strcmp(own_variants[i].model, m->name))
-                check_variant(m, &own_variants[i].at[k]);
+                taken += check(m, &own_variants[i].at[k]);
+    print_message("%s: %d variants\n", m->name, taken);
+    assert_true(taken > 0);
+}
+
+static void candidates_of_a_request_are_ranked_as_samples_are(void **state)
+{
+    (void)state;
+    for (const model *const *m = models; *m; m++)
+        each_variant(*m, rank_variant);
 }
 
 static void every_gradient_is_what_differences_say(void **state)
@@ -239,17 +326,15 @@ static void every_gradient_is_what_differences_say(void **state)
         print_message("skipped: needs the double build\n");
         skip();
     }
-    for (const model *const *m = models; *m; m++) {
-        for (size_t i = 0; i < COUNT(variants); i++)
-            check_variant(*m, &variants[i]);
-        check_own_variants(*m);
-    }
+    for (const model *const *m = models; *m; m++)
+        each_variant(*m, check_variant);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_gradient_is_what_differences_say)};
+        cmocka_unit_test(every_gradient_is_what_differences_say),
+        cmocka_unit_test(candidates_of_a_request_are_ranked_as_samples_are)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

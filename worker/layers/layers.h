@@ -18,6 +18,48 @@ tensor *embed_features(graph *g, const config_names *names);
 /* Columns of sequence side by side, (E, sum of dims). columns: slot numbers of the schema. */
 tensor *embed_slots(graph *g, int n, const int *slots);
 
+/* All id columns of the sequence called name, in their order; NULL for "". */
+tensor *embed_sequence(graph *g, const char *name);
+
+/* ---- fields that a model crosses in pairs (fields.c, first_order.c, cross_pooling.c,
+ * cross_weights.c): P = n(n-1)/2 pairs i < j, in the order (0,1), (0,2), ..., (1,2), ... ----
+ */
+
+#define FIELDS_MAX 512
+
+/* What can be crossed: each feature of profile, candidate and context, numbers last, then each
+ * column of the pooled history; all of one width. */
+typedef struct fields {
+    int     n, width; /* the tables' dim */
+    int     first;    /* where v begins: 1 behind the first-order weight w, or 0 */
+    tensor *x;        /* (B, n width) */
+    tensor *present;  /* (B, n): above 0 where the sample has it; NULL: all have all */
+} fields;
+
+/* All fields of c. A feature of numbers x (B, m) has a learned row for each: its field is x W
+ * with fields.NAME.weight (m, width). least: as many fields, and numbers in v, the model needs
+ * at least. False: the error is kept. */
+bool embed_fields(graph *g, fields *f, const model_config *c, int least_fields, int least_v);
+
+/* The names of the fields of c, in their order; lent by c and s. At most FIELDS_MAX. */
+int fields_names(const char *names[FIELDS_MAX], const schema *s, const model_config *c);
+
+/* w0 + sum of the fields' w, where they have one, + higher (B, 1), which may be NULL: (B, 1).
+ * NAME.bias is w0. */
+tensor *first_order(graph *g, const fields *f, tensor *higher, const char *name);
+
+/* Factorization machine: sum over pairs of <v_i, v_j>, (B, 1). */
+tensor *cross_sum(graph *g, const fields *f);
+
+/* Attentional factorization machine: with q_ij = v_i * v_j and W (factor, k), the weight of
+ * each pair, (B, P): softmax over the sample's pairs of h . relu(W q_ij + b). NAME.0.weight (W,
+ * with l2 of its own), NAME.0.bias, NAME.output.weight (h). NAME.mean and NAME.var are the
+ * moving mean and variance of each pair's weight in training. */
+tensor *cross_weights(graph *g, const fields *f, int factor, double l2, const char *name);
+
+/* Sum over pairs of a_ij q_ij: weights (B, P) -> (B, k). */
+tensor *weighted_crosses(graph *g, tensor *weights, const fields *f);
+
 /* ---- shape (shape.c) ---- */
 
 /* The n tensors that are not NULL side by side, all along one axis: (B, sum of cols). */
@@ -90,6 +132,9 @@ tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config 
 
 /* Softmax over each sample's events, (E, 1) -> (E, 1), scores times scale. */
 tensor *softmax_events(graph *g, tensor *scores, double scale);
+
+/* e^s of each score, taken for 20 beyond 20 and for -20 below: weights that do not compete. */
+tensor *exponential(graph *g, tensor *scores);
 
 /* ---- recurrent layers (recurrent.c) ---- */
 

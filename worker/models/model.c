@@ -2,9 +2,11 @@
 
 #include <string.h>
 
-extern const model base_model, dien_model, din_model, dsin_model;
+extern const model lr_model, fm_model, afm_model, base_model, din_model, dien_model, dsin_model,
+    dstn_model;
 
-const model *const models[] = {&base_model, &din_model, &dien_model, &dsin_model, NULL};
+const model *const models[] = {&lr_model,   &fm_model,   &afm_model,  &base_model, &din_model,
+                               &dien_model, &dsin_model, &dstn_model, NULL};
 
 const model *model_find(const char *name)
 {
