@@ -2,55 +2,72 @@
 
 #include "worker/kernels/product.h"
 
-/* Far below every score: its share of a softmax is nothing beside the greatest one's 1. */
+/* Below every score. */
 #define NOWHERE ((real)-1e30)
 
-/* to (D, room) = from^T, from (T, D) with stride; 0 behind column T. */
+/* to (D, room) = from^T, from (T, D) with stride. What is behind column T stays. */
 static void transpose(real *to, int room, const real *from, int stride, int T, int D)
 {
-    for (int d = 0; d < D; d++) {
-        real *to_d = ROW(to, d, room);
-        for (int t = 0; t < T; t++)
-            to_d[t] = ROW(from, t, stride)[d];
-        memset(to_d + T, 0, (size_t)(room - T) * sizeof *to_d);
+    for (int t = 0; t < T; t++)
+        for (int d = 0; d < D; d++)
+            ROW(to, d, room)[t] = ROW(from, t, stride)[d];
+}
+
+/* Row t of the scores, whole vectors of which T numbers are scores, becomes that of A, 0 behind
+ * column T. */
+INLINE void attend_row(real *a, real scale, int unseen, int T, const int room)
+{
+    real most = NOWHERE, sum = 0;
+
+#pragma omp simd reduction(max : most)
+    for (int j = 0; j < room; j++) {
+        real s = j < T && j != unseen ? a[j] : NOWHERE;
+        most   = s > most ? s : most;
     }
+#pragma omp simd reduction(+ : sum)
+    for (int j = 0; j < room; j++) {
+        real e = exp_vector(scale * (a[j] - most));
+        e      = j < T && j != unseen ? e : 0;
+        a[j]   = e;
+        sum += e;
+    }
+    sum = 1 / sum;
+#pragma omp simd
+    for (int j = 0; j < room; j++)
+        a[j] *= sum;
 }
 
 /* The scores S (T, room) of a head become A. */
 CLONES static void attend(real *A, int room, real scale, bool blinding, int T)
 {
     for (int t = 0; t < T; t++) {
-        real *a = ROW(A, t, room), most = NOWHERE, sum = 0;
-        if (blinding)
-            a[t] = NOWHERE;
-        for (int j = T; j < room; j++)
-            a[j] = NOWHERE;
-#pragma omp simd reduction(max : most)
-        for (int j = 0; j < room; j++)
-            most = a[j] > most ? a[j] : most;
-#pragma omp simd reduction(+ : sum)
-        for (int j = 0; j < room; j++)
-            sum += a[j] = exp_vector(scale * (a[j] - most));
-#pragma omp simd
-        for (int j = 0; j < room; j++)
-            a[j] /= sum;
-        if (blinding)
-            a[t] = 0;
+        if (room == VECTOR)
+            attend_row(ROW(A, t, VECTOR), scale, blinding ? t : -1, T, VECTOR);
+        else
+            attend_row(ROW(A, t, room), scale, blinding ? t : -1, T, room);
     }
 }
 
-/* gS = scale A (gA - sum_j A_j gA_j), in place of gA. */
+/* gS = scale A (gA - sum_j A_j gA_j), in place of gA; 0 where A is. */
+INLINE void attend_row_backward(real *g, const real *a, real scale, int T, const int room)
+{
+    real dot = 0;
+
+#pragma omp simd reduction(+ : dot)
+    for (int j = 0; j < room; j++)
+        dot += j < T ? a[j] * g[j] : 0;
+#pragma omp simd
+    for (int j = 0; j < room; j++)
+        g[j] = scale * a[j] * (g[j] - dot);
+}
+
 CLONES static void attend_backward(real *gA, const real *A, int room, real scale, int T)
 {
     for (int t = 0; t < T; t++) {
-        const real *a = ROW(A, t, room);
-        real       *g = ROW(gA, t, room), dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int j = 0; j < T; j++)
-            dot += a[j] * g[j];
-#pragma omp simd
-        for (int j = 0; j < T; j++)
-            g[j] = scale * a[j] * (g[j] - dot);
+        if (room == VECTOR)
+            attend_row_backward(ROW(gA, t, VECTOR), ROW(A, t, VECTOR), scale, T, VECTOR);
+        else
+            attend_row_backward(ROW(gA, t, room), ROW(A, t, room), scale, T, room);
     }
 }
 

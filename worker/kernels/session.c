@@ -40,3 +40,37 @@ int session_cut(session *out, const session_rule *r, const int64_t *time, int n)
     turn_around(out, count);
     return count;
 }
+
+CLONES void bias_encoding_forward(real *y, const real *x, real w, const real *v, const real *u,
+                                  int n, int D)
+{
+    for (int t = 0; t < n; t++) {
+        const real *x_t = ROW(x, t, D);
+        real       *y_t = ROW(y, t, D), place = w + v[t];
+#pragma omp simd
+        for (int d = 0; d < D; d++)
+            y_t[d] = x_t[d] + place + u[d];
+    }
+}
+
+CLONES void bias_encoding_backward(real *gw, real *gv, real *gu, const real *g, int n, int D)
+{
+    for (int t = 0; t < n; t++) {
+        const real *g_t = ROW(g, t, D);
+        real        sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int d = 0; d < D; d++) {
+            gu[d] += g_t[d];
+            sum += g_t[d];
+        }
+        gv[t] += sum;
+        *gw += sum;
+    }
+}
+
+CLONES void add_forward(real *y, const real *x, const real *z, size_t N)
+{
+#pragma omp simd
+    for (size_t i = 0; i < N; i++)
+        y[i] = x[i] + z[i];
+}

@@ -32,6 +32,7 @@ typedef struct net {
     real       *F1, *F2;      /* (D, stride), (U, D): transposes */
     real       *b1;           /* (stride) */
     real       *gs, *ga;      /* of a piece */
+    real       *gb1;          /* (stride) */
 } net;
 
 static err_t take(pass *p, real **at, int rows, int stride)
@@ -113,14 +114,6 @@ static void weight_gradient(param *W, const real *g, int stride, const real *x, 
     product(W->g, in, W->g, in, columns_of(g, stride), x, x_stride, out, in, N);
 }
 
-/* gb += sum of g's rows, (N, stride). */
-static void bias_gradient(param *b, const real *g, int stride, int N)
-{
-    for (int n = 0; b && n < N; n++)
-        for (size_t u = 0; u < b->count; u++)
-            b->g[u] += ROW(g, n, stride)[u];
-}
-
 static void backward_piece(net *k, int first, int N)
 {
     param *const *params = k->n->params;
@@ -129,12 +122,13 @@ static void backward_piece(net *k, int first, int N)
     real         *gx = x->wants_gradient ? ROW(x->g, first, k->D) : NULL;
 
     residual_backward(&k->end, k->gs, ROW(k->n->output->g, first, k->D), first, N);
-    bias_gradient(params[BIAS_2], k->gs, k->D, N);
+    if (params[BIAS_2])
+        column_sum(params[BIAS_2]->g, k->gs, N, k->D);
     weight_gradient(params[WEIGHT_2], k->gs, k->D, a, k->stride, N);
     product(k->ga, k->stride, NULL, 0, rows_of(k->gs, k->D), params[WEIGHT_2]->w, k->U, N, k->U,
             k->D);
     relu_backward(k->ga, k->ga, a, false, (size_t)N * (size_t)k->stride);
-    bias_gradient(params[BIAS_1], k->ga, k->stride, N);
+    column_sum(k->gb1, k->ga, N, k->stride);
     weight_gradient(params[WEIGHT_1], k->ga, k->stride, x_rows, k->D, N);
     if (!gx)
         return;
@@ -151,8 +145,11 @@ static err_t net_backward(node *n, pass *p)
 
     TRY(take(p, &k->gs, PIECE_ROWS, k->D));
     TRY(take(p, &k->ga, PIECE_ROWS, k->stride));
+    TRY(take(p, &k->gb1, 1, k->stride));
     for (int i = 0; i < rows; i += PIECE_ROWS)
         backward_piece(k, i, least(PIECE_ROWS, rows - i));
+    for (int u = 0; n->params[BIAS_1] && u < k->U; u++)
+        n->params[BIAS_1]->g[u] += k->gb1[u];
     return OK;
 }
 

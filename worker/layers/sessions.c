@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/kernels/kernel.h"
 #include "worker/kernels/session.h"
 #include "worker/layers/layers.h"
 
@@ -89,33 +88,23 @@ static err_t cut_batch(cut *k, const node *n, pass *p)
 
 /* ---- the layer ---- */
 
-static void add_number(real *y, real w, int D)
+/* The events of one session, with their places. */
+static void encode(real *y, const real *x, const node *n, int number, int length)
 {
-    for (int d = 0; d < D; d++)
-        y[d] += w;
-}
-
-static void add_numbers(real *y, const real *w, int D)
-{
-    for (int d = 0; d < D; d++)
-        y[d] += w[d];
-}
-
-/* Event t of session k gets its place. */
-static void encode(real *y, const node *n, int k, int t)
-{
-    const cut_config *c = n->config;
-    int               D = n->output->cols;
+    const cut_config *c     = n->config;
+    int               D     = n->output->cols;
+    size_t            count = (size_t)length * (size_t)D;
 
     switch (c->encoding) {
     case ENCODING_BIAS:
-        add_number(y, n->params[OF_SESSION]->w[k] + n->params[OF_PLACE]->w[t], D);
-        add_numbers(y, n->params[OF_COLUMN]->w, D);
+        bias_encoding_forward(y, x, n->params[OF_SESSION]->w[number], n->params[OF_PLACE]->w,
+                              n->params[OF_COLUMN]->w, length, D);
         break;
     case ENCODING_SINUSOID:
-        add_numbers(y, ROW(c->sinusoid, t, D), D);
+        add_forward(y, x, c->sinusoid, count);
         break;
     case ENCODING_NONE:
+        memcpy(y, x, count * sizeof *y);
         break;
     }
 }
@@ -129,49 +118,55 @@ static err_t sessions_forward(node *n, pass *p)
     TRY(arena_take(p->arena, sizeof *k, &k));
     TRY(cut_batch(k, n, p));
     TRY(graph_output(n, p, pass_rows(p, n->output->per)));
-    for (int i = 0; i < k->n; i++) {
-        real *y = ROW(n->output->x, k->first[i], D);
-        memcpy(y, ROW(x->x, k->at[i].first, D), (size_t)k->at[i].n * (size_t)D * sizeof *y);
-        for (int t = 0; t < k->at[i].n; t++)
-            encode(ROW(y, t, D), n, k->number[i], t);
-    }
+    for (int i = 0; i < k->n; i++)
+        encode(ROW(n->output->x, k->first[i], D), ROW(x->x, k->at[i].first, D), n, k->number[i],
+               k->at[i].n);
     n->scratch = k;
     return OK;
 }
 
-static void encode_backward(const real *g, const node *n, int k, int t)
+/* gx = g of the events that are read, 0 of the others; or += */
+static void backward_events(tensor *x, const cut *k, const real *g, bool fresh)
 {
-    int D = n->output->cols;
+    int D = x->cols, done = 0;
 
-    if (((const cut_config *)n->config)->encoding != ENCODING_BIAS)
-        return;
-    real sum = 0;
-    for (int d = 0; d < D; d++)
-        sum += g[d];
-    n->params[OF_SESSION]->g[k] += sum;
-    n->params[OF_PLACE]->g[t] += sum;
-    add_numbers(n->params[OF_COLUMN]->g, g, D);
+    for (int i = 0; i < k->n; i++) {
+        const real *g_i   = ROW(g, k->first[i], D);
+        real       *gx    = ROW(x->g, k->at[i].first, D);
+        size_t      count = (size_t)k->at[i].n * (size_t)D;
+        if (fresh) {
+            memset(ROW(x->g, done, D), 0,
+                   (size_t)(k->at[i].first - done) * (size_t)D * sizeof *gx);
+            memcpy(gx, g_i, count * sizeof *gx);
+        } else {
+            add_forward(gx, gx, g_i, count);
+        }
+        done = k->at[i].first + k->at[i].n;
+    }
+    if (fresh)
+        memset(ROW(x->g, done, D), 0, (size_t)(x->rows - done) * (size_t)D * sizeof *x->g);
 }
 
 static err_t sessions_backward(node *n, pass *p)
 {
-    tensor    *x = n->inputs[0];
-    int        D = x->cols;
-    const cut *k = n->scratch;
+    tensor    *x    = n->inputs[0];
+    const cut *k    = n->scratch;
+    bool       bias = ((const cut_config *)n->config)->encoding == ENCODING_BIAS;
 
     (void)p;
-    for (int i = 0; i < k->n; i++)
-        for (int t = 0; t < k->at[i].n; t++) {
-            const real *g = ROW(n->output->g, k->first[i] + t, D);
-            encode_backward(g, n, k->number[i], t);
-            if (x->wants_gradient)
-                add_numbers(ROW(x->g, k->at[i].first + t, D), g, D);
-        }
+    for (int i = 0; bias && i < k->n; i++)
+        bias_encoding_backward(&n->params[OF_SESSION]->g[k->number[i]], n->params[OF_PLACE]->g,
+                               n->params[OF_COLUMN]->g, ROW(n->output->g, k->first[i], x->cols),
+                               k->at[i].n, x->cols);
+    if (x->wants_gradient)
+        backward_events(x, k, n->output->g, n->fresh[0]);
     return OK;
 }
 
-static const layer sessions_layer = {
-    .name = "sessions", .forward = sessions_forward, .backward = sessions_backward};
+static const layer sessions_layer = {.name       = "sessions",
+                                     .forward    = sessions_forward,
+                                     .backward   = sessions_backward,
+                                     .overwrites = true};
 
 /* ---- building ---- */
 
