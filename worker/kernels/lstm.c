@@ -1,14 +1,6 @@
 #include "worker/kernels/lstm.h"
 
-/* To 1e-7 where numbers are floats. */
-INLINE real tanh_vector(real x)
-{
-#ifdef DIPS_REAL_IS_DOUBLE
-    return tanh(x);
-#else
-    return 2 * sigmoid(2 * x) - 1;
-#endif
-}
+#include "worker/kernels/tanh.h"
 
 /* One row. `looks` whether there are peepholes, `later` whether there is a c': constants
  * where this is inlined. */

@@ -1,17 +1,17 @@
-/* A long short-term memory along the rows of each group, in one direction.
+/* A long short-term memory along the rows of each sequence, in one direction.
  *
  *     z_t = W x_t + U h_{t-1} + b,   then the gates of kernels/lstm.h;   h_0 = c_0 = 0
  *
- * Groups go side by side by time (packing.h): W x of the whole batch is one product, U h one
- * for each step, over the groups that are that long. */
+ * Sequences go side by side by time, in groups whose rows lie in the caches (time_major.h): W x
+ * of a group is one product, U h one for each step, over the sequences that are that long. */
 #include <stdio.h>
+#include <string.h>
 
 #include "worker/kernels/column.h"
-#include "worker/kernels/gemm.h"
 #include "worker/kernels/lstm.h"
 #include "worker/kernels/product.h"
 #include "worker/layers/layers.h"
-#include "worker/layers/packing.h"
+#include "worker/layers/time_major.h"
 
 /* Parameters of a node; peepholes may be missing. */
 enum { INPUT, RECURRENT, BIAS, PEEPHOLES };
@@ -20,123 +20,229 @@ typedef struct memory_config {
     bool backwards;
 } memory_config;
 
-/* One node and batch; rows in packed order. */
+/* One node and batch. Rows are packed: those of a group's first step, of its second, ...; then
+ * those of the next group. */
 typedef struct memory {
-    packing k;
-    int     D, H;
-    real   *x;       /* (rows, D) */
-    real   *z;       /* (rows, 4 H) the gates; then their gradient */
-    real   *c, *h;   /* (rows, H) */
-    real   *U;       /* (H, 4 H) transposed */
-    real   *gh, *gc; /* (rows, H); (widest step, H) */
+    time_major order;
+    int        D, H;
+    int       *row;     /* (rows) the packed row's place along the axis */
+    real      *x;       /* (rows, D) */
+    real      *z;       /* (rows, 4 H) the gates; then their gradient */
+    real      *c, *h;   /* (rows, H) */
+    real      *W, *U;   /* (D, 4 H), (H, 4 H) transposed */
+    real      *gh, *gx; /* (a group's rows, H), (.., D) */
+    real      *gc;      /* (GROUP_SEQUENCES, H) */
 } memory;
+
+/* Step t of a group: `width` packed rows from `at` on; those of the step before from `before`.
+ */
+typedef struct step {
+    int t, at, before, width;
+} step;
 
 static err_t take(pass *p, real **at, int rows, int stride)
 {
     return arena_take(p->arena, (size_t)rows * (size_t)stride * sizeof **at, at);
 }
 
+/* *to (in, out) = W^T of W (out, in). */
+static err_t take_turned(pass *p, real **to, const param *W)
+{
+    int out = W->shape[0], in = W->shape[1];
+
+    TRY(take(p, to, in, out));
+    for (int o = 0; o < out; o++)
+        for (int i = 0; i < in; i++)
+            ROW(*to, i, out)[o] = ROW(W->w, o, in)[i];
+    return OK;
+}
+
 static err_t open_memory(memory *m, const node *n, pass *p)
 {
     const tensor *x = n->inputs[0];
-    const param  *U = n->params[RECURRENT];
     int           H = n->output->cols;
 
     *m = (memory){.D = x->cols, .H = H};
-    TRY(packing_take(&m->k, x->per, ((const memory_config *)n->config)->backwards, p));
+    TRY(time_major_sort(&m->order, pass_offsets(p, x->per), pass_parent_rows(p, x->per),
+                        p->arena));
+    TRY(arena_take(p->arena, (size_t)x->rows * sizeof *m->row, &m->row));
     TRY(take(p, &m->x, x->rows, m->D));
     TRY(take(p, &m->z, x->rows, 4 * H));
     TRY(take(p, &m->c, x->rows, H));
     TRY(take(p, &m->h, x->rows, H));
-    TRY(take(p, &m->U, H, 4 * H));
-    for (int u = 0; u < 4 * H; u++)
-        for (int d = 0; d < H; d++)
-            ROW(m->U, d, 4 * H)[u] = ROW(U->w, u, H)[d];
-    packing_gather(m->x, &m->k, x->x, m->D);
-    return OK;
+    TRY(take_turned(p, &m->W, n->params[INPUT]));
+    return take_turned(p, &m->U, n->params[RECURRENT]);
 }
 
-/* Row of step t within an array of packed rows; NULL before the first step. */
-static real *step_rows(real *x, const memory *m, int t, int stride)
+/* ---- packed rows ---- */
+
+/* row of a group whose packed rows begin at `at`; backwards, step t takes row t from the end.
+ */
+static void pack(memory *m, const time_group *g, int at, bool backwards)
 {
-    return t < 0 ? NULL : ROW(x, m->k.starts[t], stride);
+    for (int t = 0; t < g->steps; t++) {
+        int width = time_group_at(g, t);
+        for (int i = 0; i < width; i++)
+            m->row[at++] = g->first[i] + (backwards ? g->length[i] - 1 - t : t);
+    }
 }
+
+/* to (N, D) = the rows of from that lie at row (N). */
+static void gather(real *to, const real *from, const int *row, int N, int D)
+{
+    for (int i = 0; i < N; i++)
+        memcpy(ROW(to, i, D), ROW(from, row[i], D), (size_t)D * sizeof *to);
+}
+
+/* The reverse; or += where add. */
+static void scatter(real *to, const real *from, const int *row, bool add, int N, int D)
+{
+    for (int i = 0; i < N; i++) {
+        real       *to_i   = ROW(to, row[i], D);
+        const real *from_i = ROW(from, i, D);
+        for (int d = 0; d < D; d++)
+            to_i[d] = (add ? to_i[d] : 0) + from_i[d];
+    }
+}
+
+static step first_step(const time_group *g, int at)
+{
+    return (step){.at = at, .width = time_group_at(g, 0)};
+}
+
+static step next_step(const step *s, const time_group *g)
+{
+    return (step){.t      = s->t + 1,
+                  .at     = s->at + s->width,
+                  .before = s->at,
+                  .width  = time_group_at(g, s->t + 1)};
+}
+
+static step step_before(const step *s, const time_group *g)
+{
+    int before = s->t > 1 ? time_group_at(g, s->t - 2) : 0;
+
+    return (step){.t      = s->t - 1,
+                  .at     = s->before,
+                  .before = s->before - before,
+                  .width  = s->at - s->before};
+}
+
+/* ---- forward ---- */
 
 static const real *peepholes(const node *n)
 {
     return n->params[PEEPHOLES] ? n->params[PEEPHOLES]->w : NULL;
 }
 
+static void forward_step(memory *m, const node *n, const step *s)
+{
+    int         H = m->H;
+    real       *z = ROW(m->z, s->at, 4 * H);
+    const real *c = s->t > 0 ? ROW(m->c, s->before, H) : NULL;
+
+    if (s->t > 0)
+        product(z, 4 * H, z, 4 * H, rows_of(ROW(m->h, s->before, H), H), m->U, 4 * H, s->width,
+                4 * H, H);
+    lstm_forward(ROW(m->h, s->at, H), ROW(m->c, s->at, H), z, c, peepholes(n), s->width, H);
+}
+
+static void forward_group(memory *m, const node *n, const time_group *g, int at)
+{
+    int   D = m->D, H = m->H;
+    real *x = ROW(m->x, at, D);
+
+    pack(m, g, at, ((const memory_config *)n->config)->backwards);
+    gather(x, n->inputs[0]->x, m->row + at, g->events, D);
+    product(ROW(m->z, at, 4 * H), 4 * H, n->params[BIAS]->w, 0, rows_of(x, D), m->W, 4 * H,
+            g->events, 4 * H, D);
+    for (step s = first_step(g, at); s.width > 0; s = next_step(&s, g))
+        forward_step(m, n, &s);
+    scatter(n->output->x, ROW(m->h, at, H), m->row + at, false, g->events, H);
+}
+
 static err_t memory_forward(node *n, pass *p)
 {
-    const param *W = n->params[INPUT];
-    memory      *m;
+    memory *m;
 
     TRY(graph_output(n, p, n->inputs[0]->rows));
     TRY(arena_take(p->arena, sizeof *m, &m));
     TRY(open_memory(m, n, p));
-    int H = m->H;
-    gemm(m->z, 4 * H, plain(m->x, m->D), transposed(W->w, m->D), m->k.rows, 4 * H, m->D, false);
-    column_add(m->z, n->params[BIAS]->w, m->k.rows, 4 * H);
-    for (int t = 0; t < m->k.steps; t++) {
-        int   width = packing_width(&m->k, t);
-        real *z     = step_rows(m->z, m, t, 4 * H);
-        if (t > 0)
-            product(z, 4 * H, z, 4 * H, rows_of(step_rows(m->h, m, t - 1, H), H), m->U, 4 * H,
-                    width, 4 * H, H);
-        lstm_forward(step_rows(m->h, m, t, H), step_rows(m->c, m, t, H), z,
-                     step_rows(m->c, m, t - 1, H), peepholes(n), width, H);
+    for (int i = 0, at = 0; i < m->order.n;) {
+        time_group g = time_major_group(&m->order, i);
+        forward_group(m, n, &g, at);
+        i += g.n;
+        at += g.events;
     }
-    packing_scatter(n->output->x, &m->k, m->h, false, H);
     n->scratch = m;
     return OK;
 }
 
-/* ---- backward: gh_{t-1} += gz_t U,   gU += sum_t gz_t^T h_{t-1} ---- */
+/* ---- backward: gh_{t-1} += gz_t U,  gU += sum_t gz_t^T h_{t-1},  gW += gz^T x ---- */
 
-static void backward_step(memory *m, const node *n, int t)
+/* gh: of the step; gh_before: of the one before. */
+static void backward_step(memory *m, const node *n, const step *s, const real *gh,
+                          real *gh_before)
 {
-    int    H = m->H, width = packing_width(&m->k, t);
-    real  *z = step_rows(m->z, m, t, 4 * H), *before = step_rows(m->h, m, t - 1, H);
-    real  *gh = step_rows(m->gh, m, t, H), *gh_before = step_rows(m->gh, m, t - 1, H);
-    param *U = n->params[RECURRENT], *peep = n->params[PEEPHOLES];
+    int         H = m->H;
+    real       *z = ROW(m->z, s->at, 4 * H);
+    const real *c = s->t > 0 ? ROW(m->c, s->before, H) : NULL;
+    param      *U = n->params[RECURRENT], *peep = n->params[PEEPHOLES];
 
-    lstm_backward(z, m->gc, peep ? peep->g : NULL, gh, step_rows(m->c, m, t, H),
-                  step_rows(m->c, m, t - 1, H), peepholes(n), width, H);
-    if (t == 0)
+    lstm_backward(z, m->gc, peep ? peep->g : NULL, gh, ROW(m->c, s->at, H), c, peepholes(n),
+                  s->width, H);
+    if (s->t == 0)
         return;
-    product(gh_before, H, gh_before, H, rows_of(z, 4 * H), U->w, H, width, H, 4 * H);
-    gemm(U->g, H, transposed(z, 4 * H), plain(before, H), 4 * H, H, width, true);
+    product(gh_before, H, gh_before, H, rows_of(z, 4 * H), U->w, H, s->width, H, 4 * H);
+    product(U->g, H, U->g, H, columns_of(z, 4 * H), ROW(m->h, s->before, H), H, 4 * H, H,
+            s->width);
 }
 
-static err_t backward_input(memory *m, node *n, pass *p)
+static void backward_input(memory *m, const node *n, const time_group *g, int at)
 {
-    tensor      *x = n->inputs[0];
-    const param *W = n->params[INPUT];
-    int          H = m->H;
+    tensor     *x = n->inputs[0];
+    param      *W = n->params[INPUT];
+    int         D = m->D, H = m->H;
+    const real *z = ROW(m->z, at, 4 * H);
 
-    column_sum(n->params[BIAS]->g, m->z, m->k.rows, 4 * H);
-    gemm(W->g, m->D, transposed(m->z, 4 * H), plain(m->x, m->D), 4 * H, m->D, m->k.rows, true);
+    column_sum(n->params[BIAS]->g, z, g->events, 4 * H);
+    product(W->g, D, W->g, D, columns_of(z, 4 * H), ROW(m->x, at, D), D, 4 * H, D, g->events);
     if (!x->wants_gradient)
-        return OK;
-    real *gx;
-    TRY(take(p, &gx, m->k.rows, m->D));
-    gemm(gx, m->D, plain(m->z, 4 * H), plain(W->w, m->D), m->k.rows, m->D, 4 * H, false);
-    packing_scatter(x->g, &m->k, gx, !n->fresh[0], m->D);
-    return OK;
+        return;
+    product(m->gx, D, NULL, 0, rows_of(z, 4 * H), W->w, D, g->events, D, 4 * H);
+    scatter(x->g, m->gx, m->row + at, !n->fresh[0], g->events, D);
+}
+
+static void backward_group(memory *m, const node *n, const time_group *g, int at)
+{
+    int  H = m->H;
+    step s = first_step(g, at);
+
+    gather(m->gh, n->output->g, m->row + at, g->events, H);
+    memset(m->gc, 0, (size_t)s.width * (size_t)H * sizeof *m->gc);
+    while (s.t + 1 < g->steps)
+        s = next_step(&s, g);
+    for (; s.t >= 0; s = step_before(&s, g))
+        backward_step(m, n, &s, ROW(m->gh, s.at - at, H),
+                      s.t > 0 ? ROW(m->gh, s.before - at, H) : NULL);
+    backward_input(m, n, g, at);
 }
 
 static err_t memory_backward(node *n, pass *p)
 {
-    memory *m      = n->scratch;
-    int     widest = m->k.steps > 0 ? packing_width(&m->k, 0) : 0;
+    memory *m    = n->scratch;
+    int     rows = m->order.n > 0 ? time_major_group(&m->order, 0).events : 0;
 
-    TRY(take(p, &m->gh, m->k.rows, m->H));
-    TRY(arena_take_zero(p->arena, (size_t)widest * (size_t)m->H * sizeof *m->gc, &m->gc));
-    packing_gather(m->gh, &m->k, n->output->g, m->H);
-    for (int t = m->k.steps - 1; t >= 0; t--)
-        backward_step(m, n, t);
-    return backward_input(m, n, p);
+    TRY(take(p, &m->gh, rows, m->H)); /* the first group has the longest sequences */
+    TRY(take(p, &m->gx, rows, m->D));
+    TRY(take(p, &m->gc, GROUP_SEQUENCES, m->H));
+    for (int i = 0, at = 0; i < m->order.n;) {
+        time_group g = time_major_group(&m->order, i);
+        backward_group(m, n, &g, at);
+        i += g.n;
+        at += g.events;
+    }
+    return OK;
 }
 
 static const layer memory_layer = {
