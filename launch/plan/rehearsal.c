@@ -95,6 +95,15 @@ static err_t even_offsets(arena *a, int rows, int each, int **offsets)
     return OK;
 }
 
+/* Ten events a minute apart, then a day of nothing. */
+static err_t invent_times(arena *a, int events, int64_t **time)
+{
+    TRY(arena_take(a, (size_t)events * sizeof **time, time));
+    for (int i = 0; i < events; i++)
+        (*time)[i] = i / 10 * INT64_C(86400) + i % 10 * 60;
+    return OK;
+}
+
 static err_t invent_sequence(stage *g, int i, int B, batch_sequence *out)
 {
     const schema_sequence *s = &g->options->schema->sequences[i];
@@ -102,9 +111,7 @@ static err_t invent_sequence(stage *g, int i, int B, batch_sequence *out)
     out->events = B * s->max_len;
     TRY(even_offsets(&g->arena, B, s->max_len, &out->offsets));
     out->time = NULL;
-    return s->timed
-               ? arena_take_zero(&g->arena, (size_t)out->events * sizeof *out->time, &out->time)
-               : OK;
+    return s->timed ? invent_times(&g->arena, out->events, &out->time) : OK;
 }
 
 static err_t invent_slot(stage *g, int i, const batch *b, batch_slot *out)
