@@ -144,8 +144,9 @@ node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, i
     }
     n->layer        = l;
     n->n_inputs     = n_inputs;
-    n->output->cols = cols;
-    n->output->per  = per;
+    n->output->maker = n;
+    n->output->cols  = cols;
+    n->output->per   = per;
     n->output->per_request = n_inputs > 0;
     for (int i = 0; i < n_inputs; i++) {
         n->inputs[i] = inputs[i];
@@ -229,11 +230,24 @@ tensor *node_output(const node *n)
     return n ? n->output : NULL;
 }
 
+/* Which tensors nobody needs whole. */
+static void choose_by_rows(graph *g)
+{
+    for (size_t i = 0; i < g->nodes.n; i++)
+        g->nodes.at[i]->output->by_rows = g->nodes.at[i]->layer->rows != NULL;
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const node *n = g->nodes.at[i];
+        for (int k = 0; k < n->n_inputs; k++)
+            n->inputs[k]->by_rows &= n->layer->by_rows >> k & 1;
+    }
+}
+
 void graph_set_logits(graph *g, tensor *logits)
 {
     g->logits = logits;
     if (logits)
         logits->serves |= SERVES_LOGITS;
+    choose_by_rows(g);
     for (size_t i = g->nodes.n; i-- > 0;) {
         const node *n = g->nodes.at[i];
         for (int k = 0; k < n->n_inputs; k++)
@@ -310,6 +324,25 @@ err_t graph_output(node *n, pass *p, int rows)
     return arena_take(p->arena, tensor_bytes(n->output), &n->output->x);
 }
 
+void graph_output_by_rows(node *n, int rows)
+{
+    n->output->rows = rows;
+    n->output->x = n->output->g = NULL;
+}
+
+const real *tensor_rows(const tensor *t, const pass *p, real *room, int first, int count)
+{
+    if (t->x)
+        return t->x + (size_t)first * (size_t)t->cols;
+    t->maker->layer->rows(t->maker, p, room, first, count);
+    return room;
+}
+
+void tensor_rows_backward(const tensor *t, const pass *p, const real *g, int first, int count)
+{
+    t->maker->layer->rows_backward(t->maker, p, g, first, count);
+}
+
 static err_t forward_all(graph *g, pass *p)
 {
     for (size_t i = 0; i < g->nodes.n; i++) {
@@ -355,7 +388,9 @@ err_t graph_forward(graph *g, pass *p, real **logits)
 static err_t prepare_gradients(node *n, pass *p)
 {
     for (int i = 0; i < n->n_inputs; i++) {
-        tensor *t   = n->inputs[i];
+        tensor *t = n->inputs[i];
+        if (!t->x)
+            continue; /* its maker is given rows of its gradient */
         n->fresh[i] = n->layer->overwrites && (!t->g || !t->wants_gradient);
         if (n->layer->in_place && n->fresh[i])
             t->g = n->output->g;

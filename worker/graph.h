@@ -40,15 +40,19 @@ typedef struct axis {
 
 enum { SERVES_LOGITS = 1, SERVES_LOSSES = 2 };
 
+typedef struct node node;
+
 typedef struct tensor {
+    node *maker;
     int   cols;
     int   per; /* its axis */
     bool  wants_gradient;
     bool  per_request; /* no candidate has a part in it */
     int   serves; /* SERVES_LOGITS, SERVES_LOSSES: what follows from it, once both are named */
-    int   rows;   /* of this batch */
-    real *x;      /* (rows, cols) value; lent by the step's arena */
-    real *g;      /* (rows, cols) gradient; NULL where none is wanted */
+    bool  by_rows; /* nobody asks for more of it than tensor_rows gives */
+    int   rows;    /* of this batch */
+    real *x;       /* (rows, cols) value; lent by the step's arena. NULL: see tensor_rows */
+    real *g;       /* (rows, cols) gradient; NULL where none is wanted */
     struct tensor *repeated; /* in a pass that serves, where it was needed: its rows once for
                                 each candidate of the request */
 } tensor;
@@ -71,8 +75,6 @@ typedef struct pass {
     axis        *axes;    /* by number; the graph's, from graph_forward on */
 } pass;
 
-typedef struct node node;
-
 /* A kind of layer. forward allocates out->x (rows, cols) by graph_output and fills it;
  * backward adds to the gradients of its inputs and parameters. Both run with zero rows
  * too, and collectives inside them run on every worker.
@@ -81,7 +83,12 @@ typedef struct node node;
  * one that `overwrites` is told by n->fresh[i] that the gradient of input i was not
  * touched yet and holds garbage, and writes all of it. One that works `in_place` has one
  * input of the output's shape, overwrites, and finds a fresh gradient in the memory of the
- * output's gradient, which nobody reads afterwards: even where none is wanted. */
+ * output's gradient, which nobody reads afterwards: even where none is wanted.
+ *
+ * A large tensor that is easily made need not lie in memory: a layer with `rows` and
+ * `rows_backward` can do its work for a few rows when they are needed. Where all readers of
+ * its output ask for nothing else (by_rows has bit i for input i), passes that learn
+ * leave it so: forward is told by output->by_rows, and calls graph_output_by_rows. */
 typedef struct layer {
     const char *name;
     err_t (*forward)(node *n, pass *p);
@@ -90,6 +97,9 @@ typedef struct layer {
     bool overwrites, in_place;
     bool shares; /* in a pass that serves, forward is given inputs that are per request as they
                     are, and pass_origin tells whose row is whose */
+    unsigned by_rows;
+    void (*rows)(const node *n, const pass *p, real *x, int first, int count);
+    void (*rows_backward)(const node *n, const pass *p, const real *g, int first, int count);
 } layer;
 
 #define NODE_MAX_INPUTS 16
@@ -151,6 +161,15 @@ tensor *node_output(const node *n);
 
 /* For layers' forward: allocate n->output->x of rows rows. */
 MUST_CHECK err_t graph_output(node *n, pass *p, int rows);
+
+/* The same, where n->output->by_rows in a pass that learns: nothing is allocated. */
+void graph_output_by_rows(node *n, int rows);
+
+/* Rows first .. first+count-1 of t: where they lie, or made in room (count, cols). */
+const real *tensor_rows(const tensor *t, const pass *p, real *room, int first, int count);
+
+/* The gradient g (count, cols) of such rows, where t->x is NULL; once for each row. */
+void tensor_rows_backward(const tensor *t, const pass *p, const real *g, int first, int count);
 
 /* ---- axes of a batch ---- */
 

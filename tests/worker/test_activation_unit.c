@@ -19,7 +19,8 @@
     "  cate: {table: cate}\n"                                                                  \
     "  history: {columns: {item: {table: item}, cate: {table: cate}, tag: {table: tag}}}\n"    \
     "model: {kind: din, candidate: [item, cate], history: history,\n"                          \
-    "        attention: {units: [%s], activation: %s, parts: [%s]}}\n"                         \
+    "        attention: {units: [%s], activation: %s, parts: [%s], normalize: %s, scaled: "    \
+    "%s}}\n"                                                                                   \
     "dice: {sync: %s}\n"                                                                       \
     "train: {precision: %s}\n"
 
@@ -52,6 +53,39 @@ static tensor *at_once(graph *g)
     return answer(g, activation_unit(g, q, k, c, "unit"), k);
 }
 
+/* Scores, weights and sums in one layer, which reads events and writes their gradients by
+ * pieces: twice, as two layers may read the same events. */
+static tensor *summed(graph *g)
+{
+    const attention_config *c = &graph_config(g)->model.attention;
+    tensor                 *q, *k;
+
+    inputs(g, &q, &k);
+    return linear(g, CONCAT(g, attention(g, q, k, c, "unit"), attention(g, q, k, c, "other")),
+                  1, "answer");
+}
+
+/* The same in layers of their own. */
+static tensor *taken_apart(graph *g, tensor *q, tensor *k, const char *name)
+{
+    const attention_config *c      = &graph_config(g)->model.attention;
+    double                  factor = c->scaled ? 1 / sqrt(k->cols) : 1;
+    tensor                 *scores = activation_unit(g, q, k, c, name);
+
+    scores = c->normalize == NORMALIZE_SOFTMAX ? softmax_events(g, scores, factor)
+                                               : scale(g, scores, factor);
+    return weighted_sum(g, scores, k);
+}
+
+static tensor *apart(graph *g)
+{
+    tensor *q, *k;
+
+    inputs(g, &q, &k);
+    return linear(g, CONCAT(g, taken_apart(g, q, k, "unit"), taken_apart(g, q, k, "other")), 1,
+                  "answer");
+}
+
 static tensor *one_by_one(graph *g)
 {
     const attention_config *c = &graph_config(g)->model.attention;
@@ -73,19 +107,19 @@ static tensor *one_by_one(graph *g)
 /* ---- comparing ---- */
 
 typedef struct setting {
-    const char *units, *activation, *parts, *sync;
+    const char *units, *activation, *parts, *sync, *normalize, *scaled;
 } setting;
 
 static const setting settings[] = {
-    {"5, 18, 3", "dice", "q, k, q-k, q*k", "false"},
-    {"17", "dice", "q, k, q-k, q*k", "true"},
-    {"40, 16", "dice", "k, q*k", "true"},
-    {"5, 18, 3", "prelu", "q, k, q-k, q*k", "false"},
-    {"18, 4", "relu", "q, q-k, q*k", "false"},
-    {"18, 4", "sigmoid", "q*k", "false"},
-    {"18, 4", "none", "k", "false"},
-    {"7, 4", "sigmoid", "q", "false"},
-    {"", "dice", "q, k, q-k, q*k", "false"},
+    {"5, 18, 3", "dice", "q, k, q-k, q*k", "false", "none", "false"},
+    {"17", "dice", "q, k, q-k, q*k", "true", "softmax", "true"},
+    {"40, 16", "dice", "k, q*k", "true", "none", "true"},
+    {"5, 18, 3", "prelu", "q, k, q-k, q*k", "false", "none", "false"},
+    {"18, 4", "relu", "q, q-k, q*k", "false", "softmax", "false"},
+    {"18, 4", "sigmoid", "q*k", "false", "none", "false"},
+    {"18, 4", "none", "k", "false", "none", "true"},
+    {"7, 4", "sigmoid", "q", "false", "softmax", "true"},
+    {"", "dice", "q, k, q-k, q*k", "false", "none", "false"},
 };
 
 /* Histories of none, of one event, of several to a piece, and longer than a piece. */
@@ -96,7 +130,8 @@ static void open_unit(world *w, const setting *s, const char *precision,
 {
     char yaml[1024];
 
-    snprintf(yaml, sizeof yaml, YAML, s->units, s->activation, s->parts, s->sync, precision);
+    snprintf(yaml, sizeof yaml, YAML, s->units, s->activation, s->parts, s->normalize,
+             s->scaled, s->sync, precision);
     world_open_graph(w, yaml, build);
     world_rows(w, 30, .6);
     world_draw(w, 19, sizeof lengths / sizeof *lengths, lengths, 4);
@@ -119,12 +154,13 @@ static void compare(const char *what, const real *a, const real *b, size_t n)
             fail_msg("%s[%zu]: %.9g, wanted %.9g", what, i, (double)a[i], (double)b[i]);
 }
 
-static void compare_worlds(const setting *s, bool training)
+static void compare_worlds(const setting *s, tensor *(*one)(graph *g),
+                           tensor *(*other)(graph *g), bool training)
 {
     world a, b;
 
-    open_unit(&a, s, "fp32", at_once, training);
-    open_unit(&b, s, "fp32", one_by_one, training);
+    open_unit(&a, s, "fp32", one, training);
+    open_unit(&b, s, "fp32", other, training);
     double loss = world_backward(&a), want = world_backward(&b);
     assert_near(loss, want, NEAR);
     assert_int_equal(dense_count(a.dense), dense_count(b.dense));
@@ -148,8 +184,17 @@ static void its_layers_at_once_are_its_layers_one_by_one(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        compare_worlds(&settings[i], true);
-        compare_worlds(&settings[i], false);
+        compare_worlds(&settings[i], at_once, one_by_one, true);
+        compare_worlds(&settings[i], at_once, one_by_one, false);
+    }
+}
+
+static void attention_in_one_layer_is_attention_in_several(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        compare_worlds(&settings[i], summed, apart, true);
+        compare_worlds(&settings[i], summed, apart, false);
     }
 }
 
@@ -255,12 +300,12 @@ static void compare_whole_numbers(const setting *s)
 static void what_bf16_holds_is_not_changed_by_it(void **state)
 {
     static const setting whole[] = {
-        {"18, 4", "none", "q, k, q-k, q*k", "false"},
-        {"5, 18, 3", "relu", "k, q*k", "false"},
-        {"40, 17", "relu", "q, q-k, q*k", "false"},
-        {"16", "none", "q*k", "false"},
-        {"33, 3", "relu", "k", "false"},
-        {"7, 4", "none", "q", "false"},
+        {"18, 4", "none", "q, k, q-k, q*k", "false", "none", "false"},
+        {"5, 18, 3", "relu", "k, q*k", "false", "none", "false"},
+        {"40, 17", "relu", "q, q-k, q*k", "false", "none", "false"},
+        {"16", "none", "q*k", "false", "none", "false"},
+        {"33, 3", "relu", "k", "false", "none", "false"},
+        {"7, 4", "none", "q", "false", "none", "false"},
     };
 
     (void)state;
@@ -309,7 +354,8 @@ static void its_parameters_have_the_names_of_its_layers(void **state)
     world w;
 
     (void)state;
-    open_unit(&w, &(setting){"4, 3", "dice", "k", "false"}, "fp32", at_once, true);
+    open_unit(&w, &(setting){"4, 3", "dice", "k", "false", "none", "false"}, "fp32", at_once,
+              true);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_non_null(dense_find(w.dense, names[i]));
     world_close(&w);
@@ -341,6 +387,7 @@ int main(void)
         cmocka_unit_test(in_bf16_it_is_near_what_it_is_in_reals),
         cmocka_unit_test(in_bf16_it_has_the_same_bits_again),
         cmocka_unit_test(evaluations_are_the_same_in_bf16),
+        cmocka_unit_test(attention_in_one_layer_is_attention_in_several),
         cmocka_unit_test(its_parameters_have_the_names_of_its_layers),
         cmocka_unit_test(a_unit_of_too_many_layers_is_refused),
     };

@@ -3,13 +3,18 @@
  *     x_0 = k_t W_q + s,   x_l = a_{l-1} W_l^T + b_l,   a_l = activation(x_l),
  *     score_t = a_{n-1} . w + c
  *
+ * and, as attention, the sum of events by these scores, normalized where asked for:
+ *
+ *     w = score or softmax(score),   y_b = sum_t w_t k_t
+ *
  * All layers of a piece of events are computed while it is in the caches: forward is one pass
  * over the batch, backward another. Dice's statistics are those of the whole batch, so in
  * training a pass ends at each Dice: forward pass l makes a_{l-1} from the x_{l-1} in memory,
  * and x_l with its moments; backward pass l makes the gradients of x_{l+1} from what pass
  * l+1 left, and leaves those of x_l without the terms of the means, and their sums. What
  * is between a pass and the next is x_l, and below the last layer one gradient as wide: nothing
- * else is written to memory, and a_l is made again rather than read. */
+ * else is written to memory, and a_l is made again rather than read. So are the events k where
+ * they are gathered rows (tensor_rows), and their gradients are scattered by pieces. */
 #include <stdio.h>
 
 #include "worker/kernels/column.h"
@@ -27,6 +32,8 @@ typedef struct unit_config {
     pair_parts    parts;
     bool          bf16; /* its products, in passes that learn */
     bf16_path     path;
+    bool          sums, softmax; /* attention, normalized */
+    double        factor;        /* of scores */
     int           n;
     hidden_config hidden[];
 } unit_config;
@@ -49,8 +56,22 @@ typedef struct unit {
     int                n, last_stride;
     bool               in_passes; /* statistics of the batch part the layers */
     real              *w, *gw;    /* (last_stride) of the score */
-    const real        *gs;        /* (events) gradient of the scores */
+    real              *scores;    /* (events); as attention: normalized */
+    real              *gs;        /* (events) their gradient, before they were normalized */
+    const pass        *p;
+    const node        *node;
+    const tensor      *k;
+    int                held;        /* first sample of the piece whose k is here */
+    const real        *k_here;      /* (a piece's events, Dk) */
+    real              *k_room, *gk; /* where k does not lie in memory */
+    int               *offsets;     /* of a piece's samples, from its first event */
 } unit;
+
+static void scale_numbers(real *x, real factor, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] *= factor;
+}
 
 /* Samples begin .. end-1 and their events. */
 typedef struct piece {
@@ -63,6 +84,22 @@ static piece next_piece(const unit *u, int begin)
     int        end     = piece_end(offsets, begin, u->pair.B);
 
     return (piece){begin, end, offsets[begin], offsets[end] - offsets[begin]};
+}
+
+/* Where the piece's samples begin among its events. */
+static const int *offsets_of(const unit *u, const piece *e)
+{
+    for (int b = e->begin; b <= e->end; b++)
+        u->offsets[b - e->begin] = u->pair.offsets[b] - e->first;
+    return u->offsets;
+}
+
+static const real *events_of(unit *u, const piece *e)
+{
+    if (u->held != e->begin)
+        u->k_here = tensor_rows(u->k, u->p, u->k_room, e->first, e->events);
+    u->held = e->begin;
+    return u->k_here;
 }
 
 static real *stored_rows(const stored *s, const piece *e, int stride)
@@ -101,9 +138,21 @@ static err_t open_split(unit *u, const node *n, int longest, pass *p)
                            a->parts->with_product, &w, longest, p);
 }
 
+/* What a piece's events need of their own; k_room and gk only where k lies nowhere. */
+static err_t take_events(unit *u, int longest, pass *p)
+{
+    size_t bytes = (size_t)longest * (size_t)u->k->cols * sizeof(real);
+
+    TRY(arena_take(p->arena, ((size_t)u->pair.B + 1) * sizeof *u->offsets, &u->offsets));
+    if (u->k->x)
+        return OK;
+    TRY(arena_take(p->arena, bytes, &u->k_room));
+    return arena_take(p->arena, bytes, &u->gk);
+}
+
 static err_t open_unit(unit *u, const node *n, pass *p)
 {
-    *u            = (unit){.c = n->config};
+    *u            = (unit){.c = n->config, .p = p, .node = n, .k = n->inputs[1], .held = -1};
     u->n          = u->c->n;
     u->bf16       = u->c->bf16 && pass_learns(p) ? &u->c->path : NULL;
     u->in_passes  = p->training && u->c->hidden[0].activation == ACTIVATION_DICE;
@@ -118,6 +167,11 @@ static err_t open_unit(unit *u, const node *n, pass *p)
         TRY(open_split(u, n, longest, p));
     for (int l = 0; l < u->n; l++)
         TRY(open_hidden(u, n, l, longest, p));
+    TRY(take_events(u, longest, p));
+    if (u->c->sums)
+        TRY(arena_take(p->arena, (size_t)u->k->rows * sizeof *u->scores, &u->scores));
+    else
+        u->scores = n->output->x;
     const param *w = n->params[PARAMS_OF_A_LAYER * u->n];
     u->last_stride = padded((int)w->count);
     TRY(arena_take_zero(p->arena, (size_t)u->last_stride * sizeof *u->w, &u->w));
@@ -127,15 +181,17 @@ static err_t open_unit(unit *u, const node *n, pass *p)
 
 static void first_layer(unit *u, const piece *e, real *x)
 {
+    const real *k = events_of(u, e);
+
     if (u->bf16) {
         folded_pair_spread(&u->pair, x, e->begin, e->end);
-        split_pair_forward(&u->split, x, ROW(u->pair.k->x, e->first, u->pair.Dk), e->begin,
-                           e->end);
+        split_pair_forward(&u->split, x, k, e->begin, e->end);
         return;
     }
-    for (int b = e->begin; b < e->end; b++)
-        folded_pair_forward(&u->pair, ROW(x, u->pair.offsets[b] - e->first, u->pair.U_stride),
-                            b);
+    for (int b = e->begin; b < e->end; b++) {
+        int t = u->pair.offsets[b] - e->first;
+        folded_pair_forward(&u->pair, ROW(x, t, u->pair.U_stride), ROW(k, t, u->k->cols), b);
+    }
 }
 
 /* a of layer l. */
@@ -146,9 +202,9 @@ static const real *values_of(unit *u, const piece *e, int l)
     return hidden_values(h, stored_rows(&u->x[l], e, h->stride), e->events);
 }
 
-static void score(unit *u, const piece *e, tensor *scores, real c)
+static void score(unit *u, const piece *e, real c)
 {
-    real *s = scores->x + e->first;
+    real *s = u->scores + e->first;
 
     for (int i = 0; i < e->events; i++)
         s[i] = c;
@@ -156,11 +212,28 @@ static void score(unit *u, const piece *e, tensor *scores, real c)
                 (int[]){0, e->events}, true, 1, u->last_stride);
 }
 
+/* Scores become weights, and y (samples, Dk) is the sum of events by them. */
+static void sum_events(unit *u, const piece *e)
+{
+    real       *w       = u->scores + e->first;
+    const int  *offsets = offsets_of(u, e);
+    const real *k       = events_of(u, e);
+    int         B = e->end - e->begin, D = u->k->cols;
+
+    if (u->c->softmax)
+        softmax_forward(w, w, (real)u->c->factor, offsets, B);
+    else
+        scale_numbers(w, (real)u->c->factor, e->events);
+    segment_sum(ROW(u->node->output->x, e->begin, D), D, w, k, D, offsets, false, B, D);
+}
+
 /* Layer l of a piece; n: the scores. */
 static void forward_layer(unit *u, const node *n, const piece *e, int l, const pass *p)
 {
     if (l == u->n) {
-        score(u, e, n->output, n->params[PARAMS_OF_A_LAYER * l + 1]->w[0]);
+        score(u, e, n->params[PARAMS_OF_A_LAYER * l + 1]->w[0]);
+        if (u->c->sums)
+            sum_events(u, e);
         return;
     }
     hidden *h = &u->hidden[l];
@@ -176,7 +249,7 @@ static err_t unit_forward(node *n, pass *p)
 {
     unit *u;
 
-    TRY(graph_output(n, p, n->inputs[1]->rows));
+    TRY(graph_output(n, p, pass_rows(p, n->output->per)));
     TRY(arena_take(p->arena, sizeof *u, &u));
     TRY(open_unit(u, n, p));
     for (int l = 0, end; l <= u->n; l = end) {
@@ -196,6 +269,21 @@ static err_t unit_forward(node *n, pass *p)
 
 /* ---- backward ---- */
 
+/* As attention: gw_t = gy_b . k_t, and back through the softmax. */
+static void score_gradient(unit *u, const piece *e)
+{
+    real       *gs = u->gs + e->first, factor = (real)u->c->factor;
+    const int  *offsets = offsets_of(u, e);
+    const real *k       = events_of(u, e);
+    int         B = e->end - e->begin, D = u->k->cols;
+
+    segment_dot(gs, k, D, ROW(u->node->output->g, e->begin, D), D, offsets, false, B, D);
+    if (u->c->softmax)
+        softmax_backward(gs, gs, u->scores + e->first, factor, offsets, false, B);
+    else
+        scale_numbers(gs, factor, e->events);
+}
+
 /* The gradient of the last layer's a: gs_t w. */
 static void last_gradient(const unit *u, const piece *e, real *g)
 {
@@ -209,8 +297,11 @@ static void backward_activation(unit *u, const piece *e, int l)
     hidden *h = &u->hidden[l];
     real   *g = stored_rows(&u->g[l], e, h->stride), *x = stored_rows(&u->x[l], e, h->stride);
 
-    if (l == u->n - 1)
+    if (l == u->n - 1) {
+        if (u->c->sums)
+            score_gradient(u, e);
         last_gradient(u, e, g);
+    }
     const real *a = hidden_backward_rows(h, g, x, e->events);
     if (l == u->n - 1)
         product(u->gw, u->last_stride, u->gw, u->last_stride,
@@ -236,18 +327,47 @@ static const real *complete_gradient(unit *u, const piece *e, int l)
     return g;
 }
 
-static void first_layer_backward(unit *u, const piece *e, const real *g)
+/* Where the gradients of a piece's events go: NULL, where none are wanted. *add: there are some
+ * already; as attention those of the sum, gk_t = w_t gy_b. */
+static real *events_gradient(unit *u, const piece *e, bool *add)
 {
-    folded_pair *a = &u->pair;
+    int    D  = u->k->cols;
+    real  *gk = u->k->x ? ROW(u->k->g, e->first, D) : u->gk;
+    size_t n  = (size_t)e->events * (size_t)D;
+
+    *add = u->k->x && !u->node->fresh[1];
+    if (!u->k->wants_gradient)
+        return NULL;
+    if (u->c->sums)
+        segment_spread(gk, D, u->scores + e->first, ROW(u->node->output->g, e->begin, D), D,
+                       offsets_of(u, e), *add, e->end - e->begin, D);
+    else if (!*add && u->pair.D < D)
+        memset(gk, 0, n * sizeof *gk);
+    else
+        return gk;
+    *add = true;
+    return gk;
+}
+
+/* Through the first layer. */
+static void backward_first(unit *u, const piece *e, const real *g)
+{
+    const real *k = events_of(u, e);
+    int         D = u->k->cols;
+    bool        add;
+    real       *gk = events_gradient(u, e, &add);
 
     if (u->bf16) {
-        folded_pair_sum(a, g, e->begin, e->end);
-        split_pair_backward(&u->split, a->gk ? ROW(a->gk, e->first, a->Dk) : NULL, a->keep_gk,
-                            a->gq, g, ROW(a->k->x, e->first, a->Dk), e->begin, e->end);
-        return;
+        folded_pair_sum(&u->pair, g, e->begin, e->end);
+        split_pair_backward(&u->split, gk, add, u->pair.gq, g, k, e->begin, e->end);
     }
-    for (int b = e->begin; b < e->end; b++)
-        folded_pair_backward(a, ROW(g, a->offsets[b] - e->first, a->U_stride), b);
+    for (int b = e->begin; !u->bf16 && b < e->end; b++) {
+        int t = u->pair.offsets[b] - e->first;
+        folded_pair_backward(&u->pair, gk ? ROW(gk, t, D) : NULL, ROW(g, t, u->pair.U_stride),
+                             ROW(k, t, D), add, b);
+    }
+    if (gk && !u->k->x)
+        tensor_rows_backward(u->k, u->p, gk, e->first, e->events);
 }
 
 /* Through the products of layer l. */
@@ -256,19 +376,23 @@ static void backward_product(unit *u, const piece *e, int l)
     hidden     *h = &u->hidden[l];
     const real *g = u->gx[l] = complete_gradient(u, e, l);
 
-    if (l > 0) {
-        hidden_bias_gradient(h, g, e->events);
-        hidden_below(h, stored_rows(&u->g[l - 1], e, h->in_stride), g, e->events);
+    if (l == 0) {
+        backward_first(u, e, g);
         return;
     }
-    first_layer_backward(u, e, g);
+    hidden_bias_gradient(h, g, e->events);
+    hidden_below(h, stored_rows(&u->g[l - 1], e, h->in_stride), g, e->events);
 }
 
 static err_t open_backward(unit *u, node *n, pass *p)
 {
     int longest = piece_longest(u->pair.offsets, u->pair.B);
 
-    u->gs = n->output->g;
+    u->p = p;
+    if (u->c->sums)
+        TRY(arena_take(p->arena, (size_t)u->k->rows * sizeof *u->gs, &u->gs));
+    else
+        u->gs = n->output->g;
     TRY(arena_take(p->arena, (size_t)u->n * sizeof *u->gx, &u->gx));
     TRY(folded_pair_open_backward(&u->pair, n, p));
     if (u->bf16)
@@ -276,7 +400,7 @@ static err_t open_backward(unit *u, node *n, pass *p)
     TRY(arena_take_zero(p->arena, (size_t)u->last_stride * sizeof *u->gw, &u->gw));
     for (int l = 0; l < u->n; l++) {
         TRY(hidden_open_backward(&u->hidden[l], p));
-        TRY(take_stored(&u->g[l], u->in_passes && l < u->n - 1, n->output->rows, longest,
+        TRY(take_stored(&u->g[l], u->in_passes && l < u->n - 1, u->k->rows, longest,
                         u->hidden[l].stride, p));
     }
     return OK;
@@ -294,7 +418,7 @@ static void close_backward(unit *u, node *n)
         hidden_close_backward(&u->hidden[l]);
     for (size_t i = 0; i < w->count; i++)
         w->g[i] += u->gw[i];
-    column_sum(c->g, u->gs, n->output->rows, 1);
+    column_sum(c->g, u->gs, u->k->rows, 1);
 }
 
 /* Pass l ends with the activation of layer l; the last is -1. */
@@ -325,7 +449,8 @@ static err_t unit_backward(node *n, pass *p)
 static const layer unit_layer = {.name       = "activation unit",
                                  .forward    = unit_forward,
                                  .backward   = unit_backward,
-                                 .overwrites = true};
+                                 .overwrites = true,
+                                 .by_rows    = 1u << 1};
 
 /* ---- building ---- */
 
@@ -343,20 +468,17 @@ static void build_layer(graph *g, node *n, int l, int in, const attention_config
     activation_build(g, n, i + 2, &h->dice, c->activation, place, U);
 }
 
-tensor *activation_unit(graph *g, tensor *q, tensor *k, const attention_config *c,
-                        const char *name)
+/* All but what becomes of the scores; rows: of the output. */
+static node *build_unit(graph *g, tensor *q, tensor *k, const attention_config *c,
+                        const char *name, int cols, int per)
 {
     char       place[2 * CONFIG_NAME_MAX];
     pair_parts parts    = {0};
     int        n_layers = c->units.n, in;
 
-    if (!q || !k || !pair_parts_place(g, &parts, c->n_parts, c->parts, q->cols, k->cols))
+    if (!pair_parts_place(g, &parts, c->n_parts, c->parts, q->cols, k->cols))
         return NULL;
-    if (n_layers == 0) {
-        snprintf(place, sizeof place, "%s.output", name);
-        return pair_linear(g, q, k, c->n_parts, c->parts, 1, place);
-    }
-    node *n = graph_add(g, &unit_layer, 2, (tensor *[]){q, k}, 1, k->per,
+    node *n = graph_add(g, &unit_layer, 2, (tensor *[]){q, k}, cols, per,
                         sizeof(unit_config) + (size_t)n_layers * sizeof(hidden_config));
     if (!n)
         return NULL;
@@ -371,5 +493,33 @@ tensor *activation_unit(graph *g, tensor *q, tensor *k, const attention_config *
     snprintf(place, sizeof place, "%s.output", name);
     node_weight(g, n, PARAMS_OF_A_LAYER * n_layers, place, 1, in);
     node_vector(g, n, PARAMS_OF_A_LAYER * n_layers + 1, place, "bias", 1, 0);
+    return n;
+}
+
+tensor *activation_unit(graph *g, tensor *q, tensor *k, const attention_config *c,
+                        const char *name)
+{
+    char place[2 * CONFIG_NAME_MAX];
+
+    if (!q || !k)
+        return NULL;
+    if (c->units.n > 0)
+        return node_output(build_unit(g, q, k, c, name, 1, k->per));
+    snprintf(place, sizeof place, "%s.output", name);
+    return pair_linear(g, q, k, c->n_parts, c->parts, 1, place);
+}
+
+tensor *activated_sum(graph *g, tensor *q, tensor *k, const attention_config *c, double factor,
+                      const char *name)
+{
+    if (!q || !k)
+        return NULL;
+    node *n = build_unit(g, q, k, c, name, k->cols, graph_parent(g, k->per));
+    if (!n)
+        return NULL;
+    unit_config *u = n->config;
+    u->sums        = true;
+    u->softmax     = c->normalize == NORMALIZE_SOFTMAX;
+    u->factor      = factor;
     return node_output(n);
 }

@@ -69,9 +69,11 @@ tensor *attention_scores(graph *g, tensor *q, tensor *k, const attention_config 
 
 tensor *attention(graph *g, tensor *q, tensor *k, const attention_config *c, const char *name)
 {
-    tensor *scores = attention_scores(g, q, k, c, name);
-    double  factor = c->scaled && k ? 1 / sqrt(k->cols) : 1;
+    double factor = c->scaled && k ? 1 / sqrt(k->cols) : 1;
 
+    if ((c->score == SCORE_MLP || c->score == SCORE_AUTO) && c->units.n > 0)
+        return activated_sum(g, q, k, c, factor, name);
+    tensor *scores = attention_scores(g, q, k, c, name);
     if (c->normalize == NORMALIZE_SOFTMAX)
         scores = softmax_events(g, scores, factor);
     else if (c->scaled)

@@ -56,27 +56,41 @@ static err_t forward_numbers(tensor *y, const piece *one, const char *name, cons
 
 /* ---- the layer ---- */
 
-static void forward_ids(tensor *y, const piece *one, pool_kind pool, const int *place,
-                        const pass *p)
+/* Rows first .. first+count-1 to x. */
+static void forward_ids(real *x, int stride, const piece *one, pool_kind pool, const int *place,
+                        int first, int count, const pass *p)
 {
     const int  *offsets = p->batch->slots[one->index].offsets;
     const real *table   = p->rows[one->table];
-    real       *to      = y->x + one->column;
 
     if (offsets)
-        gather_bags_forward(to, y->cols, table, place, offsets, pool == POOL_MEAN, y->rows,
+        gather_bags_forward(x, stride, table, place, offsets + first, pool == POOL_MEAN, count,
                             one->width);
     else
-        gather_forward(to, y->cols, table, place, y->rows, one->width);
+        gather_forward(x, stride, table, place + first, count, one->width);
+}
+
+static void embedding_rows(const node *n, const pass *p, real *x, int first, int count)
+{
+    const embedding *e      = n->config;
+    int            **places = n->scratch;
+
+    for (int i = 0; i < e->n; i++)
+        if (!e->pieces[i].numbers)
+            forward_ids(x + e->pieces[i].column, n->output->cols, &e->pieces[i],
+                        e->schema->slots[e->pieces[i].index].pool, places[i], first, count, p);
 }
 
 /* scratch: for each piece the places of its ids, which backward needs again. */
 static err_t embedding_forward(node *n, pass *p)
 {
-    const embedding *e = n->config;
-    int            **places;
+    const embedding *e    = n->config;
+    int              rows = pass_rows(p, n->output->per), **places;
 
-    TRY(graph_output(n, p, pass_rows(p, n->output->per)));
+    if (n->output->by_rows && pass_learns(p))
+        graph_output_by_rows(n, rows);
+    else
+        TRY(graph_output(n, p, rows));
     TRY(arena_take(p->arena, (size_t)e->n * sizeof *places, &places));
     for (int i = 0; i < e->n; i++) {
         const piece *one = &e->pieces[i];
@@ -85,40 +99,53 @@ static err_t embedding_forward(node *n, pass *p)
             continue;
         }
         TRY(places_take(&places[i], e->schema, one->index, p));
-        forward_ids(n->output, one, e->schema->slots[one->index].pool, places[i], p);
     }
     n->scratch = places;
+    if (n->output->x)
+        embedding_rows(n, p, n->output->x, 0, rows);
     return OK;
 }
 
-static void backward_ids(const tensor *y, const piece *one, pool_kind pool, const int *place,
-                         const pass *p)
+static void backward_ids(const real *g, int stride, const piece *one, pool_kind pool,
+                         const int *place, int first, int count, const pass *p)
 {
-    const int  *offsets   = p->batch->slots[one->index].offsets;
-    real       *gradients = p->row_gradients[one->table];
-    const real *g         = y->g + one->column;
+    const int *offsets   = p->batch->slots[one->index].offsets;
+    real      *gradients = p->row_gradients[one->table];
 
     if (offsets)
-        gather_bags_backward(gradients, g, y->cols, place, offsets, pool == POOL_MEAN, y->rows,
-                             one->width);
+        gather_bags_backward(gradients, g, stride, place, offsets + first, pool == POOL_MEAN,
+                             count, one->width);
     else
-        gather_backward(gradients, g, y->cols, place, y->rows, one->width);
+        gather_backward(gradients, g, stride, place + first, count, one->width);
 }
 
-static err_t embedding_backward(node *n, pass *p)
+static void embedding_rows_backward(const node *n, const pass *p, const real *g, int first,
+                                    int count)
 {
     const embedding *e      = n->config;
     int            **places = n->scratch;
 
     for (int i = 0; i < e->n; i++)
         if (!e->pieces[i].numbers)
-            backward_ids(n->output, &e->pieces[i], e->schema->slots[e->pieces[i].index].pool,
-                         places[i], p);
+            backward_ids(g + e->pieces[i].column, n->output->cols, &e->pieces[i],
+                         e->schema->slots[e->pieces[i].index].pool, places[i], first, count, p);
+}
+
+static err_t embedding_backward(node *n, pass *p)
+{
+    embedding_rows_backward(n, p, n->output->g, 0, n->output->rows);
     return OK;
 }
 
 static const layer embedding_layer = {
     .name = "embedding", .forward = embedding_forward, .backward = embedding_backward};
+
+/* Columns of a sequence: many rows, and ids alone. */
+static const layer events_layer = {.name          = "events",
+                                   .forward       = embedding_forward,
+                                   .backward      = embedding_backward,
+                                   .rows          = embedding_rows,
+                                   .rows_backward = embedding_rows_backward};
 
 /* ---- building ---- */
 
@@ -183,14 +210,14 @@ static bool of_candidate(graph *g, int n, const piece *pieces)
 }
 
 /* A node of n pieces, side by side. */
-static tensor *embed(graph *g, int n, const piece *pieces, int per)
+static tensor *embed(graph *g, const layer *l, int n, const piece *pieces, int per)
 {
     int cols = 0;
 
     for (int i = 0; i < n; i++)
         cols += pieces[i].width;
-    node *added = graph_add(g, &embedding_layer, 0, NULL, cols, per,
-                            sizeof(embedding) + (size_t)n * sizeof *pieces);
+    node *added =
+        graph_add(g, l, 0, NULL, cols, per, sizeof(embedding) + (size_t)n * sizeof *pieces);
     if (!added)
         return NULL;
     embedding *e = added->config;
@@ -229,7 +256,7 @@ tensor *embed_features(graph *g, const config_names *names)
         return graph_fail(g, err_memory((size_t)names->n * sizeof *pieces, "a layer"));
     err_t e = find_pieces(g, names, pieces);
     if (e == OK)
-        y = embed(g, names->n, pieces, PER_SAMPLE);
+        y = embed(g, &embedding_layer, names->n, pieces, PER_SAMPLE);
     else
         graph_fail(g, e);
     free(pieces);
@@ -247,7 +274,7 @@ tensor *embed_slots(graph *g, int n, const int *slots)
         return graph_fail(g, err_memory((size_t)n * sizeof *pieces, "a layer"));
     for (int i = 0; i < n; i++)
         pieces[i] = slot_piece(s, slots[i]);
-    tensor *y = embed(g, n, pieces, s->slots[slots[0]].sequence);
+    tensor *y = embed(g, &events_layer, n, pieces, s->slots[slots[0]].sequence);
     free(pieces);
     return y;
 }

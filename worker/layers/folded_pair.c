@@ -122,12 +122,11 @@ static const real *transposed_weights_of(folded_pair *a, int b)
     return a->W_qt;
 }
 
-void folded_pair_forward(folded_pair *a, real *z, int b)
+void folded_pair_forward(folded_pair *a, real *z, const real *k, int b)
 {
     if (events_of(a, b) > 0)
-        product(z, a->U_stride, ROW(a->s, b, a->U_stride), 0,
-                rows_of(ROW(a->k->x, a->offsets[b], a->Dk), a->Dk), weights_of(a, b),
-                a->U_stride, events_of(a, b), a->U_stride, a->D);
+        product(z, a->U_stride, ROW(a->s, b, a->U_stride), 0, rows_of(k, a->Dk),
+                weights_of(a, b), a->U_stride, events_of(a, b), a->U_stride, a->D);
 }
 
 void folded_pair_spread(const folded_pair *a, real *z, int begin, int end)
@@ -141,7 +140,7 @@ void folded_pair_spread(const folded_pair *a, real *z, int begin, int end)
 
 err_t folded_pair_open_backward(folded_pair *a, const node *n, pass *p)
 {
-    tensor *q = n->inputs[0], *k = n->inputs[1];
+    tensor *q = n->inputs[0];
 
     TRY(take(p, &a->gK, a->D, a->U_stride));
     TRY(take(p, &a->gP, a->Dq, a->U_stride));
@@ -155,28 +154,21 @@ err_t folded_pair_open_backward(folded_pair *a, const node *n, pass *p)
         a->gq = q->g;
     if (q->wants_gradient && n->fresh[0])
         memset(q->g, 0, (size_t)a->B * (size_t)a->Dq * sizeof *q->g);
-    a->gk      = k->wants_gradient ? k->g : NULL;
-    a->keep_gk = !n->fresh[1];
-    if (a->gk && !a->keep_gk && a->D < a->Dk) {
-        memset(k->g, 0, (size_t)k->rows * (size_t)k->cols * sizeof *k->g);
-        a->keep_gk = true;
-    }
     return OK;
 }
 
-void folded_pair_backward(folded_pair *a, const real *gz, int b)
+void folded_pair_backward(folded_pair *a, real *gk, const real *gz, const real *k, bool add,
+                          int b)
 {
     int         T = events_of(a, b), U = a->U_stride;
-    const real *k = ROW(a->k->x, a->offsets[b], a->Dk), *q = ROW(a->q->x, b, a->Dq);
+    const real *q = ROW(a->q->x, b, a->Dq);
 
     if (T == 0)
         return;
     column_sum(ROW(a->gs, b, U), gz, T, U);
-    if (a->gk) {
-        real *gk = ROW(a->gk, a->offsets[b], a->Dk);
-        product(gk, a->Dk, a->keep_gk ? gk : NULL, a->Dk, rows_of(gz, U),
-                transposed_weights_of(a, b), a->D_stride, T, a->D, a->U);
-    }
+    if (gk)
+        product(gk, a->Dk, add ? gk : NULL, a->Dk, rows_of(gz, U), transposed_weights_of(a, b),
+                a->D_stride, T, a->D, a->U);
     real *gW = a->parts->with_product ? a->gW_q : a->gK;
     product(gW, U, a->parts->with_product ? NULL : gW, U, columns_of(k, a->Dk), gz, U, a->D, U,
             T);

@@ -46,8 +46,6 @@ typedef struct folded_pair {
     real             *s;                /* (B, U) */
     real             *W_q, *W_qt, *q_b; /* of one sample: (D, U), (U, D), (D) */
     real             *gK, *gP, *gS, *gb, *gs, *gW_q, *gq;
-    bool              keep_gk; /* gk is added to */
-    real             *gk;      /* (events, Dk), or NULL: not wanted */
 } folded_pair;
 
 /* Which parts, in which order. Errors are kept in g: false. */
@@ -58,17 +56,19 @@ bool pair_parts_place(graph *g, pair_parts *c, int n_parts, const part_kind *par
 MUST_CHECK err_t folded_pair_open(folded_pair *a, const pair_parts *c, const tensor *q,
                                   const tensor *k, const param *W, const param *b, pass *p);
 
-/* z (events of sample b, U_stride) */
-void folded_pair_forward(folded_pair *a, real *z, int b);
+/* z (events of sample b, U_stride) from k (those events, Dk) */
+void folded_pair_forward(folded_pair *a, real *z, const real *k, int b);
 
 /* z (events of samples begin .. end-1, U_stride) = s of each, for what is added to it. */
 void folded_pair_spread(const folded_pair *a, real *z, int begin, int end);
 
-/* Ready for gradients; gk of n's input 1 goes there directly. */
+/* Ready for gradients. */
 MUST_CHECK err_t folded_pair_open_backward(folded_pair *a, const node *n, pass *p);
 
-/* From gz (events of sample b, U_stride). */
-void folded_pair_backward(folded_pair *a, const real *gz, int b);
+/* From gz (events of sample b, U_stride): the first D columns of gk (those events, Dk), which
+ * are added to where add; gk NULL: not wanted. */
+void folded_pair_backward(folded_pair *a, real *gk, const real *gz, const real *k, bool add,
+                          int b);
 
 /* Of that gs alone: for samples begin .. end-1. */
 void folded_pair_sum(folded_pair *a, const real *gz, int begin, int end);

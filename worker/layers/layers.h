@@ -123,6 +123,11 @@ tensor *pair_linear(graph *g, tensor *q, tensor *k, int n_parts, const part_kind
 tensor *activation_unit(graph *g, tensor *q, tensor *k, const attention_config *c,
                         const char *name);
 
+/* The sum of events by its scores times factor, normalized as c says, in one layer: q (B, Dq),
+ * k (E, Dk) -> (B, Dk). c->units is not empty. */
+tensor *activated_sum(graph *g, tensor *q, tensor *k, const attention_config *c, double factor,
+                      const char *name);
+
 /* q_b . k_t over the first Dq columns of k, (E, 1). */
 tensor *dot_scores(graph *g, tensor *q, tensor *k);
 

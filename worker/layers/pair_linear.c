@@ -22,13 +22,14 @@ static err_t pair_linear_forward(node *n, pass *p)
 
     TRY(graph_output(n, p, n->inputs[1]->rows));
     TRY(arena_take(p->arena, sizeof *s, &s));
-    folded_pair *a = &s->pair;
+    folded_pair  *a = &s->pair;
+    const tensor *k = n->inputs[1];
     TRY(folded_pair_open(a, n->config, n->inputs[0], n->inputs[1], n->params[0], n->params[1],
                          p));
     size_t room = (size_t)piece_longest(a->offsets, a->B) * (size_t)a->U_stride;
     TRY(arena_take_zero(p->arena, room * sizeof *s->rows, &s->rows));
     for (int b = 0; b < a->B; b++) {
-        folded_pair_forward(a, s->rows, b);
+        folded_pair_forward(a, s->rows, ROW(k->x, a->offsets[b], a->Dk), b);
         copy_rows(ROW(z->x, a->offsets[b], z->cols), z->cols, s->rows, a->U_stride,
                   a->offsets[b + 1] - a->offsets[b], z->cols);
     }
@@ -40,15 +41,21 @@ static err_t pair_linear_backward(node *n, pass *p)
 {
     pair_scratch *s = n->scratch;
     folded_pair  *a = &s->pair;
-    const tensor *z = n->output;
+    const tensor *z = n->output, *k = n->inputs[1];
+    bool          add = !n->fresh[1];
 
     TRY(folded_pair_open_backward(a, n, p));
+    if (k->wants_gradient && !add && a->D < a->Dk) {
+        memset(k->g, 0, (size_t)k->rows * (size_t)k->cols * sizeof *k->g);
+        add = true;
+    }
     for (int i = 0; i < piece_longest(a->offsets, a->B); i++) /* zero behind the last column */
         memset(ROW(s->rows, i, a->U_stride), 0, (size_t)a->U_stride * sizeof *s->rows);
     for (int b = 0; b < a->B; b++) {
         copy_rows(s->rows, a->U_stride, ROW(z->g, a->offsets[b], z->cols), z->cols,
                   a->offsets[b + 1] - a->offsets[b], z->cols);
-        folded_pair_backward(a, s->rows, b);
+        folded_pair_backward(a, k->wants_gradient ? ROW(k->g, a->offsets[b], a->Dk) : NULL,
+                             s->rows, ROW(k->x, a->offsets[b], a->Dk), add, b);
     }
     folded_pair_close_backward(a, n->params[0], n->params[1]);
     return OK;
