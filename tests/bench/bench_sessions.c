@@ -74,17 +74,17 @@ static void *room(bench *b, size_t bytes)
     return piece;
 }
 
-static tensor *history(graph *g, int fields)
+static tensor *history(graph *g, int n)
 {
     const schema *s = graph_schema(g);
     int           slots[MOST_FIELDS];
     char          name[32];
 
-    for (int f = 0; f < fields; f++) {
+    for (int f = 0; f < n; f++) {
         snprintf(name, sizeof name, "history.f%d", f);
         slots[f] = schema_find_slot(s, name);
     }
-    return embed_slots(g, fields, slots);
+    return embed_slots(g, n, slots);
 }
 
 /* DSIN as worker/models/dsin.c has it, ended after the part by sums and one number. */
@@ -358,13 +358,13 @@ static void report(bench *const *b, const best *m)
     for (part i = 0; i < PARTS; i++)
         sum += 6 * products_of(whole, i);
     double rate = sum / m->step[ALL];
-    printf("%5d  %s %9.0f %8.1f %7.0f %% %7.0f %%  ", whole->B,
+    printf("%5d  %s %9.0f %8.1f %7.0f %% %7.0f %%\n      ", whole->B,
            whole->ragged ? "ragged" : "all 50", whole->B / m->step[ALL], rate * 1e-9,
            100 * rate / m->multiply_adds, 100 * rate / m->large);
     for (part i = 0; i < PARTS; i++) {
         double took = m->step[i] - (i > 0 ? m->step[i - 1] : 0);
         double own  = 6 * products_of(whole, i) / took;
-        printf("  %s %.1f ms", part_words[i], 1e3 * took);
+        printf(" %s %.1f ms", part_words[i], 1e3 * took);
         if (own > 0)
             printf(" (%.0f %%)", 100 * own / m->multiply_adds);
     }

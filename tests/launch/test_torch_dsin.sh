@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# 5 steps of DSIN in its forms, rows and dense weights by SGD, against PyTorch.
+# 3 steps of DSIN in its forms, rows and dense weights by SGD, against PyTorch.
 set -euo pipefail
 dips=$1 source=$2
 . "$source/tests/launch/peers.sh"
 peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
 rm -rf data runs && mkdir data runs
 "$dips" prepare synthetic --out data/world --world sessions --users 200 --goods 500 --cates 20 \
-    --samples 200 --test-samples 10 --seed 5
+    --samples 100 --test-samples 10 --seed 5
 cat >run.yaml <<'Y'
 tables:
   goods: {dim: 4, optimizer: sgd, lr: 0.5, init: {scale: 0.3}}
@@ -33,7 +33,7 @@ variant() {
     local name=$1
     shift
     "$dips" train run.yaml --run runs/$name-first train.steps=0 "$@" >/dev/null
-    "$dips" train run.yaml --run runs/$name-last train.steps=5 "$@" >/dev/null
+    "$dips" train run.yaml --run runs/$name-last train.steps=3 "$@" >/dev/null
 }
 variant paper
 variant code model.sessions.encoding=sinusoid model.sessions.number_from=newest model.sessions.max_len=4 \
@@ -46,4 +46,4 @@ case $("$dips" --version) in
 *double*) tolerance=1e-10 ;;
 *) tolerance=1e-4 ;;
 esac
-"$python" "$source/tests/launch/torch_dsin.py" data/world runs 5 25 $tolerance
+"$python" "$source/tests/launch/torch_dsin.py" data/world runs 3 25 $tolerance
