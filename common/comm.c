@@ -22,6 +22,8 @@ struct comm {
     MPI_Request *requests; /* (2 size) of the exchange in flight: receives, then sends */
     void        *scratch;  /* what other workers send, while it is summed */
     size_t       scratch_bytes;
+    void        *parcels; /* of a sum of both: what goes to the others */
+    size_t       parcels_bytes;
 };
 
 /* ---- waiting ---- */
@@ -63,10 +65,11 @@ static err_t silent(comm *c, const char *doing)
 }
 
 /* Give the core away while there is nothing to do. Workers share cores with servers and
- * with each other, so nobody spins for long: first yield, then sleep a little. */
+ * with each other, so nobody spins for long: first yield, for about as long as a sum of dense
+ * gradients takes, then sleep a little. */
 static void rest(int64_t waited)
 {
-    if (waited < 2 * NS_PER_MS) {
+    if (waited < NS_PER_MS / 2) {
         sched_yield();
     } else {
         struct timespec nap = {.tv_nsec = 50000};
@@ -127,17 +130,23 @@ static err_t exchange(comm *c, const piece *in, const piece *out, const char *do
     return finish(c, doing);
 }
 
+/* *at has room for bytes; what it held is gone. */
+static err_t reserve(void **at, size_t *held, size_t bytes)
+{
+    if (bytes <= *held)
+        return OK;
+    free(*at);
+    *held = 0;
+    *at   = malloc(bytes);
+    if (!*at)
+        return err_memory(bytes, "a sum over workers");
+    *held = bytes;
+    return OK;
+}
+
 static err_t scratch_reserve(comm *c, size_t bytes)
 {
-    if (bytes <= c->scratch_bytes)
-        return OK;
-    free(c->scratch);
-    c->scratch_bytes = 0;
-    c->scratch       = malloc(bytes);
-    if (!c->scratch)
-        return err_memory(bytes, "a sum over workers");
-    c->scratch_bytes = bytes;
-    return OK;
+    return reserve(&c->scratch, &c->scratch_bytes, bytes);
 }
 
 /* ---- reductions ----
@@ -275,6 +284,120 @@ err_t comm_sum_double(comm *c, double *x, size_t n)
 err_t comm_max_u64(comm *c, uint64_t *x, size_t n)
 {
     return reduce(c, x, n, sizeof *x, max_u64);
+}
+
+/* ---- two sums in one go ----
+ *
+ * A parcel to worker r holds all of y and the r-th part of x (few elements: all of x), so that
+ * y is summed by everyone after the first of two rounds. */
+
+typedef struct parcels {
+    comm   *c;
+    real   *x;
+    double *y;
+    size_t  n, m;
+    size_t  head, stride; /* bytes of y, and of the largest parcel: doubles are aligned */
+    bool    few;
+} parcels;
+
+static size_t part_begin(const parcels *p, int r)
+{
+    return p->few ? 0 : (size_t)r * p->n / (size_t)p->c->size;
+}
+
+static size_t part_end(const parcels *p, int r)
+{
+    return p->few ? p->n : ((size_t)r + 1) * p->n / (size_t)p->c->size;
+}
+
+static size_t part_bytes(const parcels *p, int r)
+{
+    return (part_end(p, r) - part_begin(p, r)) * sizeof(real);
+}
+
+/* This worker's parcel for r. */
+static void pack_parcel(const parcels *p, int r, char *to)
+{
+    memcpy(to, p->y, p->head);
+    memcpy(to + p->head, p->x + part_begin(p, r), part_bytes(p, r));
+}
+
+static err_t send_parcels(const parcels *p, piece *in, piece *out)
+{
+    comm *c    = p->c;
+    char *here = c->scratch, *there = c->parcels;
+
+    for (int r = 0; r < c->size; r++) {
+        in[r] = (piece){here + (size_t)r * p->stride, p->head + part_bytes(p, c->rank)};
+        out[r] =
+            (piece){p->few ? there : there + (size_t)r * p->stride, p->head + part_bytes(p, r)};
+        if (r == 0 || !p->few) /* few: the same parcel for all */
+            pack_parcel(p, r, out[r].at);
+    }
+    pack_parcel(p, c->rank, in[c->rank].at);
+    return exchange(c, in, out, "adding up");
+}
+
+/* What everybody sent, in the order of ranks. */
+static void add_parcels(const parcels *p)
+{
+    const char *all  = p->c->scratch;
+    real       *mine = p->x + part_begin(p, p->c->rank);
+    size_t      n    = part_bytes(p, p->c->rank) / sizeof(real);
+
+    memcpy(p->y, all, p->head);
+    memcpy(mine, all + p->head, n * sizeof *mine);
+    for (int r = 1; r < p->c->size; r++) {
+        all += p->stride;
+        add_double(p->y, all, p->m);
+        add_real(mine, all + p->head, n);
+    }
+}
+
+/* Everybody's part of the sum to all. */
+static err_t spread_parts(const parcels *p, piece *in, piece *out)
+{
+    comm *c = p->c;
+
+    for (int r = 0; r < c->size; r++) {
+        in[r]  = (piece){p->x + part_begin(p, r), part_bytes(p, r)};
+        out[r] = (piece){p->x + part_begin(p, c->rank), part_bytes(p, c->rank)};
+    }
+    return exchange(c, in, out, "spreading a sum");
+}
+
+static err_t sum_parcels(parcels *p, piece *in, piece *out)
+{
+    comm  *c    = p->c;
+    size_t most = p->few ? p->n : p->n / (size_t)c->size + 1;
+
+    p->head = p->m * sizeof *p->y;
+    p->stride =
+        (p->head + most * sizeof(real) + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+    TRY(scratch_reserve(c, p->stride * (size_t)c->size));
+    TRY(reserve(&c->parcels, &c->parcels_bytes, p->stride * (p->few ? 1 : (size_t)c->size)));
+    TRY(send_parcels(p, in, out));
+    add_parcels(p);
+    return p->few ? OK : spread_parts(p, in, out);
+}
+
+err_t comm_sum_both(comm *c, real *x, size_t n, double *y, size_t m)
+{
+    parcels p = {.c = c, .x = x, .y = y, .n = n, .m = m, .few = n <= SMALL_MAX};
+    piece  *in, *out;
+
+    if (c->size == 1)
+        return OK;
+    if (n == 0 || n > PIECE_MAX / sizeof *x || m > SMALL_MAX) { /* no, or several, messages */
+        TRY(comm_sum_real(c, x, n));
+        return comm_sum_double(c, y, m);
+    }
+    TRY(usable(c));
+    TRY(pieces_new(c, &in, &out));
+    err_t err = sum_parcels(&p, in, out);
+    free(in);
+    c->failed |= err != OK;
+    return err;
 }
 
 /* ---- from one to all, from all to one ---- */
@@ -436,6 +559,7 @@ void comm_close(comm **c)
     if (!(*c)->failed) {
         free((*c)->requests);
         free((*c)->scratch);
+        free((*c)->parcels);
     }
     free(*c);
     *c = NULL;

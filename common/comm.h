@@ -36,6 +36,10 @@ int comm_size(const comm *c);
 /* x[i] becomes its sum over all workers. ERR_TIMEOUT says for what was waited. */
 MUST_CHECK err_t comm_sum_real(comm *c, real *x, size_t n);
 MUST_CHECK err_t comm_sum_double(comm *c, double *x, size_t n);
+
+/* Both sums in one go, which takes no longer than that of x alone where y is short. */
+MUST_CHECK err_t comm_sum_both(comm *c, real *x, size_t n, double *y, size_t m);
+
 MUST_CHECK err_t comm_max_u64(comm *c, uint64_t *x, size_t n);
 
 /* bytes of rank 0 to all. */

@@ -310,13 +310,11 @@ static void unpack(dense *d, dense_step *step)
         receive_moments(d->moments.at[i], d->numbers[STEP_NUMBERS + i]);
 }
 
-/* Samples and losses are summed in double: a small reduction of their own. */
+/* Samples, losses and votes are summed in double, beside the gradients. */
 err_t dense_reduce(dense *d, comm *workers, dense_step *step)
 {
     pack(d, step);
-    err_t e = comm_sum_real(workers, d->g, d->count);
-    if (e == OK)
-        e = comm_sum_double(workers, d->numbers, STEP_NUMBERS + d->moments.n);
+    err_t e = comm_sum_both(workers, d->g, d->count, d->numbers, STEP_NUMBERS + d->moments.n);
     if (e != OK)
         return err_add(e, "summing the dense gradients");
     unpack(d, step);

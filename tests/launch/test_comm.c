@@ -66,6 +66,30 @@ static void doubles_are_summed_and_maxima_found(void **state)
     assert_true(m[0] == (uint64_t)(W - 1) && m[1] == UINT64_MAX && m[2] == 7);
 }
 
+static void both_sums_are_those_that_each_would_be(void **state)
+{
+    static const size_t sizes[] = {0, 1, 3, 4096, 4097, 10007};
+    int                 r       = comm_rank(group);
+
+    (void)state;
+    for (size_t k = 0; k < 2 * sizeof sizes / sizeof *sizes; k++) {
+        size_t n = sizes[k / 2], m = k % 2 ? 7 : 0;
+        real  *x = malloc((n + 1) * sizeof *x), *own = malloc((n + 1) * sizeof *own);
+        double y[8], own_y[8];
+        for (size_t i = 0; i <= n; i++)
+            x[i] = own[i] = uneven(r, i);
+        for (size_t i = 0; i < 8; i++)
+            y[i] = own_y[i] = (double)uneven(r, i) / 3;
+        assert_int_equal(comm_sum_both(group, x, n, y, m), OK);
+        assert_int_equal(comm_sum_real(group, own, n), OK);
+        assert_int_equal(comm_sum_double(group, own_y, m), OK);
+        assert_memory_equal(x, own, (n + 1) * sizeof *x); /* x[n], y[m]: not touched */
+        assert_memory_equal(y, own_y, sizeof y);
+        free(x);
+        free(own);
+    }
+}
+
 static void bytes_of_rank_0_reach_all(void **state)
 {
     unsigned char bytes[1000];
@@ -119,6 +143,7 @@ static int run_group(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sum_is_taken_in_the_order_of_ranks_bit_for_bit),
         cmocka_unit_test(doubles_are_summed_and_maxima_found),
+        cmocka_unit_test(both_sums_are_those_that_each_would_be),
         cmocka_unit_test(bytes_of_rank_0_reach_all),
         cmocka_unit_test(uneven_parts_are_gathered_in_rank_order),
         cmocka_unit_test(nobody_leaves_a_barrier_before_all_came),
