@@ -11,10 +11,10 @@ const pace_costs pace_usual_costs = {
     .worker_row     = 50e-9,
     .worker_message = 30e-6,
     .server_row     = 130e-9,
-    .server_birth   = 430e-9,
-    .server_message = 190e-6,
-    .io_message     = 29e-6,
-    .io_byte        = 0.21e-9,
+    .server_birth   = 470e-9,
+    .server_message = 230e-6,
+    .io_message     = 27e-6,
+    .io_byte        = 0.25e-9,
     .sum_message    = 10e-6,
     .sum_byte       = 0.8e-9,
 };
@@ -30,7 +30,7 @@ static double wider(const pace_load *l)
     return fmax(l->pull + l->push, l->rows);
 }
 
-/* Dense gradients travel twice, and numbers about the step once (worker/dense.c). */
+/* Dense gradients travel twice: to who sums a part of them, and back. */
 static double sum_bytes(const pace_load *l, const pace_cluster *c)
 {
     double others = c->workers - 1;
@@ -38,25 +38,21 @@ static double sum_bytes(const pace_load *l, const pace_cluster *c)
     return l->dense <= SMALL_SUM ? others * l->dense : 2 * others / c->workers * l->dense;
 }
 
-static double sum_messages(const pace_load *l, const pace_cluster *c)
+static int sum_rounds(const pace_load *l, const pace_cluster *c)
 {
-    return (l->dense <= SMALL_SUM ? 2 : 3) * (c->workers - 1.0);
-}
-
-static double rounds(const pace_load *l, const pace_cluster *c)
-{
-    return c->workers == 1 ? 0 : l->dense <= SMALL_SUM ? 2 : 3;
+    return c->workers == 1 ? 0 : l->dense <= SMALL_SUM ? 1 : 2;
 }
 
 static void add_worker(pace *p, const pace_load *l, const pace_cluster *c, const pace_costs *k)
 {
     p->rows    = k->worker_row * l->distinct + k->worker_message * c->servers * c->shards;
     p->compute = l->arithmetic + p->rows;
-    p->reduce  = k->sum_message * sum_messages(l, c) + k->sum_byte * sum_bytes(l, c);
+    p->reduce =
+        k->sum_message * sum_rounds(l, c) * (c->workers - 1) + k->sum_byte * sum_bytes(l, c);
     p->part[PACE_READER] = l->reading;
     p->part[PACE_WORKER] = p->compute + p->reduce +
                            per_second(sum_bytes(l, c) * c->workers_per_host, c->network) +
-                           rounds(l, c) * c->latency;
+                           sum_rounds(l, c) * c->latency;
     p->part[PACE_WORKER_LINK] =
         per_second((wider(l) + sum_bytes(l, c)) * c->workers_per_host, c->network);
 }

@@ -8,7 +8,7 @@
  * a latency of L and a bandwidth of b:
  *
  *   compute  = arithmetic + worker_row U + worker_message S k
- *   reduce   = 3 (W-1) sum_message + 2 (W-1)/W dense (sum_byte + 1/b) + 3 L
+ *   reduce   = 2 (W-1) sum_message + 2 (W-1)/W dense (sum_byte + 1/b) + 2 L
  *   shard    = W (server_message + server_row U/(S k) + server_birth new/(S k))
  *   carrier  = W (3 io_message k + io_byte bytes/S)
  *   link     = W max(pull + push, rows)/S / b        of a server; a worker's likewise

@@ -99,7 +99,7 @@ static void each_part_is_what_its_formula_says(void **unused)
                             .sum_message    = 8,
                             .sum_byte       = 9};
     const pace         p = pace_of(&l, &c, &k);
-    double summed = 2 * 4 / 5. * 1e6, sum = 3 * 4 * 8 + summed * 9 + summed * 2 / 10 + 3 * 3;
+    double summed = 2 * 4 / 5. * 1e6, sum = 2 * 4 * 8 + summed * 9 + summed * 2 / 10 + 2 * 3;
 
     assert_float_equal(p.compute, 100 + 40 * 1 + 4 * 2, 1e-9);
     assert_true(fabs(p.part[PACE_WORKER] - (148 + sum)) < 1e-6);
