@@ -10,13 +10,14 @@
 const pace_costs pace_usual_costs = {
     .worker_row     = 50e-9,
     .worker_message = 30e-6,
-    .server_row     = 130e-9,
-    .server_birth   = 470e-9,
-    .server_message = 230e-6,
-    .io_message     = 27e-6,
+    .server_row     = 170e-9,
+    .server_birth   = 370e-9,
+    .server_message = 125e-6,
+    .io_message     = 29e-6,
     .io_byte        = 0.25e-9,
     .sum_message    = 10e-6,
-    .sum_byte       = 0.8e-9,
+    .sum_byte       = 0.7e-9,
+    .crowding       = 1.19,
 };
 
 static double per_second(double bytes, double rate)
@@ -92,13 +93,13 @@ static void add_chain(pace *p, const pace_load *l, const pace_cluster *c, const 
 }
 
 /* All CPU time of a step: both ends carry messages. */
-static void add_cores(pace *p, const pace_load *l, const pace_cluster *c)
+static void add_cores(pace *p, const pace_load *l, const pace_cluster *c, const pace_costs *k)
 {
     double carriers = 2 * p->part[PACE_CARRIER] * c->servers;
     double all      = c->workers * (p->compute + p->reduce + l->reading) +
                  c->servers * c->shards * p->part[PACE_SHARD] + carriers;
 
-    p->part[PACE_CORES] = c->cores > 0 ? all / c->cores : 0;
+    p->part[PACE_CORES] = c->cores > 0 ? all * k->crowding / c->cores : 0;
 }
 
 pace pace_of(const pace_load *load, const pace_cluster *cluster, const pace_costs *costs)
@@ -108,7 +109,7 @@ pace pace_of(const pace_load *load, const pace_cluster *cluster, const pace_cost
     add_worker(&p, load, cluster, costs);
     add_server(&p, load, cluster, costs);
     add_chain(&p, load, cluster, costs);
-    add_cores(&p, load, cluster);
+    add_cores(&p, load, cluster, costs);
     for (int i = 0; i < PACE_PARTS; i++)
         if (p.part[i] > p.step) {
             p.step    = p.part[i];

@@ -17,7 +17,8 @@
  *
  * where answers and updates are the halves of the servers' part: all workers ask at once, and
  * a step is applied when all have pushed. On one machine, whose cores they share, it is no less
- * than all CPU time of a step by the number of cores. */
+ * than all CPU time of a step by the number of cores; and that time is `crowding` times what it
+ * is with a core to spare, since caches and memory are shared too. */
 #ifndef DIPS_LAUNCH_PLAN_PACE_H
 #define DIPS_LAUNCH_PLAN_PACE_H
 
@@ -48,6 +49,7 @@ typedef struct pace_costs {
     double server_message; /* a pull and a push */
     double io_message, io_byte;   /* of the thread that carries messages, at either end */
     double sum_message, sum_byte; /* of the sum over workers: to each of them, and back */
+    double crowding; /* no unit: by what work grows where all cores of a machine are at it */
 } pace_costs;
 
 /* As fitted on a virtual core of Sapphire Rapids (tests/bench/scaling.py). */

@@ -46,6 +46,7 @@ static const struct {
     {"io_byte_ns",        AT(costs.io_byte),           false, 1e-9},
     {"sum_message_us",    AT(costs.sum_message),       false, 1e-6},
     {"sum_byte_ns",       AT(costs.sum_byte),          false, 1e-9},
+    {"crowding",          AT(costs.crowding),          false, 1},
     {"jitter",            AT(jitter),                  false, 1},
 };
 /* clang-format on */

@@ -300,12 +300,11 @@ static inline bool sim_needs_core(int place)
 /* How fast threads go: as many as have work share the cores. */
 static inline double sim_pace_of_threads(const simulation *s)
 {
-    int working = 0;
+    double cores = s->o.cluster.cores, working = 0;
 
     for (int i = 0; i < s->n_places; i++)
         working += sim_needs_core(i) && sim_first(&s->places[i]);
-    return s->o.cluster.cores > 0 && working > s->o.cluster.cores ? s->o.cluster.cores / working
-                                                                  : 1;
+    return cores == 0 || working < cores ? 1 : cores / working / s->o.costs.crowding;
 }
 
 /* Let dt pass for a job; whether it is done. */

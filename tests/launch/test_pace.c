@@ -8,6 +8,17 @@
 
 #include "tests/bench/simulated_cluster.h"
 
+static const pace_costs costs = {.worker_row     = 50e-9,
+                                 .worker_message = 30e-6,
+                                 .server_row     = 130e-9,
+                                 .server_birth   = 470e-9,
+                                 .server_message = 230e-6,
+                                 .io_message     = 27e-6,
+                                 .io_byte        = 0.25e-9,
+                                 .sum_message    = 10e-6,
+                                 .sum_byte       = 0.8e-9,
+                                 .crowding       = 1.2};
+
 /* 256 samples of a model that takes 20 ms, 16,000 distinct ids of 12 bytes to ask for, rows of
  * 64 bytes; 200 KB of dense gradients; 25 Gbit/s, 50 us. */
 static sim_options usual(int workers, int servers, int staleness)
@@ -28,7 +39,7 @@ static sim_options usual(int workers, int servers, int staleness)
                     .network          = 25e9 / 8,
                     .latency          = 50e-6,
                     .workers_per_host = 1},
-        .costs   = pace_usual_costs,
+        .costs   = costs,
         .seed    = 1,
     };
 }
