@@ -274,10 +274,14 @@ def load(line, costs):
     return shares | {k: line[k] for k in ("distinct", "pull_bytes", "rows_bytes", "push_bytes", "dense_bytes")}
 
 
+def name_of(line):
+    return [line[k] for k in ("data", "workers", "servers", "batch", "staleness")]
+
+
 def crowding(build, lines, costs):
     """What work grows by where all cores are at it, by the one run that is fitted to that."""
     for x in lines:
-        if [x[k] for k in ("data", "workers", "servers", "batch", "staleness")] == CROWDED:
+        if name_of(x) == CROWDED:
             return x["wall"] * 1e3 / foretell(build, words_of(x, costs) | {"crowding": 1})[0]
     sys.exit(f"there is no run {CROWDED} that tells how crowded cores are")
 
@@ -293,7 +297,7 @@ def check(build, lines):
     print(f"crowding {busy:.2f}")
     print("ids    workers x servers x batch  staleness  cores  measured ms  closed form    simulated")
     for x in lines:
-        if x["workers"] == 1 and x["staleness"] > 0:
+        if x["workers"] == 1 and x["staleness"] > 0 or name_of(x) == CROWDED:
             continue
         measured = x["wall"] * 1e3
         closed, played = foretell(build, words_of(x, costs) | {"crowding": busy})
