@@ -42,8 +42,8 @@ CLONES void cross_sum_backward(real *gx, const real *gy, const real *x, const re
 
 /* ---- products ---- */
 
-CLONES void cross_products(real *q, int stride, const real *x, const field_layout *l,
-                           const int (*pairs)[2], size_t begin, int N)
+INLINE void products(real *q, int stride, const real *x, const field_layout *l,
+                     const int (*pairs)[2], size_t begin, int N, int k)
 {
     int P = cross_count(l->F), p = (int)(begin % (size_t)P), b = (int)(begin / (size_t)P);
 
@@ -52,8 +52,36 @@ CLONES void cross_products(real *q, int stride, const real *x, const field_layou
         const real *vj  = x + vector_at(l, b, pairs[p][1]);
         real       *q_n = ROW(q, n, stride);
 #pragma omp simd
-        for (int d = 0; d < l->k; d++)
+        for (int d = 0; d < k; d++)
             q_n[d] = vi[d] * vj[d];
+        if (++p == P) {
+            p = 0;
+            b++;
+        }
+    }
+}
+
+CLONES void cross_products(real *q, int stride, const real *x, const field_layout *l,
+                           const int (*pairs)[2], size_t begin, int N)
+{
+    BY_LENGTH(l->k, products, q, stride, x, l, pairs, begin, N);
+}
+
+INLINE void products_backward(real *gx, const real *gq, int stride, const real *x,
+                              const field_layout *l, const int (*pairs)[2], size_t begin, int N,
+                              int k)
+{
+    int P = cross_count(l->F), p = (int)(begin % (size_t)P), b = (int)(begin / (size_t)P);
+
+    for (int n = 0; n < N; n++) {
+        size_t      i = vector_at(l, b, pairs[p][0]), j = vector_at(l, b, pairs[p][1]);
+        const real *vi = x + i, *vj = x + j, *gq_n = ROW(gq, n, stride);
+        real       *gi = gx + i, *gj = gx + j;
+#pragma omp simd
+        for (int d = 0; d < k; d++) {
+            gi[d] += gq_n[d] * vj[d];
+            gj[d] += gq_n[d] * vi[d];
+        }
         if (++p == P) {
             p = 0;
             b++;
@@ -65,55 +93,46 @@ CLONES void cross_products_backward(real *gx, const real *gq, int stride, const 
                                     const field_layout *l, const int (*pairs)[2], size_t begin,
                                     int N)
 {
-    int P = cross_count(l->F), p = (int)(begin % (size_t)P), b = (int)(begin / (size_t)P);
-
-    for (int n = 0; n < N; n++) {
-        size_t      i = vector_at(l, b, pairs[p][0]), j = vector_at(l, b, pairs[p][1]);
-        const real *vi = x + i, *vj = x + j, *gq_n = ROW(gq, n, stride);
-        real       *gi = gx + i, *gj = gx + j;
-#pragma omp simd
-        for (int d = 0; d < l->k; d++) {
-            gi[d] += gq_n[d] * vj[d];
-            gj[d] += gq_n[d] * vi[d];
-        }
-        if (++p == P) {
-            p = 0;
-            b++;
-        }
-    }
+    BY_LENGTH(l->k, products_backward, gx, gq, stride, x, l, pairs, begin, N);
 }
 
 /* ---- attention over pairs ---- */
 
-CLONES void cross_pool_forward(real *y, const real *a, const real *x, const field_layout *l,
-                               int B)
+INLINE void pool_forward(real *y, const real *a, const real *x, const field_layout *l, int B,
+                         int k)
 {
     for (int b = 0; b < B; b++) {
-        real *y_b = ROW(y, b, l->k);
-        memset(y_b, 0, (size_t)l->k * sizeof *y_b);
+        real *y_b = ROW(y, b, k);
+        memset(y_b, 0, (size_t)k * sizeof *y_b);
         for (int i = 0; i < l->F; i++)
             for (int j = i + 1; j < l->F; j++) {
                 const real *vi = x + vector_at(l, b, i), *vj = x + vector_at(l, b, j);
                 real        a_ij = *a++;
 #pragma omp simd
-                for (int d = 0; d < l->k; d++)
+                for (int d = 0; d < k; d++)
                     y_b[d] += a_ij * vi[d] * vj[d];
             }
     }
 }
 
-CLONES void cross_pool_backward(real *ga, real *gx, const real *gy, const real *a,
-                                const real *x, const field_layout *l, int B)
+CLONES void cross_pool_forward(real *y, const real *a, const real *x, const field_layout *l,
+                               int B)
+{
+    BY_LENGTH(l->k, pool_forward, y, a, x, l, B);
+}
+
+INLINE void pool_backward(real *ga, real *gx, const real *gy, const real *a, const real *x,
+                          const field_layout *l, int B, int k)
 {
     for (int b = 0; b < B; b++) {
-        const real *gy_b = ROW(gy, b, l->k);
+        const real *gy_b = ROW(gy, b, k);
         for (int i = 0; i < l->F; i++)
             for (int j = i + 1; j < l->F; j++) {
                 size_t      at_i = vector_at(l, b, i), at_j = vector_at(l, b, j);
                 const real *vi = x + at_i, *vj = x + at_j;
                 real       *gi = gx + at_i, *gj = gx + at_j, a_ij = *a++, dot = 0;
 #pragma omp simd reduction(+ : dot)
-                for (int d = 0; d < l->k; d++) {
+                for (int d = 0; d < k; d++) {
                     real gq = a_ij * gy_b[d];
                     dot += gy_b[d] * vi[d] * vj[d];
                     gi[d] += gq * vj[d];
@@ -122,6 +141,12 @@ CLONES void cross_pool_backward(real *ga, real *gx, const real *gy, const real *
                 *ga++ += dot;
             }
     }
+}
+
+CLONES void cross_pool_backward(real *ga, real *gx, const real *gy, const real *a,
+                                const real *x, const field_layout *l, int B)
+{
+    BY_LENGTH(l->k, pool_backward, ga, gx, gy, a, x, l, B);
 }
 
 /* 1 for each pair of fields that are both there, else 0. */
