@@ -7,6 +7,7 @@
 
 static const command commands[] = {
     {"checkpoint", "what a checkpoint holds, and whether it is whole", command_checkpoint},
+    {"crosses", "which pairs of fields an AFM attends to", command_crosses},
     {"eval", "how good a checkpoint is on the test data", command_eval},
     {"options", "list every option with its default and meaning", command_options},
     {"plan", "the memory, disk and wire that a run will need", command_plan},
