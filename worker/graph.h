@@ -13,7 +13,7 @@
  * A pass may serve requests, of a user each, that have many candidates. What no candidate has
  * a part in (tensor.per_request) is then computed once for a request: these nodes run over
  * the batch of requests, all others over that of candidates, for which the rows of their
- * inputs are repeated. A layer that `shares` repeats them itself, or better does not.
+ * inputs are repeated. A layer that `shares` an input repeats it itself, or better does not.
  *
  * The first error while building is kept (graph_error), so that a model reads as a
  * sentence without checks; layers given a NULL input return NULL. */
@@ -95,8 +95,8 @@ typedef struct layer {
     err_t (*backward)(node *n, pass *p); /* NULL: nothing to learn below */
     void (*clear)(node *n);              /* frees what config points to; NULL: nothing */
     bool overwrites, in_place;
-    bool shares; /* in a pass that serves, forward is given inputs that are per request as they
-                    are, and pass_origin tells whose row is whose */
+    unsigned shares; /* bit i: in a pass that serves, forward is given input i as it is where it
+                        is per request, and pass_origin tells whose row is whose */
     unsigned by_rows;
     void (*rows)(const node *n, const pass *p, real *x, int first, int count);
     void (*rows_backward)(const node *n, const pass *p, const real *g, int first, int count);
@@ -184,8 +184,8 @@ int pass_first_row(const pass *p, int per, int b);
 /* For the layer that added axis per; offsets (rows of parent + 1) in the step's arena. */
 void pass_set_axis(pass *p, int per, const int *offsets);
 
-/* For layers that share: whether input i is per request here and the output is not, and the
- * request's row of each of the candidates' rows along per. */
+/* For layers that share: whether input i has a request's rows here and the output a
+ * candidate's, and the request's row of each of the candidates' rows along per. */
 bool       pass_shares(const pass *p, const node *n, int i);
 const int *pass_origin(const pass *p, int per);
 

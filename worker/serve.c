@@ -78,7 +78,7 @@ err_t serve_forward(node *n, pass *each, const pass *p)
     for (int i = 0; err == OK && i < n->n_inputs; i++) {
         if (!own[i]->per_request)
             continue;
-        err = n->layer->shares ? need_axis(each, p, own[i]->per)
+        err = n->layer->shares >> i & 1 ? need_axis(each, p, own[i]->per)
                                : serve_repeat(&n->inputs[i], each, p);
     }
     if (err == OK)

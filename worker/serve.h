@@ -9,7 +9,7 @@
 MUST_CHECK err_t serve_open(pass *each, const pass *p, int n_axes);
 
 /* Run n, whose output is not per request, over each. Inputs that are per request are repeated
- * unless its layer shares. */
+ * unless its layer shares them. */
 MUST_CHECK err_t serve_forward(node *n, pass *each, const pass *p);
 
 /* *t, which is per request, becomes one with the rows of candidates; made once in a pass. */

@@ -24,6 +24,7 @@
 #include "worker/layers/folded_pair.h"
 #include "worker/layers/hidden.h"
 #include "worker/layers/layers.h"
+#include "worker/layers/shared_unit.h"
 #include "worker/layers/split_pair.h"
 
 #define PARAMS_OF_A_LAYER 3 /* weight, bias, alpha */
@@ -245,11 +246,34 @@ static void forward_layer(unit *u, const node *n, const piece *e, int l, const p
     hidden_settle(h, x, e->events, p);
 }
 
+/* Of candidates, whose requests' events are shared. */
+static err_t unit_forward_shared(node *n, pass *p)
+{
+    const unit_config *c      = n->config;
+    const shared_unit  shared = {&c->parts, c->n, c->hidden, n->params};
+
+    const tensor      *k      = n->inputs[1];
+    real              *w      = n->output->x;
+
+    if (c->sums)
+        TRY(arena_take(p->arena, (size_t)pass_rows(p, k->per) * sizeof *w, &w));
+    TRY(shared_unit_forward(&shared, w, n->inputs[0], k, p));
+    if (c->softmax)
+        softmax_forward(w, w, (real)c->factor, pass_offsets(p, k->per), n->output->rows);
+    else if (c->sums)
+        scale_numbers(w, (real)c->factor, pass_rows(p, k->per));
+    if (c->sums)
+        shared_sum(n->output, w, k, p);
+    return OK;
+}
+
 static err_t unit_forward(node *n, pass *p)
 {
     unit *u;
 
     TRY(graph_output(n, p, pass_rows(p, n->output->per)));
+    if (pass_shares(p, n, 1))
+        return unit_forward_shared(n, p);
     TRY(arena_take(p->arena, sizeof *u, &u));
     TRY(open_unit(u, n, p));
     for (int l = 0, end; l <= u->n; l = end) {
@@ -450,7 +474,8 @@ static const layer unit_layer = {.name       = "activation unit",
                                  .forward    = unit_forward,
                                  .backward   = unit_backward,
                                  .overwrites = true,
-                                 .by_rows    = 1u << 1};
+                                 .by_rows    = 1u << 1,
+                                 .shares     = 1u << 1};
 
 /* ---- building ---- */
 

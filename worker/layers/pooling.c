@@ -2,6 +2,7 @@
  * computes. */
 #include "worker/kernels/segment.h"
 #include "worker/layers/layers.h"
+#include "worker/layers/shared_unit.h"
 
 /* ---- fixed weights ---- */
 
@@ -94,6 +95,10 @@ static err_t weighted_forward(node *n, pass *p)
     const tensor *w = n->inputs[0], *k = n->inputs[1];
 
     TRY(graph_output(n, p, pass_parent_rows(p, k->per)));
+    if (pass_shares(p, n, 1)) {
+        shared_sum(n->output, w->x, k, p);
+        return OK;
+    }
     segment_sum(n->output->x, k->cols, w->x, k->x, k->cols, pass_offsets(p, k->per), false,
                 n->output->rows, k->cols);
     return OK;
@@ -117,7 +122,8 @@ static err_t weighted_backward(node *n, pass *p)
 static const layer weighted_layer = {.name       = "weighted sum",
                                      .forward    = weighted_forward,
                                      .backward   = weighted_backward,
-                                     .overwrites = true};
+                                     .overwrites = true,
+                                     .shares     = 1 << 1};
 
 tensor *weighted_sum(graph *g, tensor *weights, tensor *events)
 {

@@ -10,9 +10,11 @@ static err_t concat_forward(node *n, pass *p)
 
     TRY(graph_output(n, p, pass_rows(p, y->per)));
     for (int i = 0; i < n->n_inputs; i++) {
-        const tensor *x = n->inputs[i];
+        const tensor *x      = n->inputs[i];
+        const int    *origin = pass_shares(p, n, i) ? pass_origin(p, y->per) : NULL;
         for (int r = 0; r < y->rows; r++)
-            memcpy(y->x + (size_t)r * (size_t)y->cols + at, x->x + (size_t)r * (size_t)x->cols,
+            memcpy(y->x + (size_t)r * (size_t)y->cols + at,
+                   x->x + (size_t)(origin ? origin[r] : r) * (size_t)x->cols,
                    (size_t)x->cols * sizeof *x->x);
         at += x->cols;
     }
@@ -37,7 +39,7 @@ static err_t concat_backward(node *n, pass *p)
 }
 
 static const layer concat_layer = {
-    .name = "concat", .forward = concat_forward, .backward = concat_backward};
+    .name = "concat", .forward = concat_forward, .backward = concat_backward, .shares = ~0u};
 
 tensor *concat(graph *g, int n, tensor *const *parts)
 {
