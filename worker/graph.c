@@ -162,6 +162,22 @@ void node_mark_request(node *n)
         n->output->per_request = true;
 }
 
+void node_mark_samples(node *n)
+{
+    if (n)
+        n->reads_samples = true;
+}
+
+bool graph_reads_events(const graph *g)
+{
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const node *n = g->nodes.at[i];
+        if (n->n_inputs == 0 && !n->output->per_request && !n->reads_samples)
+            return true;
+    }
+    return false;
+}
+
 int graph_add_axis(graph *g, int parent)
 {
     axis a = {.parent = parent};

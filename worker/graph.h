@@ -112,6 +112,7 @@ struct node {
     tensor      *output;
     bool         fresh[NODE_MAX_INPUTS]; /* in backward, see layer */
     param       *params[NODE_MAX_PARAMS];
+    bool         reads_samples; /* and nothing of events: node_mark_samples */
     void        *config;  /* the layer's own constants; owned by the graph */
     void        *scratch; /* what forward keeps for backward; the step's arena */
 };
@@ -146,6 +147,9 @@ node *graph_add(graph *g, const layer *l, int n_inputs, tensor *const *inputs, i
 
 /* For layers without inputs: nothing that a candidate brings is in n's output. */
 void node_mark_request(node *n);
+
+/* For layers without inputs: of the batch, n reads nothing that has a row an event. */
+void node_mark_samples(node *n);
 
 /* For layers: make the node's parameter i, PLACE.weight (out, in), drawn (as Xavier, or from
  * N(0, deviation^2)), or a vector PLACE.PART (count) that begins as constant. The output then
@@ -191,6 +195,9 @@ const int *pass_origin(const pass *p, int per);
 
 /* Whether backward follows: what it needs of forward must be kept. */
 bool pass_learns(const pass *p);
+
+/* Whether a pass that serves reads the ids of candidates' events, rather than the requests'. */
+bool graph_reads_events(const graph *g);
 
 /* Name the model's answer: logits (B, 1), after graph_add_loss. */
 void graph_set_logits(graph *g, tensor *logits);

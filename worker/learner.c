@@ -311,6 +311,11 @@ err_t learner_predict(learner *l, int64_t version, const batch *b, const id_set 
     return OK;
 }
 
+bool learner_reads_events(const learner *l)
+{
+    return graph_reads_events(l->graph);
+}
+
 err_t learner_rank(learner *l, int64_t version, const requests *r, const id_set *sets,
                    bool plain, arena *a, double *probabilities)
 {

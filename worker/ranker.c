@@ -56,7 +56,8 @@ err_t ranker_rank(ranker *r, requests *q, bool plain, double **probabilities)
     id_set    *sets;
 
     TRY(arena_take(&r->memory, (size_t)j->schema->n_tables * sizeof *sets, &sets));
-    TRY(requests_complete(q, j->schema, &j->config->model, r->maker, &r->memory, sets));
+    bool events = plain || learner_reads_events(r->learner);
+    TRY(requests_complete(q, j->schema, &j->config->model, events, r->maker, &r->memory, sets));
     TRY(arena_take(&r->memory, (size_t)q->each.B * sizeof **probabilities, probabilities));
     return learner_rank(r->learner, r->step, q, sets, plain, &r->memory, *probabilities);
 }

@@ -50,7 +50,6 @@ static err_t repeat_slot(batch_slot *to, const batch_slot *from, const int *orig
         n += from->offsets ? from->offsets[origin[i] + 1] - from->offsets[origin[i]] : 1;
     to->n = n;
     TRY(arena_take(a, (size_t)n * sizeof *to->distinct, &to->distinct));
-    TRY(arena_take(a, (size_t)n * sizeof *to->ids, &to->ids));
     if (from->offsets)
         TRY(arena_take(a, ((size_t)rows + 1) * sizeof *to->offsets, &to->offsets));
     for (int i = 0, at = 0; i < rows; i++) {
@@ -58,10 +57,8 @@ static err_t repeat_slot(batch_slot *to, const batch_slot *from, const int *orig
         int end = from->offsets ? from->offsets[origin[i] + 1] : k + 1;
         if (to->offsets)
             to->offsets[i] = at;
-        for (; k < end; k++, at++) {
-            to->distinct[at] = from->distinct[k];
-            to->ids[at]      = from->ids[k];
-        }
+        while (k < end)
+            to->distinct[at++] = from->distinct[k++];
     }
     if (to->offsets)
         to->offsets[rows] = n;
@@ -128,7 +125,8 @@ static err_t repeat_slots(requests *r, const schema *s, const model_config *c, i
     return OK;
 }
 
-static err_t repeat_all(requests *r, const schema *s, const model_config *c, arena *a)
+static err_t repeat_all(requests *r, const schema *s, const model_config *c, bool events,
+                        arena *a)
 {
     batch *b = &r->each;
     int   *origin;
@@ -141,13 +139,14 @@ static err_t repeat_all(requests *r, const schema *s, const model_config *c, are
             TRY(repeat_float(&b->floats[i], &r->asked.floats[i], r->request_of, b->B, a));
     for (int i = 0; i < s->n_sequences; i++) {
         TRY(repeat_sequence(r, i, &origin, a));
-        TRY(repeat_slots(r, s, c, i, origin, b->sequences[i].events, a));
+        if (events)
+            TRY(repeat_slots(r, s, c, i, origin, b->sequences[i].events, a));
     }
     return OK;
 }
 
-err_t requests_complete(requests *r, const schema *s, const model_config *c, id_maker *maker,
-                        arena *a, id_set *sets)
+err_t requests_complete(requests *r, const schema *s, const model_config *c, bool events,
+                        id_maker *maker, arena *a, id_set *sets)
 {
     batch *b = &r->each;
 
@@ -160,5 +159,5 @@ err_t requests_complete(requests *r, const schema *s, const model_config *c, id_
     TRY(gather_candidates(r, s, c, a));
     TRY(id_maker_make(maker, &r->asked, a, sets));
     TRY(arena_take_zero(a, (size_t)s->n_sequences * sizeof *b->sequences, &b->sequences));
-    return repeat_all(r, s, c, a);
+    return repeat_all(r, s, c, events, a);
 }

@@ -2,7 +2,7 @@
  *
  * A request has all that a sample has but for the features of model.candidate, which each of
  * its candidates has. The same numbers as samples, a sample for each candidate, are `each`,
- * which repeats what is the request's; `asked` has them once. graph.h tells how a pass over
+ * which repeats what is the request's (without ids); `asked` has them once. graph.h tells how a pass over
  * both shares what it can. All arrays are the arena's. */
 #ifndef DIPS_WORKER_REQUESTS_H
 #define DIPS_WORKER_REQUESTS_H
@@ -22,8 +22,9 @@ bool requests_float_of_candidate(const schema *s, const model_config *c, int num
 
 /* Fill in what follows from the rest, and sets[n_tables], from an r with: asked.B, first;
  * in asked all that is of the requests, without `distinct`; in each the slots (rows, n, ids,
- * and offsets of bags) and floats of the candidates. */
+ * and offsets of bags) and floats of the candidates. events: each has the ids of events, too
+ * (graph_reads_events says whether a pass over both wants them). */
 MUST_CHECK err_t requests_complete(requests *r, const schema *s, const model_config *c,
-                                   id_maker *maker, arena *a, id_set *sets);
+                                   bool events, id_maker *maker, arena *a, id_set *sets);
 
 #endif

@@ -158,7 +158,8 @@ static double rank(bench *b, bool plain, rng *r)
     arena_reset(&b->step);
     draw_request(b, &q, r);
     double since = now();
-    MUST(requests_complete(&q, b->schema, &b->config->model, b->maker, &b->step, sets));
+    MUST(requests_complete(&q, b->schema, &b->config->model,
+                           plain || graph_reads_events(b->graph), b->maker, &b->step, sets));
     pass p = {.batch      = plain ? &q.each : &q.asked,
               .candidates = plain ? NULL : &q.each,
               .request_of = plain ? NULL : q.request_of,

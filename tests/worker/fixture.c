@@ -192,16 +192,20 @@ void world_requests(world *w, requests *r, int n_counts, const int *counts, uint
         r->first[i + 1] = r->first[i] + counts[i % n_counts];
     draw_candidates(w, r, seed);
     MUST(id_maker_new(&maker, w->schema, 1));
-    MUST(requests_complete(r, w->schema, &w->config->model, maker, &w->inputs, sets));
+    MUST(requests_complete(r, w->schema, &w->config->model, true, maker, &w->inputs, sets));
     id_maker_free(&maker);
 }
 
-const real *world_rank(world *w, const requests *r, bool plain)
+const real *world_rank(world *w, requests *r, bool plain)
 {
     pass p          = open_pass(w);
     p.row_gradients = NULL;
     p.training      = false;
     p.batch         = plain ? &r->each : &r->asked;
+    if (!plain && !graph_reads_events(w->graph)) /* then nobody misses them */
+        for (int k = 0; k < w->schema->n_slots; k++)
+            if (w->schema->slots[k].sequence >= 0)
+                r->each.slots[k] = (batch_slot){0};
     p.candidates    = plain ? NULL : &r->each;
     p.request_of    = plain ? NULL : r->request_of;
     MUST(graph_forward(w->graph, &p, &w->logits));

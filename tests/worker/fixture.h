@@ -77,7 +77,7 @@ void world_requests(world *w, requests *r, int n_counts, const int *counts, uint
 
 /* The logits of all candidates, which are lent until the next pass; plain: each as a sample of
  * its own. */
-const real *world_rank(world *w, const requests *r, bool plain);
+const real *world_rank(world *w, requests *r, bool plain);
 
 /* Numbers in all rows of table t. */
 size_t world_row_numbers(const world *w, int t);

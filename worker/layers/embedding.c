@@ -232,6 +232,8 @@ static tensor *embed(graph *g, const layer *l, int n, const piece *pieces, int p
     }
     if (!of_candidate(g, n, pieces))
         node_mark_request(added);
+    if (per == PER_SAMPLE)
+        node_mark_samples(added);
     return added->output;
 }
 

@@ -8,7 +8,7 @@
 #include "worker/kernels/product.h"
 #include "worker/kernels/segment.h"
 
-#define PIECE 112 /* candidates whose layers are computed together */
+#define PIECE 64 /* candidates whose layers are computed together */
 
 /* One hidden layer, in whole vectors: zero behind the last unit. */
 typedef struct stage {
