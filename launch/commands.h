@@ -26,6 +26,7 @@ err_t command_plan(int argc, char **argv);
 err_t command_predict(int argc, char **argv);
 err_t command_prepare(int argc, char **argv);
 err_t command_rank(int argc, char **argv);
+err_t command_recall(int argc, char **argv);
 err_t command_report(int argc, char **argv);
 err_t command_server(int argc, char **argv);
 err_t command_train(int argc, char **argv);

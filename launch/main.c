@@ -14,6 +14,7 @@ static const command commands[] = {
     {"predict", "write a checkpoint's probabilities for the test data", command_predict},
     {"prepare", "raw files, or an invented world, become data shards", command_prepare},
     {"rank", "the candidates of requests in order, with their probabilities", command_rank},
+    {"recall", "the ids of a table that are nearest to what is asked", command_recall},
     {"report", "compare runs: a table, and curves in one HTML file", command_report},
     {"server", "one server of a run (`dips train` starts it)", command_server},
     {"train", "train a model, in one process or on many", command_train},
