@@ -21,6 +21,7 @@ MUST_CHECK err_t commands_run(const char *program, const char *about, const comm
 err_t command_checkpoint(int argc, char **argv);
 err_t command_crosses(int argc, char **argv);
 err_t command_eval(int argc, char **argv);
+err_t command_explain(int argc, char **argv);
 err_t command_options(int argc, char **argv);
 err_t command_plan(int argc, char **argv);
 err_t command_predict(int argc, char **argv);

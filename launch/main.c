@@ -9,6 +9,7 @@ static const command commands[] = {
     {"checkpoint", "what a checkpoint holds, and whether it is whole", command_checkpoint},
     {"crosses", "which pairs of fields an AFM attends to", command_crosses},
     {"eval", "how good a checkpoint is on the test data", command_eval},
+    {"explain", "what a prediction was weighed by, as bars", command_explain},
     {"options", "list every option with its default and meaning", command_options},
     {"plan", "the memory, disk and wire that a run will need", command_plan},
     {"predict", "write a checkpoint's probabilities for the test data", command_predict},

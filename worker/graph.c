@@ -21,6 +21,7 @@ struct graph {
     const schema *schema;
     dense        *dense;
     VEC(node *) nodes;
+    VEC(marked_weights) marks;
     VEC(axis) axes; /* the schema's sequences, then those of layers */
     VEC(added_loss) losses;
     tensor    *logits;
@@ -65,6 +66,7 @@ void graph_free(graph **g)
         node_free((*g)->nodes.at[i]);
     vec_clear(&(*g)->nodes);
     vec_clear(&(*g)->axes);
+    vec_clear(&(*g)->marks);
     vec_clear(&(*g)->losses);
     free(*g);
     *g = NULL;
@@ -278,6 +280,25 @@ void graph_add_loss(graph *g, tensor *losses, double weight)
     losses->serves |= SERVES_LOSSES;
     if (vec_push(&g->losses, ((added_loss){losses, weight})) != OK)
         graph_fail(g, err_memory(sizeof *g->losses.at, "a loss"));
+}
+
+void graph_mark_weights(graph *g, tensor *weights, const char *name)
+{
+    marked_weights m = {.weights = weights};
+
+    snprintf(m.name, sizeof m.name, "%s", name);
+    if (weights && vec_push(&g->marks, m) != OK)
+        graph_fail(g, err_memory(sizeof m, "the name of weights"));
+}
+
+const marked_weights *graph_marked(const graph *g, int i)
+{
+    return (size_t)i < g->marks.n ? &g->marks.at[i] : NULL;
+}
+
+const axis *graph_axis(const graph *g, int per)
+{
+    return &g->axes.at[per];
 }
 
 /* ---- axes of a batch ---- */

@@ -199,6 +199,21 @@ bool pass_learns(const pass *p);
 /* Whether a pass that serves reads the ids of candidates' events, rather than the requests'. */
 bool graph_reads_events(const graph *g);
 
+/* What the model weighs its sample's events by (or sessions, or pairs): a number for each row
+ * of weights, or for each of its columns. Named so that people can be shown it. */
+void graph_mark_weights(graph *g, tensor *weights, const char *name);
+
+typedef struct marked_weights {
+    char    name[2 * CONFIG_NAME_MAX];
+    tensor *weights;
+} marked_weights;
+
+/* Mark i, or NULL behind the last. After graph_forward the tensor has its values. */
+const marked_weights *graph_marked(const graph *g, int i);
+
+/* An axis, of the last batch; per is not PER_SAMPLE. */
+const axis *graph_axis(const graph *g, int per);
+
 /* Name the model's answer: logits (B, 1), after graph_add_loss. */
 void graph_set_logits(graph *g, tensor *logits);
 

@@ -311,6 +311,11 @@ err_t learner_predict(learner *l, int64_t version, const batch *b, const id_set 
     return OK;
 }
 
+const graph *learner_graph(const learner *l)
+{
+    return l->graph;
+}
+
 bool learner_reads_events(const learner *l)
 {
     return graph_reads_events(l->graph);

@@ -69,6 +69,9 @@ MUST_CHECK err_t learner_predict(learner *l, int64_t version, const batch *b,
 MUST_CHECK err_t learner_rank(learner *l, int64_t version, const requests *r,
                               const id_set *sets, bool plain, arena *a, double *probabilities);
 
+/* The model, for what it weighs by. */
+const struct graph *learner_graph(const learner *l);
+
 /* Whether it wants the requests with the ids of candidates' events. */
 bool learner_reads_events(const learner *l);
 

@@ -2,10 +2,9 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "worker/kernels/gemm.h"
 #include "worker/kernels/kernel.h"
+#include "worker/kernels/product.h"
 
 #define BLOCK_PRODUCTS 1024 /* rows whose products lie in memory at a time */
 
@@ -19,8 +18,8 @@ typedef struct best {
 
 struct nearest {
     int          n, dim, k;
-    real        *queries;  /* (n, dim) */
-    real        *products; /* (n, BLOCK_PRODUCTS) */
+    real        *queries;  /* (dim, n) */
+    real        *products; /* (BLOCK_PRODUCTS, n) */
     best        *best;     /* (n) */
     nearest_row *rows;     /* (n, k) of the heaps */
 };
@@ -33,8 +32,7 @@ err_t nearest_new(nearest **out, int n, int dim, int k, const real *queries)
     *out = x;
     if (!x)
         return err_memory(sizeof *x, "a search");
-    *x = (nearest){.n = n, .dim = dim, .k = k};
-    gemm_single_thread();
+    *x          = (nearest){.n = n, .dim = dim, .k = k};
     x->queries  = malloc(((size_t)n * (size_t)dim + 1) * sizeof *x->queries);
     x->products = malloc(((size_t)n * BLOCK_PRODUCTS + 1) * sizeof *x->products);
     x->best     = calloc((size_t)n + 1, sizeof *x->best);
@@ -43,7 +41,9 @@ err_t nearest_new(nearest **out, int n, int dim, int k, const real *queries)
         nearest_free(out);
         return err_memory(bytes, "the best rows of a search");
     }
-    memcpy(x->queries, queries, (size_t)n * (size_t)dim * sizeof *queries);
+    for (int q = 0; q < n; q++)
+        for (int d = 0; d < dim; d++)
+            ROW(x->queries, d, n)[q] = ROW(queries, q, dim)[d];
     for (int q = 0; q < n; q++)
         x->best[q].heap = x->rows + (size_t)q * (size_t)k;
     return OK;
@@ -131,14 +131,15 @@ static void offer(best *b, int k, nearest_row row)
 
 /* ---- rows ---- */
 
+/* A product is one running sum over the row, whatever other queries there are. */
 static void add_block(nearest *x, int n, const uint64_t *ids, const real *rows)
 {
-    gemm(x->products, n, plain(x->queries, x->dim), transposed(rows, x->dim), x->n, n, x->dim,
-         false);
-    for (int q = 0; q < x->n; q++) {
-        const real *products = ROW(x->products, q, n);
-        for (int i = 0; i < n; i++)
-            offer(&x->best[q], x->k, (nearest_row){ids[i], products[i]});
+    product(x->products, x->n, NULL, 0, rows_of(rows, x->dim), x->queries, x->n, n, x->n,
+            x->dim);
+    for (int i = 0; i < n; i++) {
+        const real *products = ROW(x->products, i, x->n);
+        for (int q = 0; q < x->n; q++)
+            offer(&x->best[q], x->k, (nearest_row){ids[i], products[q]});
     }
 }
 

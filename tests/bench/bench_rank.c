@@ -70,7 +70,8 @@ static void configure(bench *b)
     for (int f = 0; f < s->fields; f++)
         at += snprintf(at, (size_t)(end - at), "%sf%d", f ? ", " : "", f);
     snprintf(at, (size_t)(end - at),
-             "], attention: {units: [80, 40], activation: %s}, mlp: {units: [%d, %d]}}\n",
+             "], attention: {units: [80, 40], activation: %s}, mlp: {units: [%d, %d]}, "
+             "auxiliary: {kind: none}}\n",
              b->activation, s->mlp[0], s->mlp[1]);
     MUST(config_parse(&b->config, "bench", yaml, strlen(yaml), 0, NULL));
     MUST(schema_new(&b->schema, b->config));

@@ -78,5 +78,6 @@ tensor *attention(graph *g, tensor *q, tensor *k, const attention_config *c, con
         scores = softmax_events(g, scores, factor);
     else if (c->scaled)
         scores = scale(g, scores, factor);
+    graph_mark_weights(g, scores, name);
     return weighted_sum(g, scores, k);
 }

@@ -19,6 +19,7 @@ static tensor *build(graph *g, const model_config *c)
         return NULL;
     tensor *weights =
         cross_weights(g, &f, c->afm.attention_factor, c->afm.attention_l2, "attention");
+    graph_mark_weights(g, weights, "attention");
     tensor *crosses = dropout(g, weighted_crosses(g, weights, &f), c->afm.dropout, "attention");
     return first_order(g, &f, project(g, crosses, 1, "output"), "output");
 }

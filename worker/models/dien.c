@@ -82,6 +82,7 @@ static tensor *evolved(graph *g, tensor *q, tensor *events, tensor *negatives,
     tensor        *states = gru(g, events, NULL, first, units, "extractor");
     tensor        *a      = attention_of(g, q, states, &c->attention);
 
+    graph_mark_weights(g, a, "attention");
     if (negatives)
         graph_add_loss(g,
                        auxiliary_loss(g, states, events, negatives, &c->auxiliary, "auxiliary"),

@@ -39,7 +39,9 @@ static tensor *auxiliary(graph *g, tensor *target, const char *sequence, const d
     tensor *ads = embed_sequence(g, sequence);
     if (c->mode == DSTN_POOL)
         return pool_events(g, ads, POOL_SUM, 0, false);
-    return weighted_sum(g, weights(g, target, ads, c, name), ads);
+    tensor *a = weights(g, target, ads, c, name);
+    graph_mark_weights(g, a, name);
+    return weighted_sum(g, a, ads);
 }
 
 static tensor *build(graph *g, const model_config *c)

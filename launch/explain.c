@@ -1,0 +1,270 @@
+/* explain - `dips explain`: what a candidate's prediction was weighed by. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "launch/apply.h"
+#include "launch/bars.h"
+#include "launch/commands.h"
+#include "launch/flags.h"
+#include "launch/known_names.h"
+#include "launch/request.h"
+#include "launch/shards.h"
+#include "launch/signals.h"
+#include "worker/evaluator.h"
+#include "worker/graph.h"
+#include "worker/ranker.h"
+
+#define LABEL_MAX 200 /* bytes of an event's or candidate's description */
+
+typedef struct explaining {
+    const config *config;
+    const schema *schema;
+    const char   *names_folder, *item_files, *svg;
+    int64_t       sample; /* of data.test; -1: requests */
+
+    items       *items;
+    ranker      *ranker;
+    known_names *names;
+    bars        *bars;
+    char        *line;
+    size_t       room;
+} explaining;
+
+/* ---- words for ids ---- */
+
+/* Adds "goods 12 (Toy Story)" to text, ", " in front where something is there. */
+static void add_id(const explaining *x, char text[LABEL_MAX], const char *what, int table,
+                   uint64_t id)
+{
+    size_t      used = strlen(text), n = 0;
+    const char *name = known_names_find(x->names, table, id, &n);
+
+    snprintf(text + used, LABEL_MAX - used, "%s%s %" PRIu64, used ? ", " : "", what, id);
+    used = strlen(text);
+    if (name)
+        snprintf(text + used, LABEL_MAX - used, " (%.*s)", (int)(n < 60 ? n : 60), name);
+}
+
+/* The ids of a row of a slot. */
+static void add_row(const explaining *x, char text[LABEL_MAX], int slot, const batch_slot *ids,
+                    int row, const char *what)
+{
+    int k   = ids->offsets ? ids->offsets[row] : row;
+    int end = ids->offsets ? ids->offsets[row + 1] : row + 1;
+
+    for (; k < end; k++)
+        add_id(x, text, what, x->schema->slots[slot].table, ids->ids[k]);
+}
+
+static void describe_candidate(const explaining *x, char text[LABEL_MAX], const requests *q,
+                               int c)
+{
+    const schema *s = x->schema;
+
+    *text = '\0';
+    for (int k = 0; k < s->n_slots; k++)
+        if (requests_slot_of_candidate(s, &x->config->model, k))
+            add_row(x, text, k, &q->each.slots[k], c, s->slots[k].name);
+}
+
+/* Event t of the one request, in a sequence. */
+static void describe_event(const explaining *x, char text[LABEL_MAX], const requests *q,
+                           int sequence, int t)
+{
+    const schema *s = x->schema;
+
+    *text = '\0';
+    for (int k = 0; k < s->n_slots; k++)
+        if (s->slots[k].sequence == sequence && !s->slots[k].is_gap)
+            add_row(x, text, k, &q->asked.slots[k], t,
+                    s->slots[k].name + strlen(s->sequences[sequence].name) + 1);
+}
+
+/* ---- weights ---- */
+
+/* Row t of those that candidate c has along per. */
+static void describe_row(const explaining *x, char text[LABEL_MAX], const requests *q, int per,
+                         int t)
+{
+    if (per < x->schema->n_sequences)
+        describe_event(x, text, q, per, t);
+    else
+        snprintf(text, LABEL_MAX, "%d", t + 1);
+}
+
+/* The rows of candidate c, or of a tensor with a row a candidate its columns. */
+static err_t show_weights(const explaining *x, const requests *q, const marked_weights *m,
+                          int c)
+{
+    const tensor *w       = m->weights;
+    const graph  *g       = learner_graph(ranker_learner(x->ranker));
+    bool          columns = w->per == PER_SAMPLE;
+    const int    *offsets = columns ? NULL : graph_axis(g, w->per)->offsets;
+    int first = columns ? 0 : offsets[c], n = columns ? w->cols : offsets[c + 1] - first;
+    const real *at = columns ? w->x + (size_t)c * (size_t)w->cols : w->x + first;
+
+    TRY(bars_begin(x->bars, m->name, n));
+    for (int t = 0; t < n; t++) {
+        char text[LABEL_MAX] = "";
+        if (columns)
+            snprintf(text, sizeof text, "%d", t + 1);
+        else
+            describe_row(x, text, q, w->per, t);
+        bars_add(x->bars, (double)at[t], text);
+    }
+    return bars_end(x->bars);
+}
+
+static err_t explain(explaining *x, requests *q, const char *name)
+{
+    const graph *g = learner_graph(ranker_learner(x->ranker));
+    double      *probabilities;
+
+    TRY(ranker_rank(x->ranker, q, true, &probabilities));
+    if (!graph_marked(g, 0))
+        return err_set(ERR_CONFIG,
+                       "model %s weighs nothing by attention: there is nothing to show",
+                       x->config->model.kind);
+    for (int c = 0; c < q->each.B; c++) {
+        char text[LABEL_MAX], title[2 * LABEL_MAX];
+        describe_candidate(x, text, q, c);
+        snprintf(title, sizeof title, "%s, %s: probability %.6f", name, text, probabilities[c]);
+        TRY(bars_title(x->bars, title));
+        for (int i = 0; graph_marked(g, i); i++)
+            TRY(show_weights(x, q, graph_marked(g, i), c));
+        TRY(signals_stop());
+    }
+    return OK;
+}
+
+/* ---- what is explained ---- */
+
+/* A sample of data.test as a request with one candidate. */
+static err_t explain_sample(explaining *x, const job *j)
+{
+    dataset *d  = NULL;
+    arena   *a  = ranker_memory(x->ranker);
+    int      n  = x->schema->n_slots;
+    requests q  = {0};
+    uint64_t at = (uint64_t)x->sample;
+    char     name[64];
+    err_t    err = evaluator_open(&d, j, &x->config->data.test, false);
+
+    if (err == OK && at >= dataset_samples(d))
+        err = err_set(ERR_USAGE, "--sample %" PRIu64 ": data.test has %" PRIu64 " samples", at,
+                      dataset_samples(d));
+    if (err == OK)
+        err = dataset_batch(d, &at, 1, 0, a, &q.asked);
+    if (err == OK)
+        err = arena_take_zero(a, (size_t)n * sizeof *q.each.slots, &q.each.slots);
+    if (err == OK)
+        err = arena_take_zero(a, (size_t)x->schema->n_floats * sizeof *q.each.floats,
+                              &q.each.floats);
+    if (err == OK)
+        err = arena_take(a, 2 * sizeof *q.first, &q.first);
+    if (err == OK) {
+        memcpy(q.each.slots, q.asked.slots, (size_t)n * sizeof *q.each.slots);
+        memcpy(q.each.floats, q.asked.floats,
+               (size_t)x->schema->n_floats * sizeof *q.each.floats);
+        q.first[0] = 0;
+        q.first[1] = 1;
+        snprintf(name, sizeof name, "sample %" PRIu64, at);
+        err = explain(x, &q, name);
+    }
+    dataset_close(&d);
+    return err;
+}
+
+static err_t explain_line(explaining *x, const char *name, size_t length)
+{
+    const request_rules rules = {x->config, x->schema, x->items};
+    request             q;
+
+    err_t err = request_read(&q, &rules, name, x->line, length, ranker_memory(x->ranker));
+    if (err == OK)
+        err = explain(x, &q.batches, name);
+    request_clear(&q);
+    return err;
+}
+
+static err_t explain_requests(explaining *x)
+{
+    char    name[64];
+    ssize_t n;
+
+    for (int64_t line = 1; (n = getline(&x->line, &x->room, stdin)) >= 0; line++) {
+        snprintf(name, sizeof name, "request in line %" PRId64, line);
+        if (strspn(x->line, " \t\r\n") < (size_t)n)
+            TRY(explain_line(x, name, (size_t)n));
+    }
+    TRY(signals_stop());
+    return ferror(stdin) ? err_errno("reading standard input") : OK;
+}
+
+/* Beside the first file of the training data, unless the user says where. */
+static err_t open_names(explaining *x)
+{
+    char  path[CONFIG_PATH_MAX];
+    char *slash;
+
+    if (x->names_folder)
+        return known_names_open(&x->names, x->schema, x->names_folder);
+    TRY(shards_counts_path(path, x->config));
+    slash                   = strrchr(path, '/');
+    *(slash ? slash : path) = '\0';
+    return known_names_open(&x->names, x->schema, *path ? path : ".");
+}
+
+static err_t serve(void *self, const job *j, const char *folder)
+{
+    explaining         *x         = self;
+    const config_names *candidate = &x->config->model.candidate;
+
+    TRY(open_names(x));
+    if (x->item_files)
+        TRY(items_open(&x->items, x->item_files, candidate->n > 0 ? candidate->at[0] : ""));
+    TRY(bars_new(&x->bars, stdout, x->svg));
+    TRY(ranker_new(&x->ranker, j, folder));
+    err_t err = x->sample >= 0 ? explain_sample(x, j) : explain_requests(x);
+    ranker_free(&x->ranker);
+    return err == OK ? bars_close(&x->bars) : err;
+}
+
+err_t command_explain(int argc, char **argv)
+{
+    static const char usage[] =
+        "dips explain RUN.yaml --checkpoint DIR [flags] [key=value ...] [< REQUESTS]";
+    static const char about[] =
+        "Show what the model weighs the events of a history by (or sessions, or pairs) when "
+        "it\n"
+        "predicts a candidate: a bar for each weight, with the names that dips prepare kept.\n"
+        "Explains a sample of data.test, or requests as dips rank reads them.";
+    explaining x       = {.sample = -1};
+    task       t       = {.kind = TASK_SERVE, .serve = serve, .self = &x};
+    const flag flags[] = {
+        {"checkpoint", FLAG_TEXT, &t.checkpoint, .meta = "DIR", .required = true,
+         .help = "a step's folder, or a run folder or its checkpoints/: the newest"},
+        {"sample", FLAG_INT, &x.sample, .min = -1, .max = 1e15,
+         .help = "the number of a sample of data.test; -1: requests on standard input"},
+        {"svg", FLAG_TEXT, &x.svg, .meta = "FILE", .help = "draw the bars into this file, too"},
+        {"names", FLAG_TEXT, &x.names_folder, .meta = "DIR",
+         .help = "where names-T.safetensors are; without it beside the training data"},
+        {"items", FLAG_TEXT, &x.item_files, .meta = "FILES",
+         .help = "files that tell what candidates do not say of themselves, as of dips rank"},
+        {0}};
+    int  n;
+    bool helped;
+
+    TRY(flags_parse_run(flags, usage, about, argc, argv, &n, &helped));
+    if (helped)
+        return OK;
+    err_t err = apply_alone(&t, argv[0], n, argv + 1, &x.config, &x.schema);
+    bars_abandon(&x.bars);
+    known_names_free(&x.names);
+    items_free(&x.items);
+    free(x.line);
+    return err;
+}
