@@ -35,6 +35,7 @@ typedef struct unit_config {
     bf16_path     path;
     bool          sums, softmax; /* attention, normalized */
     double        factor;        /* of scores */
+    tensor        weights;       /* as attention: what it summed by, for who asks afterwards */
     int           n;
     hidden_config hidden[];
 } unit_config;
@@ -269,13 +270,16 @@ static err_t unit_forward_shared(node *n, pass *p)
 
 static err_t unit_forward(node *n, pass *p)
 {
-    unit *u;
+    unit        *u;
+    unit_config *c = n->config;
 
     TRY(graph_output(n, p, pass_rows(p, n->output->per)));
     if (pass_shares(p, n, 1))
         return unit_forward_shared(n, p);
     TRY(arena_take(p->arena, sizeof *u, &u));
     TRY(open_unit(u, n, p));
+    c->weights.x    = u->scores;
+    c->weights.rows = u->k->rows;
     for (int l = 0, end; l <= u->n; l = end) {
         piece e;
         end = u->in_passes ? l + 1 : u->n + 1;
@@ -546,5 +550,7 @@ tensor *activated_sum(graph *g, tensor *q, tensor *k, const attention_config *c,
     u->sums        = true;
     u->softmax     = c->normalize == NORMALIZE_SOFTMAX;
     u->factor      = factor;
+    u->weights     = (tensor){.cols = 1, .per = k->per};
+    graph_mark_weights(g, &u->weights, name);
     return node_output(n);
 }
