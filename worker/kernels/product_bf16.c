@@ -54,7 +54,7 @@ bf16_path bf16_best_path(void)
 #ifdef BF16_INSTRUCTIONS
     if (bf16_has_tiles())
         return BF16_TILES;
-    if (bf16_has_vectors() && __builtin_cpu_is("amd"))
+    if (bf16_has_vectors())
         return BF16_VECTORS;
 #endif
     return BF16_LOOPS;
