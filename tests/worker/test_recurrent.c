@@ -39,7 +39,7 @@ static tensor *build(graph *g)
     states = gru(g, inputs, gates, kind, UNITS, "first");
     last   = last_event(g, states);
     again  = gru_last(g, inputs, gates, kind, UNITS, "second");
-    return linear(g, CONCAT(g, last, again), 1, "output");
+    return linear(g, CONCAT(g, last, again, last_event(g, gates)), 1, "output");
 }
 
 static void scatter(world *w, double deviation)
