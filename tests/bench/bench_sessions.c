@@ -91,7 +91,7 @@ static tensor *history(graph *g, int n)
 static tensor *build(const bench *b, graph *g)
 {
     const model_config *c = &b->config->model;
-    tensor             *x = history(g, b->setting.fields), *interests, *evolved, *wanted;
+    tensor             *x = history(g, b->setting.fields), *interests, *evolved = NULL, *wanted;
 
     if (b->until >= CUT)
         x = sessions(g, x, &c->sessions, "encoding");
