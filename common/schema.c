@@ -102,6 +102,19 @@ static err_t reserve(schema *s, const config *c)
     return OK;
 }
 
+/* model.auxiliary.negatives; names of nothing are the model's to refuse. */
+static void mark_negatives(schema *s, const model_config *m)
+{
+    char name[2 * CONFIG_NAME_MAX];
+
+    for (int i = 0; i < m->auxiliary.negatives.n; i++) {
+        snprintf(name, sizeof name, "%s.%s", m->history, m->auxiliary.negatives.at[i]);
+        int slot = schema_find_slot(s, name);
+        if (slot >= 0)
+            s->slots[slot].is_negative = s->slots[slot].pool == POOL_NONE;
+    }
+}
+
 err_t schema_new(schema **out, const config *c)
 {
     *out = calloc(1, sizeof **out);
@@ -112,7 +125,9 @@ err_t schema_new(schema **out, const config *c)
         add_table(*out, &c->tables[i]);
     for (int i = 0; err == OK && i < c->n_features; i++)
         err = add_feature(*out, &c->features[i]);
-    if (err != OK)
+    if (err == OK)
+        mark_negatives(*out, &c->model);
+    else
         schema_free(out);
     return err;
 }

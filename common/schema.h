@@ -22,6 +22,7 @@ typedef struct schema_slot {
     double    drop_ids;
     bool      is_gap; /* its ids are made of the sequence's times: no tensor has them */
     gap_kind  to;     /* of a gap */
+    bool      is_negative; /* for training alone: data without labels need not have it */
 } schema_slot;
 
 typedef struct schema_sequence {

@@ -149,9 +149,10 @@ static err_t check_weights(const data_shard *d)
 
 /* ---- what the schema needs ---- */
 
-/* Ids of a slot over rows rows (samples, or events of its sequence), as other says. */
+/* Ids of a slot over rows rows (samples, or events of its sequence), as other says. Negatives
+ * are needed where labels are. */
 static err_t open_ids(data_shard *d, const schema *s, int slot, uint64_t rows,
-                      const char *other)
+                      const char *other, bool need_label)
 {
     const schema_slot *wanted  = &s->slots[slot];
     const char        *feature = wanted->name;
@@ -161,6 +162,8 @@ static err_t open_ids(data_shard *d, const schema *s, int slot, uint64_t rows,
 
     if (wanted->sequence >= 0)
         feature = s->sequences[wanted->sequence].name;
+    if (wanted->is_negative && !need_label && !safetensors_find(d->file, wanted->name))
+        return OK;
     TRY(find_needed(d, wanted->name, feature, &found->ids));
     found->offsets = safetensors_find(d->file, join(name, wanted->name, ".offsets"));
     if (found->offsets && wanted->pool == POOL_NONE)
@@ -176,7 +179,8 @@ static err_t open_ids(data_shard *d, const schema *s, int slot, uint64_t rows,
     return check_list(d, found->ids, INTEGERS, end, other);
 }
 
-static err_t open_sequence(data_shard *d, const schema *s, int sequence, const char *other)
+static err_t open_sequence(data_shard *d, const schema *s, int sequence, const char *other,
+                           bool need_label)
 {
     const schema_sequence *wanted = &s->sequences[sequence];
     data_events           *found  = &d->sequences[sequence];
@@ -187,7 +191,7 @@ static err_t open_sequence(data_shard *d, const schema *s, int sequence, const c
     TRY(check_offsets(d, found->offsets, d->samples, other, &events));
     for (int i = 0; i < s->n_slots; i++)
         if (s->slots[i].sequence == sequence && !s->slots[i].is_gap)
-            TRY(open_ids(d, s, i, events, name));
+            TRY(open_ids(d, s, i, events, name, need_label));
     if (!wanted->timed)
         return OK;
     TRY(find_needed(d, join(time, wanted->name, ".time"), wanted->name, &found->time));
@@ -311,9 +315,9 @@ err_t data_shard_use(data_shard *d, const schema *s, safetensors *file, bool nee
     TRY(count_samples(d, s, need_label, &other));
     for (int i = 0; i < s->n_slots; i++)
         if (s->slots[i].sequence < 0)
-            TRY(open_ids(d, s, i, d->samples, other));
+            TRY(open_ids(d, s, i, d->samples, other, need_label));
     for (int i = 0; i < s->n_sequences; i++)
-        TRY(open_sequence(d, s, i, other));
+        TRY(open_sequence(d, s, i, other, need_label));
     for (int i = 0; i < s->n_floats; i++)
         TRY(open_float(d, s, i, other));
     return open_optional(d, other);

@@ -18,7 +18,7 @@
 #include "common/schema.h"
 
 typedef struct data_ids {
-    const safetensors_tensor *ids;
+    const safetensors_tensor *ids;     /* NULL: negatives that are not needed */
     const safetensors_tensor *offsets; /* NULL: one id per row */
 } data_ids;
 

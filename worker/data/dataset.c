@@ -320,7 +320,8 @@ static err_t take_sequence(const dataset *d, int i, arena *a, const span *rows, 
     return OK;
 }
 
-/* Ids of a slot with one id for each row of the spans. */
+/* Ids of a slot with one id for each row of the spans; where there are none, nobody reads them.
+ */
 static err_t take_single_ids(int slot, arena *a, const span *spans, int n, batch_slot *out)
 {
     uint64_t *to;
@@ -329,7 +330,11 @@ static err_t take_single_ids(int slot, arena *a, const span *spans, int n, batch
     TRY(arena_take(a, (size_t)out->n * sizeof *out->ids, &out->ids));
     to = out->ids;
     for (int i = 0; i < n; i++) {
-        safetensors_copy_u64(to, spans[i].shard->slots[slot].ids, spans[i].first, spans[i].n);
+        const safetensors_tensor *ids = spans[i].shard->slots[slot].ids;
+        if (ids)
+            safetensors_copy_u64(to, ids, spans[i].first, spans[i].n);
+        else
+            memset(to, 0, spans[i].n * sizeof *to);
         to += spans[i].n;
     }
     return OK;
