@@ -46,6 +46,7 @@ typedef struct contrast {
     net_layer       *layers;
     real            *z, *gz; /* (2 pairs) by piece */
     real            *sum;    /* (a piece, stride of layer 0) */
+    real            *ones;   /* (2 pieces) */
     double           share;  /* what the sum over a sample's events is multiplied by */
 } contrast;
 
@@ -108,9 +109,7 @@ static void layer_backward(const contrast *u, const piece *e, int i, const real 
     real       *W = l->weight->g, *b = l->bias->g;
 
     product(W, l->in, W, l->in, columns_of(g, l->stride), a, under->stride, l->U, l->in, rows);
-    for (int k = 0; k < rows; k++)
-        for (int d = 0; d < l->U; d++)
-            b[d] += ROW(g, k, l->stride)[d];
+    product(b, 0, b, 0, rows_of(u->ones, rows), g, l->stride, 1, l->U, rows);
     product(under->g, under->stride, NULL, 0, rows_of(g, l->stride), l->weight->w, l->in, rows,
             l->in, l->U);
     sigmoid_backward(under->g, under->g, a, false, (size_t)rows * (size_t)under->stride);
@@ -143,18 +142,17 @@ static void first_backward(const contrast *u, const node *n, const piece *e)
     net_layer  *l = u->layers;
     int         S = l->stride, H = u->h->cols;
     const real *no = ROW(l->g, e->n, S);
+    real       *b  = l->bias->g;
 
-    for (size_t k = 0; k < (size_t)e->n * (size_t)S; k++)
-        u->sum[k] = l->g[k] + no[k];
+    memcpy(u->sum, l->g, (size_t)e->n * (size_t)S * sizeof *u->sum);
+    rows_scale(u->sum, S, u->ones, no, S, true, e->n, S);
     input_weights(l, u->sum, u->h, 0, e, 0);
     input_weights(l, l->g, u->e, H, e, 1);
     input_weights(l, no, u->no, H, e, 1);
     input_gradient(u->h, n->fresh[0], l, u->sum, 0, e, 0);
     input_gradient(u->e, n->fresh[1], l, l->g, H, e, 1);
     input_gradient(u->no, n->fresh[2], l, no, H, e, 1);
-    for (int k = 0; k < e->n; k++)
-        for (int d = 0; d < l->U; d++)
-            l->bias->g[d] += ROW(u->sum, k, S)[d];
+    product(b, 0, b, 0, rows_of(u->ones, e->n), u->sum, S, 1, l->U, e->n);
 }
 
 static void net_backward(const contrast *u, const node *n, const piece *e)
@@ -329,6 +327,9 @@ static void clear_row(tensor *t, bool fresh, int row)
 static err_t open_backward(contrast *u, const node *n, pass *p)
 {
     TRY(arena_take_zero(p->arena, (2 * (size_t)u->pairs + 1) * sizeof *u->gz, &u->gz));
+    TRY(arena_take(p->arena, 2 * PIECE_ROWS * sizeof *u->ones, &u->ones));
+    for (int i = 0; i < 2 * PIECE_ROWS; i++)
+        u->ones[i] = 1;
     for (int i = 0; i < u->c->n - 1; i++) {
         net_layer *l    = &u->layers[i];
         size_t     room = 2 * PIECE_ROWS * (size_t)l->stride;

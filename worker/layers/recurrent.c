@@ -11,6 +11,7 @@
 
 #include "worker/kernels/product.h"
 #include "worker/kernels/recurrent.h"
+#include "worker/kernels/rows.h"
 #include "worker/layers/layers.h"
 #include "worker/layers/time_major.h"
 
@@ -121,8 +122,7 @@ static void gather_inputs(unit *u, const time_group *group, int t, int n)
         if (u->kind != GRU_AIGRU)
             memcpy(to, x, (size_t)u->D * sizeof *to);
         else
-            for (int d = 0; d < u->D; d++)
-                to[d] = a * x[d];
+            rows_scale(to, 0, &a, x, 0, false, 1, u->D);
     }
 }
 
@@ -252,8 +252,7 @@ static void gather_gradient(const unit *u, const time_group *group, const real *
         if (u->last && i < n_next)
             continue;
         const real *from = ROW(gy, u->last ? group->owner[i] : group->first[i] + t, u->H);
-        for (int d = 0; d < u->H; d++)
-            g[d] += from[d];
+        rows_scale(g, 0, &(real){1}, from, 0, true, 1, u->H);
     }
 }
 
@@ -292,12 +291,6 @@ static void backward_weights(unit *u, const real *z, int n)
     product(u->gb, 3 * P, u->gb, 3 * P, rows_of(u->ones, n), z, S, 1, 3 * P, n);
 }
 
-static void scatter_row(real *to, const real *from, real factor, bool add, int D)
-{
-    for (int d = 0; d < D; d++)
-        to[d] = (add ? to[d] : 0) + factor * from[d];
-}
-
 static void scatter_gradients(const unit *u, const node *n, const time_group *group, int t,
                               int count)
 {
@@ -310,16 +303,13 @@ static void scatter_gradients(const unit *u, const node *n, const time_group *gr
         real        ga = u->kind == GRU_AGRU    ? u->gp[i]
                          : u->kind == GRU_AUGRU ? u->gq[i]
                                                 : u->gp[i] - u->gq[i];
-        if (u->kind == GRU_AIGRU) {
-            ga = 0;
-            for (int d = 0; d < D; d++)
-                ga += gx[d] * x_i[d];
-        }
+        if (u->kind == GRU_AIGRU)
+            rows_dot(&ga, gx, 0, x_i, 0, 1, D);
         if (wants_a)
             a->g[event] = (n->fresh[1] ? 0 : a->g[event]) + ga;
         if (x->wants_gradient)
-            scatter_row(ROW(x->g, event, D), gx, u->kind == GRU_AIGRU ? u->a[event] : 1,
-                        !n->fresh[0], D);
+            rows_scale(ROW(x->g, event, D), 0, u->kind == GRU_AIGRU ? &u->a[event] : &(real){1},
+                       gx, 0, !n->fresh[0], 1, D);
     }
 }
 
