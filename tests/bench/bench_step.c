@@ -1,13 +1,14 @@
-/* bench_step - how fast one training step of DIN computes, without reading and servers.
+/* bench_step - how fast one training step of DIN or DIEN computes, without reading and servers.
  *
- *     bench_step [seconds a line] [batch] [dice|sigmoid] [fp32|bf16]
+ *     bench_step [seconds a line] [batch] [dice|sigmoid|dien] [fp32|bf16]
  *
  * Times forward and backward on random rows, in one thread, for two models, three batches and
  * histories of 50 events or of 20 in the mean. GFLOP/s count only arithmetic that nobody can
  * do without: the activation unit's first layer as one product per event,
- * k (Wk - Wd + diag(q) Wp), forward once and backward twice. Beside stands their share of what
- * was measured in the same run, between the steps: the machine's fused multiply-adds, a
- * large sgemm, and sgemm at the step's own shapes. */
+ * k (Wk - Wd + diag(q) Wp), forward once and backward twice; of DIEN the auxiliary net's first
+ * layer is split, so that the states' part serves events and negatives. Beside stands their
+ * share of what was measured in the same run, between the steps: the machine's fused
+ * multiply-adds, a large sgemm, and sgemm at the step's own shapes. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
         }                                                                                      \
     } while (0)
 
+static const int NET_UNITS[] = {100, 50}; /* of DIEN's auxiliary loss */
+
 typedef struct setting {
     const char *name;
     int         fields, dim, units[2], mlp[2];
@@ -40,7 +43,8 @@ static const setting settings[] = {
 /* A model and one batch for it. */
 typedef struct bench {
     setting     setting;
-    const char *activation, *precision;
+    const char *activation; /* of the activation unit, or dien */
+    const char *precision;
     int         B, T, events; /* samples; events of each, or in the mean; of all */
     bool        ragged;
     int     ids; /* distinct ids of a table in the batch at most: unique shares of real data */
@@ -55,8 +59,32 @@ typedef struct bench {
 
 /* ---- setting up ---- */
 
+static bool is_dien(const bench *b)
+{
+    return !strcmp(b->activation, "dien");
+}
+
+/* What DIN and DIEN have of their own. */
+static void write_kind(char *at, size_t size, const bench *b)
+{
+    const setting *s = &b->setting;
+    int            n = 0;
+
+    if (!is_dien(b)) {
+        snprintf(at, size, "kind: din, attention: {units: [%d, %d], activation: %s}",
+                 s->units[0], s->units[1], b->activation);
+        return;
+    }
+    n = snprintf(at, size, "kind: dien, auxiliary: {units: [%d, %d], negatives: [",
+                 NET_UNITS[0], NET_UNITS[1]);
+    for (int f = 0; f < s->fields; f++)
+        n += snprintf(at + n, size - (size_t)n, "%sn%d", f ? ", " : "", f);
+    snprintf(at + n, size - (size_t)n, "]}");
+}
+
 static void configure(bench *b)
 {
+    char           kind[256];
     char           yaml[4096], *at = yaml, *end = yaml + sizeof yaml;
     const setting *s = &b->setting;
 
@@ -69,14 +97,15 @@ static void configure(bench *b)
     at += snprintf(at, (size_t)(end - at), "  history: {columns: {");
     for (int f = 0; f < s->fields; f++)
         at += snprintf(at, (size_t)(end - at), "%sf%d: {table: f%d}", f ? ", " : "", f, f);
+    for (int f = 0; f < s->fields && is_dien(b); f++)
+        at += snprintf(at, (size_t)(end - at), ", n%d: {table: f%d}", f, f);
+    write_kind(kind, sizeof kind, b);
     at += snprintf(at, (size_t)(end - at),
-                   "}}\nmodel: {kind: din, profile: [user], history: history, candidate: [");
+                   "}}\nmodel: {%s, profile: [user], history: history, candidate: [", kind);
     for (int f = 0; f < s->fields; f++)
         at += snprintf(at, (size_t)(end - at), "%sf%d", f ? ", " : "", f);
-    snprintf(at, (size_t)(end - at),
-             "], attention: {units: [%d, %d], activation: %s}, mlp: {units: [%d, %d]}}\n"
-             "train: {precision: %s}\n",
-             s->units[0], s->units[1], b->activation, s->mlp[0], s->mlp[1], b->precision);
+    snprintf(at, (size_t)(end - at), "], mlp: {units: [%d, %d]}}\ntrain: {precision: %s}\n",
+             s->mlp[0], s->mlp[1], b->precision);
     MUST(config_parse(&b->config, "bench", yaml, strlen(yaml), 0, NULL));
     MUST(schema_new(&b->schema, b->config));
     MUST(dense_new(&b->dense, b->config));
@@ -183,14 +212,39 @@ static double step(bench *b)
 
 /* Products of a step, as (rows, columns, inner) of their forward pass. */
 typedef struct products {
-    int n, shape[6][3];
+    int n, shape[14][3];
 } products;
+
+/* Two recurrent layers as wide as an event, and the net of the auxiliary loss. */
+static products products_of_dien(const bench *b)
+{
+    const setting *s = &b->setting;
+    int D = s->fields * s->dim, E = b->events, *units = (int[]){NET_UNITS[0], NET_UNITS[1]};
+
+    return (products){14,
+                      {{E, 3 * D, D},
+                       {E, 3 * D, D},
+                       {E, 3 * D, D},
+                       {E, 3 * D, D},
+                       {E, units[0], D}, /* states, events, negatives */
+                       {E, units[0], D},
+                       {E, units[0], D},
+                       {2 * E, units[1], units[0]},
+                       {2 * E, 1, units[1]},
+                       {b->B, D, D}, /* the candidate's part of the scores */
+                       {E, 1, D},
+                       {b->B, s->mlp[0], 2 * D + s->dim},
+                       {b->B, s->mlp[1], s->mlp[0]},
+                       {b->B, 1, s->mlp[1]}}};
+}
 
 static products products_of(const bench *b)
 {
     const setting *s = &b->setting;
     int            D = s->fields * s->dim, E = b->events;
 
+    if (is_dien(b))
+        return products_of_dien(b);
     return (products){6,
                       {{E, s->units[0], D},
                        {E, s->units[1], s->units[0]},
@@ -205,7 +259,8 @@ static products products_of(const bench *b)
 static double operations(const bench *b)
 {
     products p = products_of(b);
-    double sum = (double)b->events * (b->setting.units[1] + b->setting.fields * b->setting.dim);
+    int      D   = b->setting.fields * b->setting.dim;
+    double   sum = is_dien(b) ? 0 : (double)b->events * (b->setting.units[1] + D);
 
     for (int i = 0; i < p.n; i++)
         sum += (double)p.shape[i][0] * p.shape[i][1] * p.shape[i][2];
@@ -281,7 +336,7 @@ typedef struct best {
 /* The fastest of each counts: what else runs on the machine only ever adds time. */
 static void measure(bench *b, double budget, best *m)
 {
-    size_t stride = (size_t)b->events * 256 + 256 * 256;
+    size_t stride = (size_t)b->events * 384 + 384 * 384;
     real  *spare  = room(b, 3 * stride * sizeof *spare);
     double first = step(b), begin = seconds();
 
