@@ -20,6 +20,11 @@ def read(path):
         yield name, entry["dtype"], data[begin:end]
 
 
+def numbers(tensor):
+    """What the bytes of (dtype, bytes) say."""
+    return array.array(CODES[tensor[0]], tensor[1])
+
+
 def read_checkpoint(folder):
     """{name: (dtype, bytes)}; the parts of a table in the order of its shards."""
     if not os.path.exists(os.path.join(folder, "manifest.json")):

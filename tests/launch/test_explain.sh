@@ -25,12 +25,12 @@ echo '{"user": 1, "history": {"goods": [3, 5, 9], "cate": [1, 2, 3]}, "candidate
         >out.txt 2>err.txt || fail "$(cat err.txt)"
 [ "$(grep -c 'attention: 3 weights, their sum 1.0000' out.txt)" -eq 2 ] || fail "$(cat out.txt)"
 python3 - "$source/tests/launch" "$(cut_at dot 10)" <<'PY' || fail "other weights: $(cat out.txt)"
-import array, math, re, sys
+import math, re, sys
 sys.path.insert(0, sys.argv[1])
-from compare import read_checkpoint
+from compare import numbers, read_checkpoint
 c = read_checkpoint(sys.argv[2])
 def row(table, id):
-    ids, w = array.array("Q", c[table + ".ids"][1]).tolist(), array.array("f", c[table + ".weight"][1])
+    ids, w = numbers(c[table + ".ids"]).tolist(), numbers(c[table + ".weight"])
     dim = len(w) // len(ids)
     return w[ids.index(id) * dim:(ids.index(id) + 1) * dim]
 event = lambda goods, cate: [*row("goods", goods), *row("cate", cate)]

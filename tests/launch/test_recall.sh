@@ -19,12 +19,12 @@ for batch in 1 3 64; do
     cmp found.1 found.$batch || fail "batches of $batch find something else"
 done
 python3 - "$source/tests/launch" "$cut" <<'PY' || fail "not the nearest"
-import array, json, sys
+import json, sys
 sys.path.insert(0, sys.argv[1])
-from compare import read_checkpoint
+from compare import numbers, read_checkpoint
 c = read_checkpoint(sys.argv[2])
-ids = array.array("Q", c["goods.ids"][1]).tolist()
-w = array.array("f", c["goods.weight"][1]).tolist()
+ids = numbers(c["goods.ids"]).tolist()
+w = numbers(c["goods.weight"]).tolist()
 dim = len(w) // len(ids)
 rows = {id: w[i * dim:(i + 1) * dim] for i, id in enumerate(ids)}
 mean = lambda several: [sum(x) / len(several) for x in zip(*several)]
