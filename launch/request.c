@@ -87,7 +87,7 @@ static err_t put(making *m, const char *name, const char *type, const void *byte
                             json_pack("{s:s, s:o, s:[I,I]}", "dtype", type, "shape", shape,
                                       "data_offsets", (json_int_t)m->size,
                                       (json_int_t)(m->size + all))) != 0 ||
-        fwrite(bytes, 1, all, m->data) != all)
+        (all > 0 && fwrite(bytes, 1, all, m->data) != all))
         return err_memory(all, "a request");
     m->size += all;
     return OK;
