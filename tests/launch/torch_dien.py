@@ -7,10 +7,8 @@ RUNS has the runs NAME-first and NAME-last of each variant below. Written from t
 2019): the extractor is PyTorch's own GRU over packed sequences, whose gate z = 1 - u and whose weights
 are those of dips by -W_u; of the evolution each sample goes alone, an event at a time. Prints each
 variant's largest difference, relative to the largest number of its tensor."""
-import glob
 import json
 import math
-import struct
 import sys
 
 import numpy as np
@@ -18,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
+from torch_files import read_checkpoint, read_shards
+
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
 
-DTYPES = {"F64": "<f8", "F32": "<f4", "U64": "<u8", "I64": "<i8", "U32": "<u4", "I32": "<i4", "U8": "u1"}
 DATA, RUNS = sys.argv[1:3]
 STEPS, BATCH, TOLERANCE = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
 LR, ROWS_LR = 0.3, 0.5
@@ -35,23 +34,8 @@ VARIANTS = {  # name: evolution, auxiliary, mean over, its weight, attention
 }
 
 
-def read(path):
-    with open(path, "rb") as f:
-        raw = f.read()
-    n = struct.unpack("<Q", raw[:8])[0]
-    out = {}
-    for name, t in json.loads(raw[8 : 8 + n]).items():
-        if name != "__metadata__":
-            begin, end = t["data_offsets"]
-            out[name] = np.frombuffer(raw[8 + n + begin : 8 + n + end], DTYPES[t["dtype"]]).reshape(t["shape"])
-    return out
-
-
-def read_checkpoint(run, step):
-    folder = f"{RUNS}/{run}/checkpoints/step-{step:012d}/"
-    shards = [read(path) for path in sorted(glob.glob(folder + "shard-*.safetensors"))]
-    rows = {name: np.concatenate([s[name] for s in shards]) for t in TABLES for name in (t + ".ids", t + ".weight")}
-    return read(folder + "dense.safetensors"), rows
+def state(run, step):
+    return read_checkpoint(f"{RUNS}/{run}/checkpoints/step-{step:012d}")
 
 
 class Model:
@@ -169,7 +153,7 @@ class Model:
 
 def samples_of():
     samples = []
-    for s in [read(p) for p in sorted(glob.glob(DATA + "/train-*.safetensors"))]:
+    for s in read_shards(DATA + "/train-*.safetensors"):
         o = s["history.offsets"].astype(np.int64)
         for i in range(len(s["label"])):
             x = {name: s[name][o[i] : o[i + 1]] for name in s if name.startswith("history.") and name[8:] != "offsets"}
@@ -185,9 +169,9 @@ def off(got, want):
 
 worst, samples = 0.0, samples_of()
 for name in VARIANTS:
-    model = Model(name, *read_checkpoint(name + "-first", 0))
+    model = Model(name, *state(name + "-first", 0))
     seen = model.train(samples)
-    dense, rows = read_checkpoint(name + "-last", STEPS)
+    dense, rows = state(name + "-last", STEPS)
     differences = {n: off(dense[n], x) for n, x in model.w.items()}
     for t in TABLES:
         at = [model.index[t][int(i)] for i in rows[t + ".ids"]]

@@ -5,43 +5,16 @@ the same first state as `dips train`, and compares every tensor of the two final
 
 Written from the equations (Zhou et al. 2018) and from the descriptions of the update rules, not
 from dips' sources. Prints the largest difference of each tensor, relative to its largest value."""
-import glob
-import json
 import math
-import struct
 import sys
 
 import numpy as np
 import torch
 
+from torch_files import read_checkpoint, read_shards
+
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
-
-DTYPES = {"F64": "<f8", "F32": "<f4", "U64": "<u8", "I64": "<i8", "U32": "<u4", "I32": "<i4", "U8": "u1"}
-
-
-def read(path):
-    with open(path, "rb") as f:
-        raw = f.read()
-    n = struct.unpack("<Q", raw[:8])[0]
-    head = json.loads(raw[8 : 8 + n])
-    head.pop("__metadata__", None)
-    out = {}
-    for name, t in head.items():
-        begin, end = t["data_offsets"]
-        out[name] = np.frombuffer(raw[8 + n + begin : 8 + n + end], DTYPES[t["dtype"]]).reshape(t["shape"]).copy()
-    return out
-
-
-def read_checkpoint(folder):
-    dense = read(folder + "/dense.safetensors")
-    rows = {}
-    for path in sorted(glob.glob(folder + "/shard-*.safetensors")):
-        for name, x in read(path).items():
-            if not name.endswith(".buckets"):
-                rows.setdefault(name, []).append(x)
-    return dense, {name: np.concatenate(parts) for name, parts in rows.items()}
-
 
 DATA, FIRST, LAST, STEPS, BATCH, TOLERANCE = sys.argv[1:4] + [int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6])]
 LR, RATE, EVERY = 0.01, 0.9, 10  # dense adam; schedule: factor = RATE^(step / EVERY)
@@ -53,7 +26,7 @@ TABLES = {  # table: (rule, lr, penalty, lambda)
 SLOTS = [("user", "user"), ("goods", "goods"), ("cate", "cate"), ("history.goods", "goods"), ("history.cate", "cate")]
 
 # ---- the data, and how many samples of it contain each id
-shards = [read(p) for p in sorted(glob.glob(DATA + "/train-*.safetensors"))]
+shards = read_shards(DATA + "/train-*.safetensors")
 samples = []
 for s in shards:
     o = s["history.offsets"].astype(np.int64)

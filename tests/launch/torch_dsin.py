@@ -8,20 +8,18 @@ RUNS has the runs NAME-first and NAME-last of each variant below. Written from t
 PyTorch's scaled_dot_product_attention, memories without peepholes are its LSTM, those with them a loop.
 Prints each variant's largest difference, relative to the largest number of its tensor (0.01 at least: the
 last bias in front of a softmax moves nothing and stays at rounding's size)."""
-import glob
-import json
 import math
-import struct
 import sys
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from torch_files import read_checkpoint, read_shards
+
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
 
-DTYPES = {"F64": "<f8", "F32": "<f4", "U64": "<u8", "I64": "<i8", "U32": "<u4", "I32": "<i4", "U8": "u1"}
 DATA, RUNS = sys.argv[1:3]
 STEPS, BATCH, TOLERANCE = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
 LR, ROWS_LR = 0.3, 0.5
@@ -37,29 +35,13 @@ VARIANTS = {
 }
 
 
-def read(path):
-    with open(path, "rb") as f:
-        raw = f.read()
-    n = struct.unpack("<Q", raw[:8])[0]
-    out = {}
-    for name, t in json.loads(raw[8 : 8 + n]).items():
-        if name != "__metadata__":
-            begin, end = t["data_offsets"]
-            out[name] = np.frombuffer(raw[8 + n + begin : 8 + n + end], DTYPES[t["dtype"]]).reshape(t["shape"])
-    return out
-
-
-def read_checkpoint(run, step):
-    folder = f"{RUNS}/{run}/checkpoints/step-{step:012d}/"
-    shards = [read(path) for path in sorted(glob.glob(folder + "shard-*.safetensors"))]
-    rows = {name: np.concatenate([s[name] for s in shards]) for t in TABLES for name in (t + ".ids", t + ".weight")}
-    return read(folder + "dense.safetensors"), rows
+def state(run, step):
+    return read_checkpoint(f"{RUNS}/{run}/checkpoints/step-{step:012d}")
 
 
 def read_samples():
     samples = []
-    for path in sorted(glob.glob(DATA + "/train-*.safetensors")):
-        s = read(path)
+    for s in read_shards(DATA + "/train-*.safetensors"):
         o = s["history.offsets"].astype(np.int64)
         for i in range(len(s["label"])):
             h = slice(o[i], o[i + 1])
@@ -192,10 +174,10 @@ def difference(got, want):
 samples = read_samples()
 worst = 0.0
 for variant, options in VARIANTS.items():
-    model = Model(options, *read_checkpoint(variant + "-first", 0))
+    model = Model(options, *state(variant + "-first", 0))
     for t in range(STEPS):
         model.step(samples[t * BATCH : (t + 1) * BATCH])
-    dense, rows = read_checkpoint(variant + "-last", STEPS)
+    dense, rows = state(variant + "-last", STEPS)
     assert set(dense) == set(model.w), set(dense) ^ set(model.w)
     offs = {n: difference(dense[n], w.detach().numpy()) for n, w in model.w.items()}
     for t in TABLES:

@@ -7,15 +7,15 @@ et al. 2019) sample by sample, not from dips' sources.
         train from the checkpoint FIRST as `dips train` did, with plain SGD, and compare every
         tensor with the checkpoint LAST
 """
-import glob
 import json
 import struct
 import sys
 
 import numpy as np
 
+from torch_files import DTYPES, read, read_checkpoint
+
 KINDS = {"contextual": "above", "clicked": "clicked", "unclicked": "unclicked"}  # sequence of each kind
-NUMPY = {"F64": "<f8", "F32": "<f4", "U64": "<u8", "U32": "<u4"}
 LR = 0.1
 
 
@@ -23,24 +23,13 @@ def write(path, tensors):
     tensors = dict(sorted(tensors.items(), key=lambda t: -t[1].itemsize))  # widest first
     head, at = {}, 0
     for name, x in tensors.items():
-        dtype = next(k for k, v in NUMPY.items() if np.dtype(v) == x.dtype)
+        dtype = next(k for k, v in DTYPES.items() if np.dtype(v) == x.dtype)
         head[name] = {"dtype": dtype, "shape": list(x.shape), "data_offsets": [at, at + x.nbytes]}
         at += x.nbytes
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text + b"".join(x.tobytes() for x in tensors.values()))
-
-
-def read(path):
-    with open(path, "rb") as f:
-        raw = f.read()
-    n = struct.unpack("<Q", raw[:8])[0]
-    head = json.loads(raw[8 : 8 + n])
-    head.pop("__metadata__", None)
-    body = raw[8 + n :]
-    return {name: np.frombuffer(body[slice(*t["data_offsets"])], NUMPY[t["dtype"]]).reshape(t["shape"]).copy()
-            for name, t in head.items()}
 
 
 def make_data(folder, n=600):
@@ -54,14 +43,6 @@ def make_data(folder, n=600):
         tensors[sequence + ".item"] = item(int(lengths.sum()))
         tensors[sequence + ".cate"] = tensors[sequence + ".item"] % 7
     write(folder + "/train-0.safetensors", tensors)
-
-
-def read_checkpoint(folder):
-    rows = {}
-    for path in sorted(glob.glob(folder + "/shard-*.safetensors")):
-        for name, x in read(path).items():
-            rows.setdefault(name, []).append(x)
-    return read(folder + "/dense.safetensors"), {k: np.concatenate(v) for k, v in rows.items()}
 
 
 def compare(mode, data, first, last, steps, batch, tolerance):
