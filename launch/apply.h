@@ -1,8 +1,14 @@
-/* apply - a trained model at work: `dips eval`, `dips predict`, `dips rank`, `dips explain`. */
+/* apply - a trained model at work: `dips eval`, `predict`, `rank`, `recall`, `explain`. */
 #ifndef DIPS_LAUNCH_APPLY_H
 #define DIPS_LAUNCH_APPLY_H
 
+#include "launch/flags.h"
 #include "launch/task.h"
+
+/* --checkpoint, for apply_find_checkpoint, as a flag of such a command. */
+#define APPLY_FLAG_CHECKPOINT(text)                                                            \
+    {"checkpoint", FLAG_TEXT, &(text), .meta = "DIR", .required = true,                        \
+     .help = "a step's folder, or a run folder or its checkpoints/: the newest"}
 
 /* Do t with the configuration source and the words key=value over it. t->checkpoint is a
  * step's folder, or a folder of checkpoints, or a run folder, of which the newest is taken

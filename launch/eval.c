@@ -10,8 +10,7 @@ err_t command_eval(int argc, char **argv)
         "AUC, GAUC, log loss and calibration of a checkpoint on data.test of a configuration.";
     task       t       = {.kind = TASK_EVALUATE};
     const flag flags[] = {
-        {"checkpoint", FLAG_TEXT, &t.checkpoint, .meta = "DIR", .required = true,
-         .help = "a step's folder, or a run folder or its checkpoints/: the newest"},
+        APPLY_FLAG_CHECKPOINT(t.checkpoint),
         {"json", FLAG_BOOL, &t.json, .help = "print one JSON object and nothing else"},
         {0}};
     int  n;

@@ -245,8 +245,7 @@ err_t command_explain(int argc, char **argv)
     explaining x       = {.sample = -1};
     task       t       = {.kind = TASK_SERVE, .serve = serve, .self = &x};
     const flag flags[] = {
-        {"checkpoint", FLAG_TEXT, &t.checkpoint, .meta = "DIR", .required = true,
-         .help = "a step's folder, or a run folder or its checkpoints/: the newest"},
+        APPLY_FLAG_CHECKPOINT(t.checkpoint),
         {"sample", FLAG_INT, &x.sample, .min = -1, .max = 1e15,
          .help = "the number of a sample of data.test; -1: requests on standard input"},
         {"svg", FLAG_TEXT, &x.svg, .meta = "FILE", .help = "draw the bars into this file, too"},

@@ -12,8 +12,7 @@ err_t command_predict(int argc, char **argv)
         "data, as `probability` F32 [n] of a safetensors file.";
     task       t       = {.kind = TASK_PREDICT};
     const flag flags[] = {
-        {"checkpoint", FLAG_TEXT, &t.checkpoint, .meta = "DIR", .required = true,
-         .help = "a step's folder, or a run folder or its checkpoints/: the newest"},
+        APPLY_FLAG_CHECKPOINT(t.checkpoint),
         {"out", FLAG_TEXT, &t.out, .meta = "FILE", .required = true,
          .help = "the file to write"},
         {0}};

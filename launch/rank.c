@@ -149,8 +149,7 @@ err_t command_rank(int argc, char **argv)
     ranking    r       = {0};
     task       t       = {.kind = TASK_SERVE, .serve = serve, .self = &r};
     const flag flags[] = {
-        {"checkpoint", FLAG_TEXT, &t.checkpoint, .meta = "DIR", .required = true,
-         .help = "a step's folder, or a run folder or its checkpoints/: the newest"},
+        APPLY_FLAG_CHECKPOINT(t.checkpoint),
         {"items", FLAG_TEXT, &r.item_files, .meta = "FILES",
          .help = "safetensors files with the candidate features of items, as data shards are; "
                  "patterns parted by commas: what a candidate does not say of itself"},

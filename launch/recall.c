@@ -9,6 +9,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/vec.h"
+#include "launch/apply.h"
 #include "launch/commands.h"
 #include "launch/flags.h"
 #include "launch/request.h"
@@ -400,8 +401,7 @@ err_t command_recall(int argc, char **argv)
         "Ids in the request's list \"exclude\" are left out.";
     recalling  r       = {.k = 100, .batch = 64};
     const flag flags[] = {
-        {"checkpoint", FLAG_TEXT, &r.checkpoint, .meta = "DIR", .required = true,
-         .help = "a step's folder, or a run folder or its checkpoints/: the newest"},
+        APPLY_FLAG_CHECKPOINT(r.checkpoint),
         {"table", FLAG_TEXT, &r.table, .meta = "TABLE", .required = true,
          .help = "the table whose ids are looked for"},
         {"k", FLAG_INT, &r.k, .min = 1, .max = 1e6, .help = "ids to find for each request"},
