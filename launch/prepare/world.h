@@ -50,6 +50,8 @@ enum {
 
 typedef struct world world;
 
+struct world_sample;
+
 typedef struct world_kind {
     const char         *name, *help;
     unsigned            heeds;
@@ -66,6 +68,9 @@ typedef struct world_kind {
     /* Write sample number of a split (any small number that names it), and say what is true. */
     err_t (*write)(const world *w, shard_writer *to, int split, uint64_t number,
                    prediction *truth);
+
+    /* Of kinds whose samples have a history: make a sample of user s->user (world_history.h). */
+    void (*fill)(const world *w, rng *r, struct world_sample *s);
 } world_kind;
 
 struct world {

@@ -73,12 +73,6 @@ static void fill(const world *w, rng *r, world_sample *s)
     s->probability    = world_click(w, cate, evidence_of(s));
 }
 
-static err_t write(const world *w, shard_writer *to, int split, uint64_t number,
-                   prediction *truth)
-{
-    return world_history_write(w, to, split, number, truth, fill);
-}
-
 const world_kind world_drift = {
     .name  = "drift",
     .help  = "interests that give way to others: the order of events matters",
@@ -97,5 +91,5 @@ const world_kind world_drift = {
                 .saturation = 1.5,
                 .quality    = 0.3},
     WORLD_HISTORY_SHARD,
-    .write = write,
+    .fill = fill,
 };

@@ -106,14 +106,13 @@ static err_t write_sample(shard_writer *to, const world_sample *s, float label)
 }
 
 err_t world_history_write(const world *w, shard_writer *to, int split, uint64_t number,
-                          prediction *truth,
-                          void (*fill)(const world *w, rng *r, world_sample *s))
+                          prediction *truth)
 {
     rng          r = world_stream(w, WORLD_OF_SAMPLE, (uint64_t)split, number);
     world_sample s = {.history = w->room};
 
     s.user = zipf_draw(&w->of_users, &r) - 1;
-    fill(w, &r, &s);
+    w->kind->fill(w, &r, &s);
     *truth = (prediction){s.probability, s.user, rng_uniform(&r) < s.probability, 1};
     TRY(write_sample(to, &s, truth->label));
     if (w->options.negatives != NEGATIVES_NONE)

@@ -22,21 +22,21 @@ typedef struct world_sample {
     double       probability;
 } world_sample;
 
-/* The tables and columns of such a kind. */
+/* What such a kind has, but for its fill. */
 #define WORLD_HISTORY_SHARD                                                                    \
-    .n_tables = WORLD_HISTORY_TABLES, .tables = world_history_tables,                          \
-    .columns = world_history_columns, .n_columns = world_history_n_columns
+    .write = world_history_write, .n_tables = WORLD_HISTORY_TABLES,                            \
+    .tables = world_history_tables, .columns = world_history_columns,                          \
+    .n_columns = world_history_n_columns
 
 #define WORLD_HISTORY_TABLES 4
 extern const char *const  world_history_tables[WORLD_HISTORY_TABLES];
 extern const shard_column world_history_columns[];
 int                       world_history_n_columns(const world_options *o);
 
-/* Write sample number of a split, which fill has made; its label is drawn by its probability.
- * The stream r of the sample is fill's to use. */
+/* Write sample number of a split, which the kind's fill has made; its label is drawn by its
+ * probability. The stream of the sample is fill's to use. */
 MUST_CHECK err_t world_history_write(const world *w, shard_writer *to, int split,
-                                     uint64_t number, prediction *truth,
-                                     void (*fill)(const world *w, rng *r, world_sample *s));
+                                     uint64_t number, prediction *truth);
 
 /* How long a history is: the mean, or uniform on 1 .. 2 mean - 1 but for a few that are empty.
  */

@@ -86,12 +86,6 @@ static void fill(const world *w, rng *r, world_sample *s)
     s->probability    = world_click(w, cate, evidence_of(s));
 }
 
-static err_t write(const world *w, shard_writer *to, int split, uint64_t number,
-                   prediction *truth)
-{
-    return world_history_write(w, to, split, number, truth, fill);
-}
-
 #define HEEDS                                                                                  \
     WORLD_USERS | WORLD_GOODS | WORLD_SHOPS | WORLD_HISTORY | WORLD_INTERESTS | WORLD_ZIPF |   \
         WORLD_NOISE | WORLD_NEGATIVES
@@ -113,7 +107,7 @@ const world_kind world_interests = {
                 .saturation = 1.5,
                 .quality    = 0.3},
     WORLD_HISTORY_SHARD,
-    .write = write,
+    .fill = fill,
 };
 
 const world_kind world_fine_grained = {
@@ -133,5 +127,5 @@ const world_kind world_fine_grained = {
                 .saturation = 1.5,
                 .quality    = 0.3},
     WORLD_HISTORY_SHARD,
-    .write = write,
+    .fill = fill,
 };

@@ -138,12 +138,6 @@ static void fill(const world *w, rng *r, world_sample *s)
     s->probability    = world_click(w, cate, evidence_of(s));
 }
 
-static err_t write(const world *w, shard_writer *to, int split, uint64_t number,
-                   prediction *truth)
-{
-    return world_history_write(w, to, split, number, truth, fill);
-}
-
 const world_kind world_sessions = {
     .name        = "sessions",
     .help        = "what was pursued at one sitting counts: sessions matter",
@@ -159,5 +153,5 @@ const world_kind world_sessions = {
                     .saturation = 0.8,
                     .quality    = 0.3},
     WORLD_HISTORY_SHARD,
-    .write = write,
+    .fill = fill,
 };
