@@ -67,10 +67,10 @@ static inline real sigmoid(real x)
 
 #else
 
-/* e^x for |x| < 88 without a branch, so that loops over it become vector code: x = n log 2 + r
- * with |r| <= log(2)/2; e^r by a polynomial (minimax of relative error, 3e-9 before rounding);
- * 2^n by the bits of its exponent. NaN stays NaN. */
-static inline float exp_within(float x)
+/* e^x = 2^n (1 + p r) for |x| < 88 without a branch, so that loops over it become vector code:
+ * x = n log 2 + r with |r| <= log(2)/2; p by a polynomial (minimax of e^r's relative error, 3e-9
+ * before rounding); *power = 2^n by the bits of its exponent. NaN stays NaN. */
+INLINE float exp_parts(float x, float *r, float *power)
 {
     const float shift = 0x1.8p23f; /* adding it rounds to an integer in the low bits */
     float       n     = x * 0x1.715476p+0f + shift;
@@ -78,18 +78,23 @@ static inline float exp_within(float x)
 
     memcpy(&bits, &n, sizeof bits);
     n -= shift;
-    float r = x - n * 0x1.62e4p-1f;
-    r       = r - n * 0x1.7f7d1cp-20f;
+    *r      = x - n * 0x1.62e4p-1f;
+    *r      = *r - n * 0x1.7f7d1cp-20f;
     float p = 0x1.6a23ccp-10f;
-    p       = p * r + 0x1.123a2p-7f;
-    p       = p * r + 0x1.5558f2p-5f;
-    p       = p * r + 0x1.555492p-3f;
-    p       = p * r + 0x1.fffffcp-2f;
-    p       = p * r + 1.0f;
-    p       = p * r + 1.0f;
+    p       = p * *r + 0x1.123a2p-7f;
+    p       = p * *r + 0x1.5558f2p-5f;
+    p       = p * *r + 0x1.555492p-3f;
+    p       = p * *r + 0x1.fffffcp-2f;
     bits    = (bits + 127u) << 23;
-    memcpy(&n, &bits, sizeof n);
-    return p * n;
+    memcpy(power, &bits, sizeof *power);
+    return p * *r + 1.0f;
+}
+
+static inline float exp_within(float x)
+{
+    float r, power, p = exp_parts(x, &r, &power);
+
+    return (p * r + 1.0f) * power;
 }
 
 /* The same for all x: saturates at e^-87.3 and e^88.3. */
