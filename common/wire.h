@@ -88,6 +88,11 @@
 #define WIRE_MAX_BODY      (UINT64_C(1) << 32)
 #define WIRE_NO_TIME       INT64_MIN
 
+/* Steps from a shard's clock on for which it keeps a worker's pulls. With the rows of step t,
+ * which are of version t - s or later, a worker pulls up to step t + s; at a drain point,
+ * where step t is pushed, up to t + 1 + s. */
+#define WIRE_TICKETS (2 * CONFIG_STALENESS_MAX + 2)
+
 #define WIRE_KINDS(X)                                                                          \
     X(BEGIN) X(DONE) X(PULL) X(READ) X(BIRTH) X(ROWS) X(PUSH) X(SAVED) X(STATS) X(STATED)      \
     X(HELLO) X(WELCOME) X(BEAT) X(SAVE) X(FAILED) X(BYE) X(END)

@@ -344,10 +344,12 @@ err_t handle_pull(shard *s, incoming *in)
 
     TRY(decode_request(&q, s, in));
     if (step < shard_next(s, in->header.sender))
+        return shard_repeated(s);
+    if (s->async && step - s->clock >= TICKETS)
         return err_set(ERR_MESSAGE,
-                       "PULL of worker %u for step %" PRIu64
-                       ", which is applied: the clock is %" PRIu64,
-                       in->header.sender, step, s->clock);
+                       "PULL of worker %u for step %" PRIu64 "; the clock is %" PRIu64
+                       ", where some worker's push is missing",
+                       in->header.sender, step, s->clock); /* it asks again */
     ticket *t        = shard_ticket(s, in->header.sender, step);
     bool    repeated = t->state != TICKET_FREE && t->asked.step == step;
     if (!repeated) {
@@ -443,7 +445,9 @@ err_t handle_push(shard *s, incoming *in)
     wire_push p;
 
     TRY(wire_decode_push(&p, &in->message));
-    if (step < s->clock || step - s->clock >= TICKETS)
+    if (step < shard_next(s, in->header.sender))
+        return shard_repeated(s);
+    if (step - s->clock >= TICKETS)
         return err_set(ERR_MESSAGE,
                        "PUSH of worker %u for step %" PRIu64 "; the clock is %" PRIu64,
                        in->header.sender, step, s->clock);
@@ -453,8 +457,7 @@ err_t handle_push(shard *s, incoming *in)
                        "PUSH of worker %u for step %" PRIu64 ", whose rows it does not have",
                        in->header.sender, step);
     if (t->push.data)
-        return err_set(ERR_MESSAGE, "PUSH of worker %u for step %" PRIu64 " once more",
-                       in->header.sender, step);
+        return shard_repeated(s);
     TRY(check_push(s, in, t, &p));
     t->pulled_until = p.pulled_until;
     t->push         = in->message;
@@ -479,14 +482,24 @@ static err_t save(shard *s, const incoming *in, net_message *m)
     TRY(snapshot_write(folder, s->options.index, s->options.shards, s->tables, s->n_tables,
                        &digest));
     wire_saved saved = {.bytes = digest.bytes, .xxh3 = digest.xxh3, .rows = rows_held(s)};
-    return wire_encode_saved(m, &h, &saved);
+    TRY(wire_encode_saved(m, &h, &saved));
+    net_message_clear(&s->saved_answer);
+    s->saved = in->header;
+    return net_message_share(&s->saved_answer, m);
 }
 
+/* Who asks once more for a file that is written is answered as then: the clock may have moved
+ * on, and the file may be part of a checkpoint. */
 err_t handle_save(shard *s, incoming *in)
 {
-    wire_text t;
+    wire_text   t;
+    net_message m;
 
     TRY(wire_decode_text(&t, &in->message));
+    if (s->saved_answer.data && same_request(&s->saved, &in->header)) {
+        TRY(net_message_share(&m, &s->saved_answer));
+        return answer(s, in->peer, &m);
+    }
     return answer_at(s, in, in->header.step, save);
 }
 

@@ -15,9 +15,7 @@
 #include "ps/table.h"
 #include "ps/update.h"
 
-/* Of a worker. With the rows of step t, which are of version t - s or later, it pulls up to
- * step t + s; at a drain point, where step t is pushed, up to t + 1 + s. */
-#define TICKETS    (2 * CONFIG_STALENESS_MAX + 2)
+#define TICKETS    WIRE_TICKETS
 #define NOTED_MOST 16 /* senders of bad messages that are told apart in the log */
 
 typedef enum { TICKET_FREE, TICKET_WAITING, TICKET_ANSWERED } ticket_state;
@@ -72,6 +70,8 @@ struct shard {
 
     uint64_t dropped;    /* messages */
     uint64_t refused, admitted, evicted; /* gradients, ids and rows since BEGIN */
+    wire_header saved;   /* the last SAVE carried out, and its answer for who asks again */
+    net_message saved_answer; /* data NULL: none */
     VEC(uint64_t) noted; /* peers whose first bad message is in the log */
     update_part *parts;  /* (tables, workers) of the step being applied */
     const uint16_t **halves; /* (tables, workers) their gradients, where they came as bf16 */
@@ -94,6 +94,14 @@ void ticket_release(ticket *t);
 
 /* Drop all tickets and parked messages. */
 void shard_forget(shard *s);
+
+/* Count a message that repeats what was done already, which is how a worker makes sure that
+ * it was: no reason for words. */
+static inline err_t shard_repeated(shard *s)
+{
+    s->dropped++;
+    return OK;
+}
 
 /* Hand an opened message, which is taken, to its handler; what makes no sense is counted and
  * dropped, and the first of a sender is logged. */

@@ -1,6 +1,7 @@
 #include "worker/ps_client.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,14 +9,30 @@
 #include "common/bf16.h"
 #include "common/log.h"
 #include "common/wire.h"
+#include "worker/push_log.h"
 
+#define REPEAT_S      1.0  /* of a wait, before it is asked again for the first time */
+#define REPEAT_MOST_S 30.0 /* ... and between later times, each twice as long as the last */
 #define SLICE_MS    100  /* of a wait, between two questions whether to go on */
 #define COPIED_MOST 8192 /* reals copied at a time: they are in the L1 or L2 cache then */
+
+/* Encode the message for shard; what is the request's own. */
+typedef err_t (*encoder)(net_message *m, const wire_header *h, const ps_client *c, int shard,
+                         const void *what);
+
+/* What PULL, READ and BIRTH tell. */
+typedef struct ids_wanted {
+    int64_t       version;
+    const id_set *sets;
+} ids_wanted;
 
 /* A request to all shards and what they answered. */
 typedef struct exchange {
     wire_kind     request; /* WIRE_NONE: this place is free */
     uint64_t      step;    /* of the header of the request and of its answers */
+    encoder       encode;  /* makes the request, once more if need be, of what */
+    const void   *what;
+    ids_wanted    wanted; /* a PULL's what */
     uint64_t      version;
     uint64_t      oldest;  /* version of the rows that came */
     int           missing; /* shards that have not answered yet */
@@ -32,6 +49,7 @@ struct ps_client {
     exchange         *pulls; /* (in_flight) a pull is kept until its push */
     exchange          call;  /* the request of a function that waits */
     uint64_t          asked; /* numbers the calls that are of no step */
+    push_log          pushed; /* what the shards may not have applied yet */
     net_message       push;  /* where gradients are written that travel as they are */
     real             *room;  /* (room_size) for other gradients */
     size_t            room_size;
@@ -148,16 +166,27 @@ static exchange *free_pull(ps_client *c)
 
 /* ---- asking ---- */
 
-/* Encode the message for shard; what is the request's own. */
-typedef err_t (*encoder)(net_message *m, const wire_header *h, const ps_client *c, int shard,
-                         const void *what);
-
 static wire_header header_of(const ps_client *c, wire_kind kind, uint64_t step)
 {
     return (wire_header){.kind       = kind,
                          .generation = c->options.generation,
                          .sender     = (uint32_t)c->options.worker,
                          .step       = step};
+}
+
+/* m is taken. Who reads nothing meanwhile is asked again later. */
+static err_t repeat_one(ps_client *c, wire_kind kind, uint64_t step, int shard, net_message *m)
+{
+    const transport *t = c->options.transport;
+
+    c->traffic.sent += m->size;
+    c->traffic.repeated++;
+    err_t err = t->send(t->self, shard, m, 0);
+
+    return err == OK || err == ERR_TIMEOUT
+               ? OK
+               : err_add(err, "%s of %llu to shard %d of %d again", wire_kind_name(kind),
+                         (unsigned long long)step, shard, c->shards);
 }
 
 /* m is taken. */
@@ -174,20 +203,48 @@ static err_t send_one(ps_client *c, wire_kind kind, uint64_t step, int shard, ne
     return OK;
 }
 
-static err_t send_all(ps_client *c, wire_kind kind, uint64_t step, encoder encode,
-                      const void *what)
+/* The message for shard, which is returned. */
+static err_t make_one(const ps_client *c, wire_kind kind, uint64_t step, int shard,
+                      encoder encode, const void *what, net_message *m)
 {
     wire_header header = header_of(c, kind, step);
+    err_t       err    = encode(m, &header, c, shard, what);
 
+    if (err != OK)
+        return err_add(err, "%s of %llu to shard %d of %d", wire_kind_name(kind),
+                       (unsigned long long)step, shard, c->shards);
+    return OK;
+}
+
+/* Send the request of x, whose encoder and what are set here, to all shards. */
+static err_t ask_all(ps_client *c, exchange *x, encoder encode, const void *what)
+{
+    x->encode = encode;
+    x->what   = what;
     for (int k = 0; k < c->shards; k++) {
-        net_message m   = {0};
-        err_t       err = encode(&m, &header, c, k, what);
-        if (err != OK)
-            return err_add(err, "%s of %llu to shard %d of %d", wire_kind_name(kind),
-                           (unsigned long long)step, k, c->shards);
-        TRY(send_one(c, kind, step, k, &m));
+        net_message m = {0};
+        TRY(make_one(c, x->request, x->step, k, encode, what, &m));
+        TRY(send_one(c, x->request, x->step, k, &m));
     }
     return OK;
+}
+
+/* Send what shard may have missed: pushes whose absence would hold up its answer, then the
+ * request of x. */
+static err_t ask_again(ps_client *c, const exchange *x, int shard)
+{
+    net_message m  = {0};
+    int         at = 0;
+    uint64_t    step;
+
+    for (;;) {
+        TRY(push_log_next(&c->pushed, shard, &at, &step, &m));
+        if (!m.data)
+            break;
+        TRY(repeat_one(c, WIRE_PUSH, step, shard, &m));
+    }
+    TRY(make_one(c, x->request, x->step, shard, x->encode, x->what, &m));
+    return repeat_one(c, x->request, x->step, shard, &m);
 }
 
 static err_t encode_begin(net_message *m, const wire_header *h, const ps_client *c, int shard,
@@ -211,11 +268,6 @@ static err_t encode_stats(net_message *m, const wire_header *h, const ps_client 
     return wire_encode_empty(m, h);
 }
 
-typedef struct ids_wanted {
-    int64_t       version;
-    const id_set *sets;
-} ids_wanted;
-
 /* The shard's piece of every set; a pull tells in how many samples its ids occur. */
 static err_t encode_ids(net_message *m, const wire_header *h, const ps_client *c, int shard,
                         const void *what)
@@ -234,6 +286,21 @@ static err_t encode_ids(net_message *m, const wire_header *h, const ps_client *c
             .counts = h->kind == WIRE_PULL ? set->samples + begin : NULL,
         };
     }
+    return wire_encode_request(m, h, &r);
+}
+
+/* A request of no rows. */
+static err_t encode_nothing(net_message *m, const wire_header *h, const ps_client *c, int shard,
+                            const void *what)
+{
+    const ids_wanted *wanted = what;
+    wire_request      r      = {.version = (uint64_t)wanted->version,
+                                .tables  = c->options.schema->n_tables};
+    const uint64_t    none   = 0;
+
+    (void)shard;
+    for (int t = 0; t < r.tables; t++)
+        r.table[t].ids = &none;
     return wire_encode_request(m, h, &r);
 }
 
@@ -399,7 +466,7 @@ static void copy_rows(const ps_client *c, const exchange *x, int shard, const wi
 
 /* The answer of shard is here. Its rows are copied at once, while it is in the cache and
  * other shards still work. */
-static err_t use_rows(const ps_client *c, exchange *x, int shard)
+static err_t use_rows(ps_client *c, exchange *x, int shard)
 {
     wire_rows got;
     err_t     err = wire_decode_rows(&got, &x->answers[shard]);
@@ -409,6 +476,7 @@ static err_t use_rows(const ps_client *c, exchange *x, int shard)
     if (err != OK)
         return err_add(err, "shard %d, %s of %llu", shard, wire_kind_name(x->request),
                        (unsigned long long)x->step);
+    push_log_applied(&c->pushed, shard, got.version);
     if (got.version < x->oldest)
         x->oldest = got.version;
     if (!in_place(c))
@@ -436,13 +504,15 @@ static err_t take_answer(ps_client *c, int from, net_message *m)
         net_message_clear(m);
         return OK;
     }
-    exchange *x     = exchange_find(c, request, h.step);
-    bool      known = h.generation == c->options.generation;
-    if (known && h.kind == WIRE_FAILED && request != WIRE_SAVE && (x || request == WIRE_PUSH)) {
+    exchange *x      = exchange_find(c, request, h.step);
+    bool      known  = h.generation == c->options.generation;
+    bool      wanted = x && x->missing > 0 && !x->answers[from].data;
+    if (known && h.kind == WIRE_FAILED && request != WIRE_SAVE &&
+        (wanted || request == WIRE_PUSH)) {
         wire_text failed;
         err = wire_decode_text(&failed, m);
         err = err == OK ? failure_of(from, &failed) : err;
-    } else if (known && x && x->missing > 0 && !x->answers[from].data) {
+    } else if (known && wanted) {
         x->answers[from] = *m;
         x->missing--;
         return x->sets ? use_rows(c, x, from) : OK;
@@ -473,23 +543,59 @@ static int slice_ms(int64_t left)
     return left < SLICE_MS * NS_PER_MS ? (int)((left + NS_PER_MS - 1) / NS_PER_MS) : SLICE_MS;
 }
 
+/* When a wait asks again. */
+typedef struct repeats {
+    int64_t due; /* clock */
+    double  pause_s;
+} repeats;
+
+static int64_t nanoseconds(double seconds)
+{
+    return (int64_t)(seconds * (double)NS_PER_S);
+}
+
+static repeats first_repeat(const ps_client *c, int64_t now)
+{
+    double pause_s = c->options.repeat_s > 0 ? c->options.repeat_s : REPEAT_S;
+
+    return (repeats){now + nanoseconds(pause_s), pause_s};
+}
+
+/* What was lost on its way is sent anew to who has not answered; what was only slow arrives
+ * twice, which is nothing to a shard. */
+static err_t repeat_if_due(ps_client *c, const exchange *x, repeats *r, int64_t now)
+{
+    if (now < r->due)
+        return OK;
+    for (int k = 0; k < c->shards; k++)
+        if (!x->answers[k].data)
+            TRY(ask_again(c, x, k));
+    r->pause_s = fmin(2 * r->pause_s, REPEAT_MOST_S);
+    r->due     = now + nanoseconds(r->pause_s);
+    return OK;
+}
+
 /* Wait until all shards have answered x; each answer that comes is news. */
 static err_t await(ps_client *c, exchange *x)
 {
     const ps_client_options *o       = &c->options;
     const transport         *t       = o->transport;
-    const int64_t            timeout = (int64_t)(x->timeout_s * (double)NS_PER_S);
+    const int64_t            timeout = nanoseconds(x->timeout_s);
     int64_t                  now = clock_now(o->clock), news = now, asked = now;
+    repeats                  again = first_repeat(c, now);
 
     while (x->missing > 0) {
         int         from, missing = x->missing;
         net_message m = {0};
         if (now - news >= timeout)
             return tell_silence(c, x);
-        TRY(t->receive(t->self, &from, &m, slice_ms(news + timeout - now)));
+        int64_t until = news + timeout < again.due ? news + timeout : again.due;
+        TRY(t->receive(t->self, &from, &m, slice_ms(until - now)));
         if (m.data)
             TRY(take_answer(c, from, &m));
         now = clock_now(o->clock);
+        if (x->missing > 0)
+            TRY(repeat_if_due(c, x, &again, now));
         if (x->missing < missing)
             news = now;
         if (o->check && now - asked >= SLICE_MS * NS_PER_MS) {
@@ -506,7 +612,7 @@ static err_t call(ps_client *c, wire_kind request, uint64_t step, uint64_t versi
 {
     exchange_close(c, &c->call);
     TRY(exchange_open(c, &c->call, request, step, version, sets));
-    TRY(send_all(c, request, step, encode, what));
+    TRY(ask_all(c, &c->call, encode, what));
     return await(c, &c->call);
 }
 
@@ -549,8 +655,14 @@ err_t ps_client_new(ps_client **out, const ps_client_options *options)
     }
     for (int i = 0; i < options->in_flight; i++)
         c->pulls[i].answers = c->call.answers + (size_t)(i + 1) * (size_t)n;
+    /* Rows of step t are of version t + 1 - in_flight or later; async: the clock is at most as
+       many steps behind as a shard has tickets for. */
+    err_t err =
+        push_log_init(&c->pushed, n, options->async ? WIRE_TICKETS : options->in_flight);
+    if (err != OK)
+        ps_client_free(&c);
     *out = c;
-    return OK;
+    return err;
 }
 
 void ps_client_free(ps_client **out)
@@ -567,6 +679,7 @@ void ps_client_free(ps_client **out)
         exchange_close(c, &c->call);
     }
     net_message_clear(&c->push);
+    push_log_clear(&c->pushed);
     free(c->room);
     free(c->call.room);
     free(c->pulls);
@@ -590,10 +703,11 @@ err_t ps_begin(ps_client *c, const char *folder, int64_t step)
 
 err_t ps_pull(ps_client *c, int64_t step, int64_t version, const id_set *sets)
 {
-    ids_wanted wanted = {.version = version, .sets = sets};
+    exchange *x = free_pull(c);
 
-    TRY(exchange_open(c, free_pull(c), WIRE_PULL, (uint64_t)step, (uint64_t)version, sets));
-    return send_all(c, WIRE_PULL, (uint64_t)step, encode_ids, &wanted);
+    TRY(exchange_open(c, x, WIRE_PULL, (uint64_t)step, (uint64_t)version, sets));
+    x->wanted = (ids_wanted){.version = version, .sets = sets};
+    return ask_all(c, x, encode_ids, &x->wanted);
 }
 
 err_t ps_rows(ps_client *c, int64_t step, const id_set *sets, real **rows)
@@ -639,19 +753,57 @@ err_t ps_gradients(ps_client *c, int64_t step, const id_set *sets, real **gradie
     return OK;
 }
 
-err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, const ps_part *part,
-              const id_set *sets)
+/* m is taken. */
+static err_t send_push(ps_client *c, int64_t step, int shard, net_message *m)
 {
-    exchange_close(c, pull_of(c, step));
-    if (!in_place(c))
-        return send_all(c, WIRE_PUSH, (uint64_t)step, encode_push,
-                        &(gradients_made){pulled_until, part, sets});
+    err_t err = push_log_keep(&c->pushed, shard, (uint64_t)step, m);
+
+    if (err == OK)
+        return send_one(c, WIRE_PUSH, (uint64_t)step, shard, m);
+    net_message_clear(m);
+    return err;
+}
+
+/* The gradients are where they travel. */
+static err_t push_in_place(ps_client *c, int64_t step, int64_t pulled_until,
+                           const ps_part *part)
+{
     wire_push p = {.tables = c->options.schema->n_tables};
+
     assert(c->push.data);
     tell_part(&p, pulled_until, part);
     wire_change_push(&c->push, &p);
     wire_seal(&c->push);
-    return send_one(c, WIRE_PUSH, (uint64_t)step, 0, &c->push);
+    return send_push(c, step, 0, &c->push);
+}
+
+err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, const ps_part *part,
+              const id_set *sets)
+{
+    const gradients_made made = {pulled_until, part, sets};
+
+    exchange_close(c, pull_of(c, step));
+    if (in_place(c))
+        return push_in_place(c, step, pulled_until, part);
+    for (int k = 0; k < c->shards; k++) {
+        net_message m = {0};
+        TRY(make_one(c, WIRE_PUSH, (uint64_t)step, k, encode_push, &made, &m));
+        TRY(send_push(c, step, k, &m));
+    }
+    return OK;
+}
+
+err_t ps_drain(ps_client *c, int64_t version)
+{
+    ids_wanted nothing = {.version = version};
+
+    if (push_log_empty(&c->pushed))
+        return OK;
+    TRY(call(c, WIRE_READ, ++c->asked, (uint64_t)version, NULL, encode_nothing, &nothing));
+    for (int k = 0; k < c->shards; k++)
+        push_log_applied(&c->pushed, k, (uint64_t)version);
+    exchange_close(c, &c->call);
+    return OK;
 }
 
 err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real **rows)

@@ -2,8 +2,11 @@
  *
  * Speaks wire.h over a transport to the shards. Requests to all shards leave at once;
  * answers are matched by (generation, step, shard), never by arrival; what is late, comes
- * twice or is bad is dropped. No wait goes on for longer than timeout_s without an answer
- * of some shard, and who was silent is named (ERR_TIMEOUT). Where a shard answers FAILED,
+ * twice or is bad is dropped. A wire that loses, repeats or reorders messages changes no
+ * bit: a wait sends its request anew, and the pushes that may be missing before it, after
+ * repeat_s, then after twice as long, and so on (the shards take each once). No wait goes on
+ * for longer than timeout_s without an answer of some shard, and who was silent is named
+ * (ERR_TIMEOUT). Where a shard answers FAILED,
  * functions return its error, code and sentence; after an error of any function but
  * ps_save the client is good for ps_client_free alone.
  *
@@ -32,6 +35,7 @@ typedef struct ps_client_options {
     bool                async;     /* rows may be of later versions than what a pull names */
     double              timeout_s;
     double              checkpoint_timeout_s; /* the same of BEGIN and SAVE; 0: timeout_s */
+    double              repeat_s;             /* of a wait, before it asks again; 0: 1 s */
     err_t (*check)(void *self); /* asked every 100 ms of a wait; not OK ends it. NULL: none */
     void *self;
 } ps_client_options;
@@ -70,6 +74,10 @@ typedef struct ps_part {
 MUST_CHECK err_t ps_push(ps_client *c, int64_t step, int64_t pulled_until, const ps_part *part,
                          const id_set *sets);
 
+/* Wait until all steps below version, which is the drain point's, are applied by every shard,
+ * so that no push of this worker is missing to those who wait for them. */
+MUST_CHECK err_t ps_drain(ps_client *c, int64_t version);
+
 /* The rows as of version without a ticket: for evaluation. Waits. rows as in ps_rows, lent
  * until the next request that waits. */
 MUST_CHECK err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real **rows);
@@ -87,9 +95,10 @@ typedef struct ps_stats {
 } ps_stats;
 MUST_CHECK err_t ps_client_stats(ps_client *c, ps_stats *stats);
 
-/* Bytes of this worker's messages so far, heads included. */
+/* Bytes of this worker's messages so far, heads included, and how many were sent again. */
 typedef struct ps_traffic {
     uint64_t sent, received;
+    uint64_t repeated;
 } ps_traffic;
 ps_traffic ps_client_traffic(const ps_client *c);
 

@@ -510,6 +510,7 @@ static err_t drain_point(trainer *t, int64_t step)
     bool        last    = step == p->last || stopped;
     bool        epoch   = falls_on(step, p->epoch_steps);
 
+    TRY(ps_drain(learner_client(t->learner), step));
     if (t->test && !stopped && (last || epoch || falls_on(step, p->evaluate_every)))
         TRY(evaluate(t, step));
     if (last || falls_on(step, p->checkpoint_every))

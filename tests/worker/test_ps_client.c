@@ -29,6 +29,7 @@ typedef struct fake {
     int          letters;
     net_message  got[MOST_MESSAGES]; /* a copy of all that the client sent, in order */
     int          got_by[MOST_MESSAGES];
+    int64_t      got_at[MOST_MESSAGES];
     int          sent;
     unsigned     silent;     /* bit k: shard k does not answer */
     bool         backwards;  /* the youngest letter arrives first */
@@ -127,9 +128,10 @@ static err_t fake_send(void *self, int to, net_message *m, int timeout_ms)
 {
     fake *f = self;
 
-    assert_true(timeout_ms > 0);
+    assert_true(timeout_ms >= 0);
     assert_true(f->sent < MOST_MESSAGES);
     f->got[f->sent]      = *m;
+    f->got_at[f->sent]   = f->now;
     f->got_by[f->sent++] = to;
     if (!(f->silent >> to & 1))
         answer(f, to, m);
@@ -433,6 +435,87 @@ static void a_wait_asks_whether_to_go_on_every_100_ms(void **state)
     stop();
 }
 
+static void assert_same_message(int a, int b)
+{
+    assert_int_equal(run.got[a].size, run.got[b].size);
+    assert_memory_equal(run.got[a].data, run.got[b].data, run.got[a].size);
+}
+
+/* After 1 s, and then after twice as long each time. */
+static void who_is_silent_is_asked_again_with_the_same_bytes_and_growing_patience(void **state)
+{
+    (void)state;
+    start(2, 1);
+    run.silent = 2;
+    assert_int_equal(ps_begin(client, "runs/a/step-7", 7), ERR_TIMEOUT); /* after 40 s */
+    assert_int_equal(run.sent, 2 + 5);
+    for (int i = 2, at = 1, pause = 2; i < run.sent; i++, at += pause, pause *= 2) {
+        assert_int_equal(run.got_by[i], 1);
+        assert_int_equal(run.got_at[i], at * NS_PER_S);
+        assert_same_message(i, 1);
+    }
+    assert_int_equal(ps_client_traffic(client).repeated, 5);
+    stop();
+}
+
+static void write_gradients(void);
+
+/* Shard 1 goes silent with the push of step 5 and wakes up at its third repetition. */
+static void pushes_are_sent_again_until_later_rows_tell_that_they_arrived(void **state)
+{
+    (void)state;
+    start(2, 2);
+    draw_ids(2, 40, 3);
+    assert_int_equal(ps_pull(client, 5, 5, sets), OK);
+    assert_int_equal(ps_rows(client, 5, sets, rows), OK);
+    write_gradients();
+    assert_int_equal(ps_push(client, 5, 7, &(ps_part){8, 0, true}, sets), OK);
+    run.silent = 2;
+    assert_int_equal(ps_pull(client, 6, 6, sets), OK);
+    assert_int_equal(run.sent, 6); /* shard 0, shard 1: PULL 5, PUSH 5, PULL 6 */
+    assert_int_equal(ps_rows(client, 6, sets, rows), ERR_TIMEOUT);
+    assert_int_equal(run.sent, 8); /* once more PUSH 5 and PULL 6, to shard 1 alone */
+    assert_same_message(6, 3);
+    assert_same_message(7, 5);
+    run.silent = 0;
+    assert_int_equal(ps_rows(client, 6, sets, rows), OK);
+    assert_int_equal(run.sent, 10);
+    assert_same_message(8, 3);
+    assert_rows_of(6); /* hence step 5 is applied */
+    run.silent = 2;
+    assert_int_equal(ps_read(client, 7, sets, rows), ERR_TIMEOUT);
+    assert_int_equal(run.sent, 13); /* READ to both, and to shard 1 again: no PUSH */
+    assert_same_message(12, 11);
+    stop();
+}
+
+static void a_drain_asks_only_where_something_was_pushed(void **state)
+{
+    wire_header  h;
+    wire_request r;
+
+    (void)state;
+    start(2, 1);
+    draw_ids(2, 40, 3);
+    assert_int_equal(ps_drain(client, 5), OK);
+    assert_int_equal(run.sent, 0);
+    assert_int_equal(ps_pull(client, 5, 5, sets), OK);
+    assert_int_equal(ps_rows(client, 5, sets, rows), OK);
+    write_gradients();
+    assert_int_equal(ps_push(client, 5, 6, &(ps_part){8, 0, true}, sets), OK);
+    assert_int_equal(run.sent, 4);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ps_drain(client, 6), OK);
+        assert_int_equal(run.sent, 6);
+    }
+    assert_int_equal(wire_open(&h, &run.got[5]), OK);
+    assert_int_equal(wire_decode_request(&r, &run.got[5]), OK);
+    assert_int_equal(h.kind, WIRE_READ);
+    assert_int_equal(r.version, 6);
+    assert_int_equal(r.table[0].n + r.table[1].n, 0);
+    stop();
+}
+
 static void spoil_n(wire_rows *r)
 {
     r->table[0].n++;
@@ -652,6 +735,9 @@ int main(void)
         cmocka_unit_test(a_silent_shard_is_named_after_the_timeout),
         cmocka_unit_test(a_checkpoint_has_a_deadline_of_its_own),
         cmocka_unit_test(a_wait_asks_whether_to_go_on_every_100_ms),
+        cmocka_unit_test(who_is_silent_is_asked_again_with_the_same_bytes_and_growing_patience),
+        cmocka_unit_test(pushes_are_sent_again_until_later_rows_tell_that_they_arrived),
+        cmocka_unit_test(a_drain_asks_only_where_something_was_pushed),
         cmocka_unit_test(rows_that_were_not_asked_for_are_refused),
         cmocka_unit_test(a_failed_shard_tells_its_own_sentence_and_code),
         cmocka_unit_test(a_push_carries_each_shards_gradients_and_the_part),
