@@ -1,5 +1,6 @@
 #include "common/cut.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,12 @@ err_t cut_open(saved_cut *c, const char *path)
     *c = (saved_cut){0};
     TRY(manifest_find(c->folder, path));
     TRY(manifest_read(&c->manifest, c->folder));
+    if (c->manifest.parent.there)
+        return err_set(ERR_FORMAT,
+                       "%s is a delta upon step %" PRId64
+                       ", and only a full checkpoint is read here: `dips checkpoint compact` makes "
+                       "it one",
+                       c->folder, c->manifest.parent.step);
     c->config = parse_configuration(c);
     return OK;
 }

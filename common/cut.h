@@ -15,7 +15,8 @@ typedef struct saved_cut {
     config  *config; /* of the run; NULL: this program cannot read it */
 } saved_cut;
 
-/* Open the checkpoint that path means (manifest_find); cut_close, after a failure too. */
+/* Open the checkpoint that path means (manifest_find), which must be a full one; cut_close,
+ * after a failure too. */
 MUST_CHECK err_t cut_open(saved_cut *c, const char *path);
 void             cut_close(saved_cut *c);
 

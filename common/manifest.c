@@ -141,6 +141,13 @@ static json_t *make_cursor(const manifest *m)
     return cursor;
 }
 
+/* Steps are below 2^53, so any reader of JSON has them whole. */
+static json_t *make_parent(const manifest_parent *p)
+{
+    return p->there ? json_pack("{s:I, s:o}", "step", (json_int_t)p->step, "xxh3", hex(p->xxh3))
+                    : json_null();
+}
+
 /* XXH3 of an object as compact JSON with sorted keys; 0 where memory is short. */
 static uint64_t checksum(const json_t *object)
 {
@@ -155,10 +162,11 @@ static uint64_t checksum(const json_t *object)
 static json_t *to_json(const manifest *m, const schema *s)
 {
     json_t *all = json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:{s:o}, s:o, s:n, s:{s:o, s:o}, s:i, s:o, s:o, s:s}",
-        "format", MANIFEST_FORMAT, "dips", DIPS_VERSION, "real", m->real, "step",
+        "{s:i, s:s, s:s, s:I, s:I, s:{s:o}, s:o, s:o, s:{s:o, s:o}, s:i, s:o, s:o, s:s}",
+        "format", m->parent.there ? MANIFEST_FORMAT_DELTA : MANIFEST_FORMAT, "dips", DIPS_VERSION, "real", m->real, "step",
         (json_int_t)m->step, "bad_steps", (json_int_t)m->bad_steps, "seeds", "train",
-        json_sprintf("%" PRIu64, m->seed), "cursor", make_cursor(m), "parent", "schema", "hash",
+        json_sprintf("%" PRIu64, m->seed), "cursor", make_cursor(m), "parent",
+        make_parent(&m->parent), "schema", "hash",
         hex(m->schema_hash), "tables", list_tables(s), "buckets", HASH_BUCKETS, "shards",
         list_buckets(m), "files", list_files(m), "configuration",
         m->configuration ? m->configuration : "");
@@ -334,14 +342,33 @@ static err_t get_cursor(manifest *m, const json_t *object, const char *path)
     return OK;
 }
 
-/* The checksum is first looked at when the rest is known to be of our format. */
-static err_t check_checksum(json_t *object, const char *path)
+/* What a delta, and nothing else, stands upon: an earlier step. */
+static err_t get_parent(manifest *m, const json_t *object, bool delta, const char *path)
 {
-    uint64_t said;
+    const json_t *parent = json_object_get(object, "parent");
 
-    TRY(get_u64(&said, object, "xxh3", 16, path));
+    if (!delta && !json_is_null(parent))
+        return err_set(ERR_FORMAT,
+                       "%s: a delta upon another checkpoint, which format %d is not", path,
+                       MANIFEST_FORMAT);
+    if (!delta)
+        return OK;
+    m->parent.there = true;
+    TRY(get_integer(&m->parent.step, parent, "step", 0, INT64_MAX, path));
+    if (m->parent.step >= m->step)
+        return err_set(ERR_FORMAT,
+                       "%s: a delta of step %" PRId64 " upon step %" PRId64
+                       ", which is not before it",
+                       path, m->step, m->parent.step);
+    return get_u64(&m->parent.xxh3, parent, "xxh3", 16, path);
+}
+
+/* The checksum is first looked at when the rest is known to be of our format. */
+static err_t check_checksum(manifest *m, json_t *object, const char *path)
+{
+    TRY(get_u64(&m->xxh3, object, "xxh3", 16, path));
     json_object_del(object, "xxh3");
-    if (said != checksum(object))
+    if (m->xxh3 != checksum(object))
         return err_set(ERR_FORMAT,
                        "%s: its checksum does not fit: it was damaged, or changed by hand",
                        path);
@@ -352,8 +379,8 @@ static err_t from_json(manifest *m, json_t *object, const char *path)
 {
     int64_t format;
 
-    TRY(get_integer(&format, object, "format", MANIFEST_FORMAT, MANIFEST_FORMAT, path));
-    TRY(check_checksum(object, path));
+    TRY(get_integer(&format, object, "format", MANIFEST_FORMAT, MANIFEST_FORMAT_DELTA, path));
+    TRY(check_checksum(m, object, path));
     TRY(get_text(m->real, sizeof m->real, object, "real", path));
     if (strcmp(m->real, "float") != 0 && strcmp(m->real, "double") != 0)
         return err_set(ERR_FORMAT, "%s: \"real\" is '%s'; wanted: float or double", path,
@@ -362,10 +389,7 @@ static err_t from_json(manifest *m, json_t *object, const char *path)
     TRY(get_integer(&m->bad_steps, object, "bad_steps", 0, INT64_MAX, path));
     TRY(get_u64(&m->seed, json_object_get(object, "seeds"), "train", 10, path));
     TRY(get_cursor(m, object, path));
-    if (!json_is_null(json_object_get(object, "parent")))
-        return err_set(ERR_FORMAT,
-                       "%s: a delta upon another checkpoint, which format %d is not", path,
-                       MANIFEST_FORMAT);
+    TRY(get_parent(m, object, format == MANIFEST_FORMAT_DELTA, path));
     TRY(get_u64(&m->schema_hash, json_object_get(object, "schema"), "hash", 16, path));
     TRY(get_tables(m, object, path));
     TRY(get_shards(m, object, path));

@@ -8,13 +8,15 @@
  * Folders step-N without a manifest in checkpoints/ are attempts that were cut off; they
  * are ignored, and cleaned. Other names in there are left alone.
  *
- *   {"format": 1, "dips": "0.1.0", "real": "float",
+ *   {"format": 1, "dips": "0.1.0", "real": "float",   2: of a delta
  *    "step": 1200, "bad_steps": 0,
  *    "seeds": {"train": "1"},                 64 bits: as text
  *    "cursor": {"step": 1200,                 the data go on with this step;
  *               "dealt": 65536,               under data.deal: dynamic the epoch's places
  *               "held": [[420, 800], ...]},   dealt so far, and what workers hold of them
- *    "parent": null,                          of a delta: the folder it stands upon
+ *    "parent": null,                          of a delta: {"step": 1100, "xxh3": "..."}, the
+ *                                             folder beside it that it stands upon, and what
+ *                                             that one's manifest ends with
  *    "schema": {"hash": "9ae16a3b2f90404f",
  *               "tables": [{"name": "goods", "dim": 18, "optimizer": "adam"}, ...]},
  *    "buckets": 4096, "shards": [0, 512, ...],       the first bucket of each shard,
@@ -22,7 +24,12 @@
  *    "files": [{"name": "dense.safetensors", "bytes": 123456, "xxh3": "..."}, ...],
  *    "configuration": "tables:\n  goods: ...",       the YAML of the run
  *    "xxh3": "..."}                           of all the above, as compact JSON with
- *                                             sorted keys: a flipped bit is noticed */
+ *                                             sorted keys: a flipped bit is noticed
+ *
+ * A full checkpoint is all of a cut. A delta (checkpoint.delta_every) has of the rows those that
+ * changed since its parent, the checkpoint before it, and which left (ps/snapshot.h), and
+ * everything else whole; its shards own the same buckets as the parent's. The parent may be a
+ * delta itself: manifest_chain.h reads all of them, down to a full one. */
 #ifndef DIPS_COMMON_MANIFEST_H
 #define DIPS_COMMON_MANIFEST_H
 
@@ -32,7 +39,8 @@
 #include "common/safetensors.h"
 #include "common/schema.h"
 
-#define MANIFEST_FORMAT 1
+#define MANIFEST_FORMAT       1
+#define MANIFEST_FORMAT_DELTA 2
 
 typedef struct manifest_file {
     char               name[CONFIG_NAME_MAX]; /* within the folder */
@@ -56,8 +64,16 @@ typedef struct manifest_dealt {
 
 void manifest_dealt_clear(manifest_dealt *dealt);
 
+/* The checkpoint that a delta stands upon. */
+typedef struct manifest_parent {
+    bool     there; /* false: the checkpoint is full */
+    int64_t  step;  /* its folder is beside the delta's */
+    uint64_t xxh3;  /* of its manifest */
+} manifest_parent;
+
 typedef struct manifest {
     int64_t         step;      /* the cut: state after exactly the first step steps */
+    manifest_parent parent;
     int64_t         bad_steps; /* skipped so far because of a gradient that was not finite */
     uint64_t        seed;
     manifest_dealt  dealt; /* cleared with the manifest */
@@ -71,6 +87,7 @@ typedef struct manifest {
     manifest_file  *files; /* owned; dense.safetensors and one of each shard, in any order */
     int             n_tables;
     manifest_table *tables; /* owned; as read: manifest_write takes them from the schema */
+    uint64_t        xxh3;   /* as read: of the manifest itself */
 } manifest;
 
 /* shard-0003-of-0008.safetensors */
@@ -95,7 +112,7 @@ MUST_CHECK err_t manifest_parse(manifest *m, const char *name, const char *bytes
 void             manifest_clear(manifest *m);
 
 /* Check that every file of m is in folder with its size and XXH3; names the first that
- * is not, and says what is wrong. */
+ * is not, and says what is wrong. Of a delta: manifest_chain_verify looks at its parents too. */
 MUST_CHECK err_t manifest_verify(const manifest *m, const char *folder);
 
 /* ERR_FORMAT, in words, unless the run described by s can continue from m. */
@@ -111,8 +128,9 @@ MUST_CHECK err_t manifest_find(char folder[CONFIG_PATH_MAX], const char *path);
 /* All steps with a manifest in dir, ascending; *steps is returned, free it. */
 MUST_CHECK err_t manifest_list(int64_t **steps, int *n, const char *dir);
 
-/* Remove all but the newest keep (at least one) checkpoints, and every attempt that was
- * cut off before the newest. A removed checkpoint loses its manifest first. */
+/* Remove all but the newest keep (at least one) checkpoints and those that they stand upon, and
+ * every attempt that was cut off before the newest. A removed checkpoint loses its manifest
+ * first. ERR_FORMAT where a manifest that stays cannot be read: then nothing is removed. */
 MUST_CHECK err_t manifest_keep(const char *dir, int keep);
 
 #endif

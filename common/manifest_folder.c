@@ -171,14 +171,56 @@ static err_t remove_checkpoint(const char *dir, int64_t step)
                                                  : err_errno("%s: cannot be removed", folder);
 }
 
+/* The step that the checkpoint at step stands upon, or -1. */
+static err_t parent_of(int64_t *parent, const char *dir, int64_t step)
+{
+    char     folder[CONFIG_PATH_MAX];
+    manifest m;
+
+    manifest_folder(folder, dir, step);
+    TRY(manifest_read(&m, folder));
+    *parent = m.parent.there ? m.parent.step : -1;
+    manifest_clear(&m);
+    return OK;
+}
+
+/* Mark the checkpoints that stay: the newest keep, and what those stand upon. */
+static err_t choose_kept(bool *stays, const step_list *whole, const char *dir, size_t keep)
+{
+    for (size_t i = whole->n; i-- > 0;) {
+        int64_t parent;
+        stays[i] |= whole->n - i <= keep;
+        if (!stays[i])
+            continue;
+        TRY(parent_of(&parent, dir, whole->at[i]));
+        for (size_t k = 0; k < i; k++)
+            stays[k] |= whole->at[k] == parent;
+    }
+    return OK;
+}
+
+/* A delta goes before its parent, so that none stands upon nothing at any time. */
+static err_t remove_others(const step_list *whole, const char *dir, size_t keep)
+{
+    bool *stays = calloc(whole->n + 1, sizeof *stays);
+    err_t err   = stays ? choose_kept(stays, whole, dir, keep)
+                        : err_memory(whole->n * sizeof *stays, "a list of checkpoints");
+
+    for (size_t i = whole->n; err == OK && i-- > 0;)
+        if (!stays[i])
+            err = remove_checkpoint(dir, whole->at[i]);
+    free(stays);
+    return err;
+}
+
 err_t manifest_keep(const char *dir, int keep)
 {
     step_list whole = {0}, torn = {0};
     err_t     err  = scan(dir, &whole, &torn);
     size_t    kept = keep < 1 ? 1 : (size_t)keep;
 
-    for (size_t i = 0; err == OK && i + kept < whole.n; i++)
-        err = remove_checkpoint(dir, whole.at[i]);
+    if (err == OK)
+        err = remove_others(&whole, dir, kept);
     for (size_t i = 0; err == OK && i < torn.n; i++)
         if (whole.n > 0 && torn.at[i] < whole.at[whole.n - 1])
             err = remove_checkpoint(dir, torn.at[i]);

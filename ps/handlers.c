@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/bf16.h"
-#include "common/manifest.h"
 #include "ps/snapshot.h"
 #include "ps/state.h"
 #include "ps/warm_rows.h"
@@ -137,19 +136,26 @@ static err_t check_begin(const incoming *in, const wire_begin *b)
     return OK;
 }
 
+static err_t agree(const shard *s, const manifest *m, const char *folder, uint64_t step)
+{
+    TRY(manifest_agrees(m, folder, s->options.schema));
+    if (m->step != (int64_t)step)
+        return err_set(ERR_CONFIG, "%s is the cut at step %" PRId64 ", not %" PRIu64, folder,
+                       m->step, step);
+    return OK;
+}
+
 /* Read the shard's part of the cut at step in folder. */
 static err_t load_cut(shard *s, const char *folder, uint64_t step)
 {
-    manifest m;
+    manifest_chain chain;
+    err_t          err = manifest_chain_read(&chain, folder);
 
-    TRY(manifest_read(&m, folder));
-    err_t err = manifest_agrees(&m, folder, s->options.schema);
-    if (err == OK && m.step != (int64_t)step)
-        err = err_set(ERR_CONFIG, "%s is the cut at step %" PRId64 ", not %" PRIu64, folder,
-                      m.step, step);
     if (err == OK)
-        err = snapshot_read(folder, step, m.shards, m.first_bucket, s->tables, s->n_tables);
-    manifest_clear(&m);
+        err = agree(s, &manifest_chain_end(&chain)->manifest, folder, step);
+    if (err == OK)
+        err = snapshot_read_chain(&chain, s->tables, s->n_tables);
+    manifest_chain_clear(&chain);
     return err;
 }
 

@@ -184,12 +184,24 @@ err_t snapshot_write(const char *folder, int shard, int shards, const table *tab
 
 /* ---- reading ---- */
 
+/* A checkpoint as its files are read. */
+typedef struct source {
+    const char     *folder;
+    uint64_t        step; /* of the cut */
+    int             shards;
+    const uint32_t *first_bucket; /* (shards + 1) */
+    bool            delta;        /* rows take the place of those that are there */
+    uint64_t        parent;       /* step of what it stands upon */
+    bool            last;         /* no delta stands upon it: counters are its */
+} source;
+
 /* A table's tensors in a file. */
 typedef struct table_reader {
     table                    *table;
-    uint64_t                  step; /* of the cut */
+    const source             *from;
     const safetensors        *file;
     const safetensors_tensor *ids, *count, *touched, *buckets;
+    const safetensors_tensor *evicted, *evicted_buckets; /* of a delta */
     int                       n_fields;
     field                     fields[PARTS_MOST];
     const safetensors_tensor *values[PARTS_MOST];
@@ -204,14 +216,24 @@ static err_t find_list(const safetensors_tensor **out, const table_reader *x, co
     return safetensors_expect(out, x->file, name, type, 1, &n);
 }
 
-static err_t find_tensors(table_reader *x)
+/* The tensor T.WHAT, ids of any number. */
+static err_t find_ids(const safetensors_tensor **out, const table_reader *x, const char *what)
 {
     char name[CONFIG_NAME_MAX + 32];
 
-    tensor_name(name, x->table, "ids");
-    const safetensors_tensor *ids  = safetensors_find(x->file, name);
-    uint64_t                  rows = ids && ids->n_dims == 1 ? ids->count : 0;
-    TRY(find_list(&x->ids, x, "ids", DTYPE_U64, rows));
+    tensor_name(name, x->table, what);
+    const safetensors_tensor *ids = safetensors_find(x->file, name);
+    return find_list(out, x, what, DTYPE_U64, ids && ids->n_dims == 1 ? ids->count : 0);
+}
+
+static err_t find_tensors(table_reader *x)
+{
+    TRY(find_ids(&x->ids, x, "ids"));
+    uint64_t rows = x->ids->count;
+    if (x->from->delta) {
+        TRY(find_ids(&x->evicted, x, "evicted"));
+        TRY(find_list(&x->evicted_buckets, x, "evicted.buckets", DTYPE_U64, HASH_BUCKETS + 1));
+    }
     TRY(find_list(&x->count, x, "count", DTYPE_U32, rows));
     TRY(find_list(&x->touched, x, "touched", DTYPE_U32, rows));
     TRY(find_list(&x->buckets, x, "buckets", DTYPE_U64, HASH_BUCKETS + 1));
@@ -224,23 +246,24 @@ static err_t find_tensors(table_reader *x)
     return OK;
 }
 
-/* The offsets must go from 0 to all rows, and the file of a shard hold no buckets but its
- * own, first .. end-1. */
-static err_t check_buckets(const table_reader *x, uint32_t first, uint32_t end)
+/* The offsets must go from 0 to all ids, and the file of a shard hold no buckets but its own,
+ * first .. end-1. */
+static err_t check_buckets(const table_reader *x, const safetensors_tensor *buckets,
+                           const safetensors_tensor *ids, uint32_t first, uint32_t end)
 {
     uint64_t before = 0;
 
     for (uint32_t bucket = 0; bucket <= HASH_BUCKETS; bucket++) {
-        uint64_t here = safetensors_get_u64(x->buckets, bucket);
+        uint64_t here = safetensors_get_u64(buckets, bucket);
         bool     own  = bucket > first && bucket <= end; /* rows may stand in front of here */
         if (here < before || (!own && here != before))
             return err_set(ERR_FORMAT, "%s: %s[%u] is %" PRIu64 " after %" PRIu64,
-                           safetensors_path(x->file), x->buckets->name, bucket, here, before);
+                           safetensors_path(x->file), buckets->name, bucket, here, before);
         before = here;
     }
-    if (before != x->ids->count)
+    if (before != ids->count)
         return err_set(ERR_FORMAT, "%s: %s ends at %" PRIu64 ", there are %" PRIu64 " rows",
-                       safetensors_path(x->file), x->buckets->name, before, x->ids->count);
+                       safetensors_path(x->file), buckets->name, before, ids->count);
     return OK;
 }
 
@@ -253,10 +276,53 @@ static err_t read_row(const table_reader *x, uint64_t from, row *r)
         memcpy(r->x + x->fields[i].offset, (const char *)x->values[i]->data + from * bytes,
                bytes);
     }
-    if (r->touched > x->step)
+    if (r->touched > x->from->step)
         return err_set(ERR_FORMAT, "%s: %s[%" PRIu64 "] is %u, after the cut at step %" PRIu64,
-                       safetensors_path(x->file), x->touched->name, from, r->touched, x->step);
+                       safetensors_path(x->file), x->touched->name, from, r->touched,
+                       x->from->step);
+    if (x->from->delta && r->touched < x->from->parent)
+        return err_set(ERR_FORMAT,
+                       "%s: %s[%" PRIu64 "] is %u, before the parent's step %" PRIu64,
+                       safetensors_path(x->file), x->touched->name, from, r->touched,
+                       x->from->parent);
     return OK;
+}
+
+/* n ids from the first on, which must belong to bucket. */
+static err_t read_ids(uint64_t *ids, const table_reader *x, const safetensors_tensor *from,
+                      uint32_t bucket, uint64_t first, uint64_t n)
+{
+    safetensors_copy_u64(ids, from, first, n);
+    for (uint64_t i = 0; i < n; i++)
+        if (hash_bucket(hash_id(x->table->salt, ids[i])) != bucket)
+            return err_set(ERR_FORMAT,
+                           "%s: %s: id %" PRIu64 " stands in bucket %u, which is not its own",
+                           safetensors_path(x->file), from->name, ids[i], bucket);
+    return OK;
+}
+
+/* Rows for n ids of bucket, which stand in the file from the first on: new ones, but where a
+ * delta has the same id. */
+static err_t insert_rows(const table_reader *x, uint32_t bucket, const uint64_t *ids,
+                         uint64_t first, uint64_t n, uint32_t *rows)
+{
+    row_store *store = x->table->rows;
+    uint64_t   held  = row_store_count(store);
+    bool       twice = false;
+
+    TRY(row_store_insert(store, ids, n, rows));
+    if (x->from->delta) {
+        if (first > safetensors_get_u64(x->buckets, bucket))
+            twice = ids[0] <= safetensors_get_u64(x->ids, first - 1);
+        for (uint64_t i = 1; i < n; i++)
+            twice |= ids[i] <= ids[i - 1];
+    } else {
+        twice = row_store_count(store) != held + n;
+    }
+    return twice ? err_set(ERR_FORMAT, "%s: %s: bucket %u holds an id twice%s",
+                           safetensors_path(x->file), x->ids->name, bucket,
+                           x->from->delta ? ", or not by id" : "")
+                 : OK;
 }
 
 /* Rows first .. first + n - 1 of the file, n <= PIECE, which belong to bucket. */
@@ -264,21 +330,41 @@ static err_t read_piece(const table_reader *x, uint32_t bucket, uint64_t first, 
 {
     uint64_t ids[PIECE];
     uint32_t rows[PIECE];
-    table   *t    = x->table;
-    uint64_t held = row_store_count(t->rows);
 
-    safetensors_copy_u64(ids, x->ids, first, n);
+    TRY(read_ids(ids, x, x->ids, bucket, first, n));
+    TRY(insert_rows(x, bucket, ids, first, n, rows));
     for (uint64_t i = 0; i < n; i++)
-        if (hash_bucket(hash_id(t->salt, ids[i])) != bucket)
-            return err_set(ERR_FORMAT,
-                           "%s: %s: id %" PRIu64 " stands in bucket %u, which is not its own",
-                           safetensors_path(x->file), x->ids->name, ids[i], bucket);
-    TRY(row_store_insert(t->rows, ids, n, rows));
-    if (row_store_count(t->rows) != held + n)
-        return err_set(ERR_FORMAT, "%s: %s: bucket %u holds an id twice",
-                       safetensors_path(x->file), x->ids->name, bucket);
-    for (uint64_t i = 0; i < n; i++)
-        TRY(read_row(x, first + i, row_store_at(t->rows, rows[i])));
+        TRY(read_row(x, first + i, row_store_at(x->table->rows, rows[i])));
+    return OK;
+}
+
+/* Remove the rows of n ids that a delta says have left. */
+static err_t remove_piece(const table_reader *x, uint32_t bucket, uint64_t first, uint64_t n)
+{
+    uint64_t ids[PIECE];
+    uint32_t number;
+
+    TRY(read_ids(ids, x, x->evicted, bucket, first, n));
+    for (uint64_t i = 0; i < n; i++) {
+        row_store_find(x->table->rows, &ids[i], 1, &number);
+        if (number != ROW_NONE)
+            row_store_remove(x->table->rows, number);
+    }
+    return OK;
+}
+
+static err_t remove_evicted(const table_reader *x, uint32_t first, uint32_t end, uint32_t begin,
+                            uint32_t stop)
+{
+    if (!x->from->delta)
+        return OK;
+    TRY(check_buckets(x, x->evicted_buckets, x->evicted, first, end));
+    for (uint32_t bucket = begin; bucket < stop; bucket++) {
+        uint64_t at   = safetensors_get_u64(x->evicted_buckets, bucket);
+        uint64_t last = safetensors_get_u64(x->evicted_buckets, bucket + 1);
+        for (; at < last; at += PIECE)
+            TRY(remove_piece(x, bucket, at, last - at < PIECE ? last - at : PIECE));
+    }
     return OK;
 }
 
@@ -323,7 +409,8 @@ static err_t read_bucket(const table_reader *x, uint32_t bucket)
     if (last - at > ROW_MOST)
         return err_set(ERR_FORMAT, "%s: %s: bucket %u has %" PRIu64 " rows",
                        safetensors_path(x->file), x->buckets->name, bucket, last - at);
-    TRY(row_store_reserve(x->table->rows, bucket, (uint32_t)(last - at)));
+    if (!x->from->delta)
+        TRY(row_store_reserve(x->table->rows, bucket, (uint32_t)(last - at)));
     for (; at < last; at += PIECE)
         TRY(read_piece(x, bucket, at, last - at < PIECE ? last - at : PIECE));
     return OK;
@@ -336,7 +423,8 @@ static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
     uint32_t     stop  = end < t->end_bucket ? end : t->end_bucket;
 
     TRY(find_tensors(x));
-    TRY(check_buckets(x, first, end));
+    TRY(check_buckets(x, x->buckets, x->ids, first, end));
+    TRY(remove_evicted(x, first, end, begin, stop));
     stretch s = {.begin = safetensors_get_u64(x->buckets, begin),
                  .end   = safetensors_get_u64(x->buckets, stop)};
     s.fetched = s.begin;
@@ -345,35 +433,62 @@ static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
         TRY(read_bucket(x, bucket));
     }
     read_on(x, &s, s.end);
-    return counters_read(x->table, x->file, first, end);
+    return x->from->last ? counters_read(x->table, x->file, first, end) : OK;
 }
 
 /* The rows that belong to the tables in the file of a shard, which owned the buckets first ..
  * end-1. */
-static err_t read_file(const char *folder, uint64_t step, int shard, int shards, uint32_t first,
-                       uint32_t end, table *tables, int n_tables)
+static err_t read_file(const source *from, int shard, uint32_t first, uint32_t end,
+                       table *tables, int n_tables)
 {
     char         path[PATH_BYTES];
     safetensors *file;
     err_t        err = OK;
 
-    file_path(path, folder, shard, shards);
+    file_path(path, from->folder, shard, from->shards);
     TRY(safetensors_open(&file, path));
     for (int t = 0; err == OK && t < n_tables; t++) {
-        table_reader x = {.table = &tables[t], .step = step, .file = file};
+        table_reader x = {.table = &tables[t], .from = from, .file = file};
         err            = read_table(&x, first, end);
     }
     safetensors_close(&file);
     return err;
 }
 
+static err_t read_source(const source *from, table *tables, int n_tables)
+{
+    for (int shard = 0; n_tables && shard < from->shards; shard++) {
+        uint32_t first = from->first_bucket[shard], end = from->first_bucket[shard + 1];
+        if (first < tables->end_bucket && end > tables->first_bucket)
+            TRY(read_file(from, shard, first, end, tables, n_tables));
+    }
+    return OK;
+}
+
 err_t snapshot_read(const char *folder, uint64_t step, int shards, const uint32_t *first_bucket,
                     table *tables, int n_tables)
 {
-    for (int shard = 0; n_tables && shard < shards; shard++) {
-        uint32_t first = first_bucket[shard], end = first_bucket[shard + 1];
-        if (first < tables->end_bucket && end > tables->first_bucket)
-            TRY(read_file(folder, step, shard, shards, first, end, tables, n_tables));
+    const source from = {.folder       = folder,
+                         .step         = step,
+                         .shards       = shards,
+                         .first_bucket = first_bucket,
+                         .last         = true};
+
+    return read_source(&from, tables, n_tables);
+}
+
+err_t snapshot_read_chain(const manifest_chain *chain, table *tables, int n_tables)
+{
+    for (int i = 0; i < chain->n; i++) {
+        const manifest *m    = &chain->links[i].manifest;
+        const source    from = {.folder       = chain->links[i].folder,
+                                .step         = (uint64_t)m->step,
+                                .shards       = m->shards,
+                                .first_bucket = m->first_bucket,
+                                .delta        = m->parent.there,
+                                .parent       = (uint64_t)m->parent.step,
+                                .last         = i == chain->n - 1};
+        TRY(read_source(&from, tables, n_tables));
     }
     return OK;
 }

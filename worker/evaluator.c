@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/manifest.h"
+#include "common/manifest_chain.h"
 
 err_t evaluator_open(dataset **out, const job *j, const config_names *files, bool need_label)
 {
@@ -157,7 +157,7 @@ err_t evaluator_hold(const job *j, const char *folder, learner **l, int64_t *ste
     err_t err = manifest_agrees(&m, folder, j->schema);
     *step     = m.step;
     if (err == OK && comm_rank(j->workers) == 0)
-        err = manifest_verify(&m, folder);
+        err = manifest_verify_all(folder);
     manifest_clear(&m);
     TRY(err);
     TRY(learner_new(l, j, 1));

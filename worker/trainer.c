@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
-#include "common/manifest.h"
+#include "common/manifest_chain.h"
 #include "worker/console.h"
 #include "worker/data/pipeline.h"
 #include "worker/evaluator.h"
@@ -233,7 +233,7 @@ static err_t check_manifest(trainer *t, const char *folder)
     err_t err    = manifest_agrees(&m, folder, t->job->schema);
     t->bad_steps = m.bad_steps;
     if (err == OK && is_first(t))
-        err = manifest_verify(&m, folder);
+        err = manifest_verify_all(folder);
     if (err == OK && m.seed != t->job->config->train.seed)
         err = err_set(ERR_CONFIG,
                       "%s was made with train.seed %" PRIu64 ", this run has %" PRIu64, folder,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/manifest_chain.h"
 
 #define LINE_MOST 400 /* bytes of a list of names in one line */
 
@@ -112,7 +113,7 @@ static err_t take(dense *d, const saved_cut *from, const config *c, const schema
     char path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
 
     if (!r) /* once, before anything is started */
-        TRY(manifest_verify(&from->manifest, from->folder));
+        TRY(manifest_verify_all(from->folder));
     for (int t = 0; t < s->n_tables; t++) {
         warm_table one;
         TRY(warm_start_table(&one, from, c, s->tables[t].config));

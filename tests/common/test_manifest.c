@@ -233,7 +233,7 @@ static void another_format_is_refused_in_words(void **state)
     } cases[] = {
         {"{}", "\"format\" is missing"},
         {"[]", "\"format\" is missing"},
-        {"{\"format\": 2}", "\"format\" is 2; wanted: 1 .. 1"},
+        {"{\"format\": 3}", "\"format\" is 3; wanted: 1 .. 2"},
         {"{\"format\": 1}", "\"xxh3\" is missing"},
         {"{\"format\": 1, \"xxh3\": \"0123456789abcdef\"}", "checksum does not fit"},
         {"{\"format\": 1, \"xxh3\": \"0123456789ABCDEF\"}", "no number of 64 bits"},
