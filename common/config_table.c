@@ -442,6 +442,9 @@ const option option_table[] = {
     {"cluster.start_timeout", OPTION_REAL, RUN(cluster.start_timeout), .min = 0.1, .max = 86400,
      .init = "60", .unit = "seconds",
      .help = "time for all processes to start and find each other"},
+    {"cluster.max_restarts", OPTION_INT, RUN(cluster.max_restarts), .min = 0, .max = 1e6,
+     .init = "3", .unit = "returns",
+     .help = "how often a run goes back to its newest checkpoint when a process dies"},
 
     /* ---- checkpoints ---- */
     {"checkpoint.every", OPTION_EVERY, RUN(checkpoint.every), .init = "1 epoch",

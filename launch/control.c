@@ -22,7 +22,7 @@ struct control {
     pthread_t           thread;
     char                endpoint[NET_ENDPOINT_MAX];
     wire_role           role;
-    uint32_t            index;
+    uint32_t            index, generation;
     double              heartbeat_timeout;
     silence             silence;
 
@@ -58,8 +58,10 @@ _Noreturn static void end_process(int status, const char *format, ...)
 
 static wire_header header(const control *c, wire_kind kind)
 {
-    return (wire_header){
-        .kind = kind, .sender = c->index, .step = (uint64_t)atomic_load(&c->progress)};
+    return (wire_header){.kind       = kind,
+                         .generation = c->generation,
+                         .sender     = c->index,
+                         .step       = (uint64_t)atomic_load(&c->progress)};
 }
 
 /* Failing to send is not fatal: the coordinator will miss our beats, or we its. */
@@ -242,6 +244,7 @@ err_t control_open(control **out, net *n, const control_options *options)
     c->clock             = clock_monotonic();
     c->role              = options->role;
     c->index             = options->index;
+    c->generation        = options->generation;
     c->heartbeat_timeout = options->heartbeat_timeout;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->news, NULL);

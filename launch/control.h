@@ -19,6 +19,7 @@ typedef struct control_options {
     const char        *coordinator; /* its endpoint */
     wire_role          role;
     uint32_t           index;
+    uint32_t           generation;  /* of the run; HELLO and what follows bears it */
     int                n_endpoints; /* of a server: its shards */
     const char *const *endpoints;
     double             heartbeat_timeout; /* seconds */

@@ -5,80 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "launch/announce.h"
 #include "launch/lines.h"
-#include "launch/run_folder.h"
+#include "launch/recovery.h"
 #include "launch/shards.h"
 #include "launch/signals.h"
+#include "launch/starter.h"
 #include "launch/verdict.h"
 
-#define BEAT_NS     (NS_PER_S / 2)
 #define RECEIVE_MS  20
-#define SEND_MS     500
-#define END_S       10.0 /* for servers and mpirun to end after the work is done */
+#define END_S       5.0 /* for servers and mpirun to end after the work is done */
 #define STRANGERS_S 1.5
 #define TAKEN_MOST  1000 /* messages between two looks at everything else */
-
-/* ---- sending ---- */
-
-static void send_to(coordinator *c, member *m, err_t encoded, net_message *message)
-{
-    if (encoded != OK || net_listener_send(c->listener, m->peer, message, SEND_MS) != OK)
-        log_each(LOG_DEBUG, "to %s %d: %s", m->role == WIRE_SERVER ? "server" : "worker",
-                 m->index, err_text());
-}
-
-static bool reachable(const member *m)
-{
-    return m->here && !m->gone;
-}
-
-static void send_end(coordinator *c, member *m, int status, const char *text)
-{
-    wire_header h = {.kind = WIRE_END};
-    wire_text   t = {.status = (uint32_t)status, .text = text, .bytes = (uint32_t)strlen(text)};
-    net_message message;
-
-    send_to(c, m, wire_encode_text(&message, &h, &t), &message);
-}
-
-static void send_beats(coordinator *c)
-{
-    wire_header h = {.kind = WIRE_BEAT};
-    net_message message;
-
-    watchdog_beat(&c->watchdog);
-    for (int i = 0; i < members_count(&c->members); i++)
-        if (reachable(&c->members.at[i]))
-            send_to(c, &c->members.at[i], wire_encode_empty(&message, &h), &message);
-}
-
-/* All are here: tell everyone where the shards are. */
-static err_t send_welcome(coordinator *c)
-{
-    int n = 0, shards = c->members.servers > 0 ? shards_total(c->launch->config) : 0;
-    char(*endpoints)[NET_ENDPOINT_MAX] = calloc((size_t)shards + 1, sizeof *endpoints);
-
-    if (!endpoints)
-        return err_memory((size_t)shards * sizeof *endpoints, "the endpoints of the shards");
-    for (int i = 0; i < c->members.servers; i++)
-        for (int k = 0; k < c->members.at[i].n_endpoints && n < shards; k++)
-            memcpy(endpoints[n++], c->members.at[i].endpoints[k], sizeof *endpoints);
-    wire_header  h = {.kind = WIRE_WELCOME};
-    wire_welcome w = {.n_endpoints = (uint32_t)n,
-                      .endpoints   = (const char(*)[NET_ENDPOINT_MAX])endpoints};
-    net_message  message;
-    for (int i = 0; i < members_count(&c->members); i++)
-        if (reachable(&c->members.at[i]))
-            send_to(c, &c->members.at[i], wire_encode_welcome(&message, &h, &w), &message);
-    free(endpoints);
-    c->welcomed = true;
-    return OK;
-}
 
 /* ---- receiving ---- */
 
@@ -87,10 +29,11 @@ static void refuse(coordinator *c, uint64_t peer, const wire_hello *hello, const
 {
     member stranger = {.role = hello->role, .index = (int)hello->index, .peer = peer};
 
-    send_end(c, &stranger, err_exit_status(ERR_USAGE), why);
+    announce_end(c, &stranger, err_exit_status(ERR_USAGE), why);
 }
 
-static err_t take_hello(coordinator *c, uint64_t peer, const net_message *message)
+static err_t take_hello(coordinator *c, uint64_t peer, const net_message *message,
+                        uint32_t generation)
 {
     wire_hello hello;
 
@@ -101,6 +44,8 @@ static err_t take_hello(coordinator *c, uint64_t peer, const net_message *messag
                "this run has no place for it (cluster.servers, cluster.workers)");
     else if (m->here)
         refuse(c, peer, &hello, "its place in this run is taken");
+    else if (generation != m->generation)
+        refuse(c, peer, &hello, "the run has returned to a checkpoint since it was started");
     else
         return member_here(m, peer, &hello, clock_now(c->clock));
     return OK;
@@ -113,8 +58,10 @@ static err_t take(coordinator *c, uint64_t peer, const net_message *message)
 
     TRY(wire_open(&h, message));
     if (h.kind == WIRE_HELLO)
-        return take_hello(c, peer, message);
+        return take_hello(c, peer, message, h.generation);
     member *m = members_find_peer(&c->members, peer);
+    if (!m && h.generation < c->generation)
+        return OK; /* of a process that was ended since */
     if (!m)
         return err_set(ERR_MESSAGE, "%s from someone who has not said HELLO",
                        wire_kind_name(h.kind));
@@ -171,88 +118,25 @@ static err_t heed_signals(coordinator *c)
         return OK;
     c->interrupted = true;
     for (int i = 0; i < members_count(&c->members); i++)
-        if (c->members.at[i].role == WIRE_WORKER && reachable(&c->members.at[i]))
-            send_end(c, &c->members.at[i], err_exit_status(wish), "");
+        if (c->members.at[i].role == WIRE_WORKER && announce_reaches(&c->members.at[i]))
+            announce_end(c, &c->members.at[i], err_exit_status(wish), "");
     return OK;
 }
 
 /* One round of listening and looking. */
 static err_t tend(coordinator *c)
 {
-    int64_t now;
-
     TRY(receive(c));
     verdict_look(c);
     TRY(verdict_find(c));
     TRY(heed_signals(c));
     if (!c->welcomed && verdict_all_here(c, WIRE_SERVER) && verdict_all_here(c, WIRE_WORKER))
-        TRY(send_welcome(c));
-    if ((now = clock_now(c->clock)) - c->beaten >= BEAT_NS) {
-        c->beaten = now;
-        send_beats(c);
-    }
+        TRY(announce_welcome(c));
+    announce_beats(c);
     return OK;
 }
 
 /* ---- start ---- */
-
-static err_t start_line(coordinator *c, process *p, words *w, err_t built, const char *log,
-                        int out)
-{
-    int   descriptor;
-    err_t err = built;
-
-    if (err == OK)
-        err = run_folder_log(c->launch->folder, log, &descriptor);
-    if (err == OK) {
-        const process_options o = {.argv         = w->at,
-                                   .out          = out >= 0 ? out : descriptor,
-                                   .err          = descriptor,
-                                   .death_signal = SIGTERM};
-        err                     = process_start(p, &o);
-        close(descriptor);
-    }
-    words_clear(w);
-    return err;
-}
-
-static err_t start_servers(coordinator *c)
-{
-    for (int i = 0; i < c->members.servers; i++) {
-        words w;
-        char  log[32];
-        snprintf(log, sizeof log, "server-%d", i);
-        err_t built = lines_server(&w, c->launch, c->leftovers.endpoint, i);
-        TRY(start_line(c, &c->members.at[i].process, &w, built, log, -1));
-    }
-    return OK;
-}
-
-/* What mpirun passes on is worker 0's, for the user's eyes; its own words go to a log. */
-static err_t start_workers(coordinator *c)
-{
-    const leftovers *l = &c->leftovers;
-    words            w;
-
-    if (lines_need_mpirun(c->launch->config)) {
-        if (!process_program_exists("mpirun"))
-            return err_set(ERR_SYSTEM,
-                           "%d workers need mpirun, which is not installed (Debian: "
-                           "apt-get install openmpi-bin)",
-                           c->members.workers);
-        struct stat st;
-        char        log[CONFIG_PATH_MAX];
-        TRY(run_folder_path(log, c->launch->folder, "logs/mpirun.log"));
-        c->log_begin = stat(log, &st) == 0 ? st.st_size : 0;
-        bool  away   = lines_leave_host(c->launch->config);
-        err_t built  = lines_workers(&w, c->launch, l->endpoint, l->session,
-                                    away || !*l->shared_memory ? NULL : l->shared_memory);
-        return start_line(c, &c->mpirun, &w, built, "mpirun", STDERR_FILENO);
-    }
-    member *m     = members_find(&c->members, WIRE_WORKER, 0);
-    err_t   built = lines_workers(&w, c->launch, l->endpoint, NULL, NULL);
-    return start_line(c, &m->process, &w, built, "worker-0", STDERR_FILENO);
-}
 
 static err_t listen(coordinator *c)
 {
@@ -286,10 +170,10 @@ static err_t start(coordinator *c)
     TRY(leftovers_make(&c->leftovers));
     TRY(listen(c));
     c->started = clock_now(c->clock);
-    if (c->options->start_servers)
-        TRY(start_servers(c));
+    for (int i = 0; c->options->start_servers && i < c->members.servers; i++)
+        TRY(starter_server(c, i));
     if (c->options->start_workers)
-        TRY(start_workers(c));
+        TRY(starter_workers(c));
     return OK;
 }
 
@@ -307,24 +191,32 @@ static err_t workers_outcome(coordinator *c)
     return err_set(verdict_code(first->status), "%s", first->text);
 }
 
+/* While others end, nobody shall think that we have. */
+static void reap(void *self)
+{
+    coordinator *c = self;
+
+    verdict_look(c);
+    announce_beats(c);
+}
+
 /* The work is done: let the servers go, and wait for what we started. */
 static err_t end_servers(coordinator *c)
 {
     int64_t start = clock_now(c->clock);
 
     for (int i = 0; i < c->members.servers; i++)
-        send_end(c, &c->members.at[i], 0, "");
+        announce_end(c, &c->members.at[i], 0, "");
     for (;;) {
         bool all = true;
         TRY(receive(c));
-        verdict_look(c);
-        watchdog_beat(&c->watchdog);
+        reap(c);
         for (int i = 0; i < members_count(&c->members); i++) {
             member *m = &c->members.at[i];
             if (m->gone && m->role == WIRE_SERVER && m->status != 0)
                 return err_set(verdict_code(m->status), "%s", m->text);
             bool child = m->process.pid != 0 && m->process.pidfd < 0;
-            all        = all && m->gone && (!child || m->process.ended);
+            all        = all && (m->gone || m->dead) && (!child || m->process.ended);
         }
         if (all && (c->mpirun.pid == 0 || c->mpirun.ended) &&
             leftovers_processes(&c->leftovers) == 0)
@@ -335,15 +227,6 @@ static err_t end_servers(coordinator *c)
             return OK;
         }
     }
-}
-
-/* While others end, the watchdog shall not think that we have. */
-static void reap(void *self)
-{
-    coordinator *c = self;
-
-    verdict_look(c);
-    watchdog_beat(&c->watchdog);
 }
 
 /* Ranks and processes that others started end by themselves when they hear END: then their
@@ -368,10 +251,10 @@ static void end_all(coordinator *c, const err_report *report)
     int status = err_exit_status(report->code);
 
     for (int i = 0; i < members_count(&c->members); i++)
-        if (reachable(&c->members.at[i]))
-            send_end(c, &c->members.at[i],
-                     verdict_by_signal(status) ? err_exit_status(ERR_DEATH) : status,
-                     report->text);
+        if (announce_reaches(&c->members.at[i]))
+            announce_end(c, &c->members.at[i],
+                         verdict_by_signal(status) ? err_exit_status(ERR_DEATH) : status,
+                         report->text);
     if (!c->options->start_workers && report->code != OK)
         wait_for_strangers(c);
     for (int i = 0; i < members_count(&c->members); i++) {
@@ -395,8 +278,11 @@ static void clear(coordinator *c)
 static err_t run(coordinator *c)
 {
     TRY(start(c));
-    while (!verdict_all_gone(c, WIRE_WORKER))
-        TRY(tend(c));
+    while (!verdict_all_gone(c, WIRE_WORKER)) {
+        err_t err = tend(c);
+        if (err != OK)
+            TRY(recovery_return(c, err, reap));
+    }
     TRY(end_servers(c));
     return workers_outcome(c);
 }
@@ -419,6 +305,7 @@ err_t coordinator_run(const launch *l, const coordinator_options *options)
         options->failing(options->self);
     end_all(&c, &report);
     verdict_explain(&c, &report);
+    recovery_explain(&c, &report);
     clear(&c);
     return err_give(&report);
 }

@@ -21,11 +21,16 @@ typedef struct coordinator {
     int64_t                    mpirun_end; /* clock: seen to have ended; 0: not yet */
     int64_t                    mpirun_stop, watchdog_stop; /* clock: seen stopped; 0: it runs */
     int64_t                    started, beaten;
-    bool                       welcomed, interrupted;
+    uint32_t                   generation; /* how often the run has returned to a checkpoint */
+    bool                       welcomed;   /* all are here, and know it */
+    bool                       begun;      /* they were once */
+    bool                       interrupted;
+    bool                       exhausted; /* it has returned as often as it may */
     uint64_t                   dropped; /* messages that made no sense */
-    member                    *dead; /* whose death ended the job; NULL: another reason */
-    bool    ranks_died;              /* mpirun ended, and may have said which rank went first */
-    int64_t log_begin;               /* of this job in mpirun's log */
+    member                    *blamed;  /* of whom the verdict speaks; NULL: of nobody's */
+    bool                       died;    /* that one did so without a word */
+    bool    ranks_died; /* mpirun ended, and may have said which rank went first */
+    int64_t log_begin;  /* of this generation in mpirun's log */
 } coordinator;
 
 #endif

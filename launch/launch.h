@@ -13,6 +13,7 @@ typedef struct launch {
     const char   *folder;  /* where run.yaml, logs/ and session/ are (run_folder.h) */
     int           columns; /* of the user's terminal; 0: there is none */
     run_folder   *held;    /* the folder where this process holds it; NULL in others */
+    uint32_t      generation; /* how often the run has returned to a checkpoint */
 } launch;
 
 #endif

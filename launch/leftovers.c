@@ -58,18 +58,26 @@ static size_t read_command_line(const char *pid, char *text, size_t size)
     return n;
 }
 
-/* Whether the words say --coordinator endpoint; *ours: the program is not mpirun. */
-static bool belongs(const char *text, size_t n, const char *endpoint, bool *ours)
+/* Which processes of the job: those whose line says "ROLE --coordinator ENDPOINT". */
+typedef struct which {
+    const char *endpoint;
+    const char *role; /* NULL: all */
+} which;
+
+/* Whether the words say so; *ours: the program is not mpirun. */
+static bool belongs(const char *text, size_t n, const which *w, bool *ours)
 {
-    bool found = false;
+    const char *before = "";
+    bool        found  = false;
 
     *ours = true;
-    for (const char *at = text; at < text + n; at += strlen(at) + 1) {
+    for (const char *at = text; at < text + n; before = at, at += strlen(at) + 1) {
         const char *next = at + strlen(at) + 1;
         const char *base = strrchr(at, '/') ? strrchr(at, '/') + 1 : at;
         if (!strcmp(base, "mpirun"))
             *ours = false;
-        if (!strcmp(at, "--coordinator") && next < text + n && !strcmp(next, endpoint))
+        if (!strcmp(at, "--coordinator") && next < text + n && !strcmp(next, w->endpoint) &&
+            (!w->role || !strcmp(before, w->role)))
             found = true;
     }
     return found;
@@ -77,7 +85,7 @@ static bool belongs(const char *text, size_t n, const char *endpoint, bool *ours
 
 /* Send signal (0: none) to the processes of the job, all or only our own; how many there
  * are. */
-static int signal_all(const char *endpoint, int signal, bool only_ours)
+static int signal_all(const which *w, int signal, bool only_ours)
 {
     DIR *proc  = opendir("/proc");
     int  count = 0;
@@ -91,7 +99,7 @@ static int signal_all(const char *endpoint, int signal, bool only_ours)
             continue;
         size_t n   = read_command_line(e->d_name, text, sizeof text);
         pid_t  pid = (pid_t)atoi(e->d_name);
-        if (pid == getpid() || !belongs(text, n, endpoint, &ours) || kill(pid, 0) != 0)
+        if (pid == getpid() || !belongs(text, n, w, &ours) || kill(pid, 0) != 0)
             continue;
         count++;
         if (signal && (ours || !only_ours))
@@ -103,12 +111,11 @@ static int signal_all(const char *endpoint, int signal, bool only_ours)
 
 int leftovers_processes(const leftovers *l)
 {
-    return *l->endpoint ? signal_all(l->endpoint, 0, false) : 0;
+    return *l->endpoint ? signal_all(&(which){l->endpoint, NULL}, 0, false) : 0;
 }
 
 /* Wait until none is left; false where some still are after seconds. */
-static bool wait_for_none(const leftovers *l, double seconds, void (*reap)(void *self),
-                          void *self)
+static bool wait_for_none(const which *w, double seconds, void (*reap)(void *self), void *self)
 {
     const clock_source *clock = clock_monotonic();
     int64_t             start = clock_now(clock);
@@ -117,7 +124,7 @@ static bool wait_for_none(const leftovers *l, double seconds, void (*reap)(void 
         struct timespec nap = {.tv_nsec = 10 * NS_PER_MS};
         if (reap)
             reap(self);
-        if (leftovers_processes(l) == 0)
+        if (signal_all(w, 0, false) == 0)
             return true;
         if (clock_seconds(clock, start) > seconds)
             return false;
@@ -125,19 +132,29 @@ static bool wait_for_none(const leftovers *l, double seconds, void (*reap)(void 
     }
 }
 
+static void end(const which *w, void (*reap)(void *self), void *self)
+{
+    if (!*w->endpoint)
+        return;
+    signal_all(w, SIGKILL, true);
+    if (wait_for_none(w, 1.5, reap, self))
+        return;
+    signal_all(w, SIGCONT, false);
+    signal_all(w, SIGTERM, false);
+    if (wait_for_none(w, 1.5, reap, self))
+        return;
+    signal_all(w, SIGKILL, false);
+    wait_for_none(w, 1, reap, self);
+}
+
 void leftovers_end_processes(const leftovers *l, void (*reap)(void *self), void *self)
 {
-    if (!*l->endpoint)
-        return;
-    signal_all(l->endpoint, SIGKILL, true);
-    if (wait_for_none(l, 1.5, reap, self))
-        return;
-    signal_all(l->endpoint, SIGCONT, false);
-    signal_all(l->endpoint, SIGTERM, false);
-    if (wait_for_none(l, 1.5, reap, self))
-        return;
-    signal_all(l->endpoint, SIGKILL, false);
-    wait_for_none(l, 1, reap, self);
+    end(&(which){l->endpoint, NULL}, reap, self);
+}
+
+void leftovers_end_workers(const leftovers *l, void (*reap)(void *self), void *self)
+{
+    end(&(which){l->endpoint, "worker"}, reap, self);
 }
 
 void leftovers_clean(const leftovers *l)

@@ -31,6 +31,9 @@ int leftovers_processes(const leftovers *l);
  * wait for its children; NULL: nobody. Takes at most 4 seconds. */
 void leftovers_end_processes(const leftovers *l, void (*reap)(void *self), void *self);
 
+/* The same of those that are workers, and their mpirun. */
+void leftovers_end_workers(const leftovers *l, void (*reap)(void *self), void *self);
+
 /* Remove the folders. */
 void leftovers_clean(const leftovers *l);
 

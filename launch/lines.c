@@ -96,6 +96,10 @@ static void add_role(words *w, const char *dips, const char *role, const launch 
     words_add(w, "%s", coordinator);
     words_add(w, "--folder");
     words_add(w, "%s", l->folder);
+    if (l->generation > 0) {
+        words_add(w, "--generation");
+        words_add(w, "%u", l->generation);
+    }
 }
 
 err_t lines_server(words *w, const launch *l, const char *coordinator, int index)

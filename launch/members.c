@@ -22,11 +22,8 @@ err_t members_init(members *m, int servers, int workers)
 
 void members_clear(members *m)
 {
-    for (int i = 0; m->at && i < members_count(m); i++) {
-        process_clear(&m->at[i].process);
-        free(m->at[i].endpoints);
-        free(m->at[i].text);
-    }
+    for (int i = 0; m->at && i < members_count(m); i++)
+        member_vacate(&m->at[i], 0);
     free(m->at);
     *m = (members){0};
 }
@@ -81,16 +78,31 @@ err_t member_gone(member *m, const wire_text *bye)
     return m->text ? OK : err_memory(bye->bytes, "the last words of a process");
 }
 
+void member_vacate(member *m, uint32_t generation)
+{
+    process_clear(&m->process);
+    free(m->endpoints);
+    free(m->text);
+    *m = (member){
+        .role = m->role, .index = m->index, .process = {.pidfd = -1}, .generation = generation};
+}
+
+void member_place(const member *m, char *text, size_t size)
+{
+    snprintf(text, size, "%s %d", m->role == WIRE_SERVER ? "server" : "worker", m->index);
+}
+
 void member_name(const member *m, char *text, size_t size)
 {
-    const char *role = m->role == WIRE_SERVER ? "server" : "worker";
+    char place[64];
 
+    member_place(m, place, sizeof place);
     if (m->here)
-        snprintf(text, size, "%s %d (host %s, process %ld)", role, m->index, m->host, m->pid);
+        snprintf(text, size, "%s (host %s, process %ld)", place, m->host, m->pid);
     else if (m->process.pid != 0)
-        snprintf(text, size, "%s %d (process %ld)", role, m->index, (long)m->process.pid);
+        snprintf(text, size, "%s (process %ld)", place, (long)m->process.pid);
     else if (*m->host)
-        snprintf(text, size, "%s %d (host %s)", role, m->index, m->host);
+        snprintf(text, size, "%s (host %s)", place, m->host);
     else
-        snprintf(text, size, "%s %d", role, m->index);
+        snprintf(text, size, "%s", place);
 }

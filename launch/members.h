@@ -12,6 +12,7 @@ typedef struct member {
     wire_role role;
     int       index;
     process   process; /* a child, or watched since HELLO where it is of this host */
+    uint32_t  generation; /* of the run when the process was started: its HELLO bears it */
 
     bool     here; /* HELLO has come */
     uint64_t peer;
@@ -50,7 +51,11 @@ MUST_CHECK err_t member_here(member *m, uint64_t peer, const wire_hello *hello, 
 /* Take over what a BYE says. */
 MUST_CHECK err_t member_gone(member *m, const wire_text *bye);
 
-/* "worker 1 (host box, process 4711)" */
+/* Whoever had the place has ended: it is free for a process of that generation. */
+void member_vacate(member *m, uint32_t generation);
+
+/* "worker 1", and "worker 1 (host box, process 4711)". */
+void member_place(const member *m, char *text, size_t size);
 void member_name(const member *m, char *text, size_t size);
 
 #endif

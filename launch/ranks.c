@@ -85,6 +85,7 @@ static err_t dial_coordinator(worker *w, const char *coordinator)
         .coordinator       = coordinator,
         .role              = WIRE_WORKER,
         .index             = (uint32_t)w->rank,
+        .generation        = w->launch->generation,
         .heartbeat_timeout = w->launch->config->cluster.heartbeat_timeout,
     };
 
@@ -152,7 +153,7 @@ static err_t work(worker *w, const char *coordinator, char *text, size_t size)
         .workers    = w->workers,
         .shards     = net_link_transport(w->link),
         .clock      = clock_monotonic(),
-        .generation = 1,
+        .generation = l->generation,
         .run        = l->task.kind == TASK_TRAIN ? l->folder : NULL,
         .progress   = progress,
         .check      = check,
@@ -208,7 +209,7 @@ err_t ranks_work(const launch *l, const char *coordinator, comm **workers)
     return err_give(&report);
 }
 
-void ranks_refuse(const char *coordinator, int role, int index, err_t err)
+void ranks_refuse(const char *coordinator, int role, int index, uint32_t generation, err_t err)
 {
     net                  *n = NULL;
     control              *c = NULL;
@@ -217,6 +218,7 @@ void ranks_refuse(const char *coordinator, int role, int index, err_t err)
         .coordinator       = coordinator,
         .role              = (wire_role)role,
         .index             = (uint32_t)index,
+        .generation        = generation,
         .heartbeat_timeout = 5,
     };
 

@@ -18,6 +18,6 @@ MUST_CHECK err_t ranks_join(comm **workers, double timeout_s);
 MUST_CHECK err_t ranks_work(const launch *l, const char *coordinator, comm **workers);
 
 /* Tell the coordinator that a process could not begin: err and its sentence. */
-void ranks_refuse(const char *coordinator, int role, int index, err_t err);
+void ranks_refuse(const char *coordinator, int role, int index, uint32_t generation, err_t err);
 
 #endif

@@ -12,7 +12,7 @@
 
 static struct {
     const char *coordinator, *folder;
-    int64_t     index;
+    int64_t     index, generation;
 } my;
 
 typedef struct serving {
@@ -47,6 +47,7 @@ static err_t say_hello(serving *s)
         .coordinator       = my.coordinator,
         .role              = WIRE_SERVER,
         .index             = (uint32_t)my.index,
+        .generation        = (uint32_t)my.generation,
         .n_endpoints       = n,
         .endpoints         = at,
         .heartbeat_timeout = s->config->cluster.heartbeat_timeout,
@@ -94,7 +95,8 @@ static err_t run_and_tell(void)
         control_close(&s.control, err_exit_status(report.code),
                       report.code == OK ? "" : report.text);
     else
-        ranks_refuse(my.coordinator, WIRE_SERVER, (int)my.index, report.code);
+        ranks_refuse(my.coordinator, WIRE_SERVER, (int)my.index, (uint32_t)my.generation,
+                     report.code);
     if (s.shards && server_stop(&s.shards) != OK)
         log_each(LOG_WARN, "stopping the shards: %s", err_text());
     net_free(&s.net);
@@ -113,6 +115,8 @@ err_t command_server(int argc, char **argv)
                                   .help = "which server of the run this is"},
                                  {"folder", FLAG_TEXT, &my.folder, .meta = "DIR", .required = true,
                                   .help = "the run folder: run.yaml is read"},
+                                 {"generation", FLAG_INT, &my.generation, .max = UINT32_MAX, .meta = "N",
+                                  .help = "how often the run has returned to a checkpoint"},
                                  {0}};
     bool              helped;
 

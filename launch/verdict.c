@@ -191,17 +191,20 @@ err_t verdict_find(coordinator *c)
     int64_t now = clock_now(c->clock);
     int     n   = members_count(&c->members);
 
+    c->died = c->ranks_died = false;
     for (int i = 0; i < n; i++) {
-        member *m = &c->members.at[i];
+        member *m = c->blamed = &c->members.at[i];
         if (failed(m, now))
             return err_set(verdict_code(m->status), "%s", m->text ? m->text : "");
         if (m->gone && m->status == 0 && m->role == WIRE_SERVER)
             return death_of(c, m);
     }
+    c->blamed = NULL;
     if (c->mpirun_end && WIFSIGNALED(c->mpirun.status))
         return death_of_mpirun(c);
-    if ((c->dead = find_dead(c, now)))
-        return death_of(c, c->dead);
+    c->blamed = find_dead(c, now);
+    if ((c->died = c->blamed != NULL))
+        return death_of(c, c->blamed);
     if (c->mpirun_end && (double)(now - c->mpirun_end) * 1e-9 > 2 * GRACE_S &&
         !verdict_all_gone(c, WIRE_WORKER)) {
         c->ranks_died = true;
@@ -215,8 +218,10 @@ err_t verdict_find(coordinator *c)
         return err_set(ERR_DEATH, "the watchdog (process %ld) %s",
                        (long)c->watchdog.process.pid, how);
     }
-    for (int i = 0; i < n; i++)
-        TRY(check_member(c, &c->members.at[i], now));
+    for (int i = 0; i < n; i++) {
+        c->blamed = &c->members.at[i];
+        TRY(check_member(c, c->blamed, now));
+    }
     return OK;
 }
 
@@ -225,8 +230,10 @@ void verdict_explain(coordinator *c, err_report *report)
     char         path[CONFIG_PATH_MAX];
     mpirun_death death;
 
-    if (c->mpirun.pid != 0 && (c->ranks_died || (c->dead && c->dead->role == WIRE_WORKER)) &&
+    if (c->mpirun.pid != 0 && (c->ranks_died || (c->died && c->blamed->role == WIRE_WORKER)) &&
         run_folder_path(path, c->launch->folder, "logs/mpirun.log") == OK &&
-        mpirun_log_find_death(&death, path, c->log_begin))
+        mpirun_log_find_death(&death, path, c->log_begin)) {
         err_keep(report, death_of_rank(c, &death));
+        c->blamed = members_find(&c->members, WIRE_WORKER, (uint32_t)death.rank);
+    }
 }

@@ -12,7 +12,7 @@
 static struct {
     const char *coordinator, *folder, *task, *checkpoint, *out;
     bool        json;
-    int64_t     columns;
+    int64_t     columns, generation;
 } my;
 
 static err_t work(launch *l, config **c, schema **s)
@@ -43,6 +43,8 @@ err_t command_worker(int argc, char **argv)
                {"json", FLAG_BOOL, &my.json, .help = "evaluate: the result as one JSON object"},
                {"columns", FLAG_INT, &my.columns, .max = 100000,
                 .help = "width of the user's terminal; 0: none"},
+               {"generation", FLAG_INT, &my.generation, .max = UINT32_MAX, .meta = "N",
+                .help = "how often the run has returned to a checkpoint"},
                {0}};
     config *c     = NULL;
     schema *s     = NULL;
@@ -61,14 +63,15 @@ err_t command_worker(int argc, char **argv)
                             .out        = my.out,
                             .json       = my.json},
                 .folder  = my.folder,
-                .columns = (int)my.columns};
+                .columns = (int)my.columns,
+                .generation = (uint32_t)my.generation};
     int    rank, size;
     ranks_place(&rank, &size);
     if (rank == 0) /* mpirun's standard error has its own words too, and goes to a log */
         dup2(STDOUT_FILENO, STDERR_FILENO);
     err_t err = work(&l, &c, &s);
     if (err != OK && !l.schema)
-        ranks_refuse(my.coordinator, WIRE_WORKER, rank, err);
+        ranks_refuse(my.coordinator, WIRE_WORKER, rank, l.generation, err);
     schema_free(&s);
     config_free(&c);
     return err;

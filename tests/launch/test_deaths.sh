@@ -1,5 +1,5 @@
-# A death of any process ends the whole job within 10 seconds, with one sentence that names who died,
-# and leaves nothing behind. With the word `long`: at many moments, and frozen as well as killed.
+# Where a run may not return to a checkpoint, a death of any process ends the whole job within 10
+# seconds, with one sentence that names who died, and leaves nothing behind. With the word `long`: at many moments, and frozen as well as killed.
 . "$(dirname "${BASH_SOURCE[0]}")/job_lib.sh"
 need_mpirun
 make_world
@@ -30,7 +30,7 @@ death() {
     local claim="$who, $signal, $when"
     rm -rf "the run"
     "$dips" train run.yaml --run "the run" train.epochs=100000 cluster.servers=2 cluster.workers=2 \
-        >out 2>err &
+        cluster.max_restarts=0 >out 2>err &
     job=$!
     case $when in
     working) wait_until 20 has_step "the run" ;;

@@ -1,0 +1,201 @@
+#include "launch/recovery.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "common/manifest.h"
+#include "common/metrics.h"
+#include "launch/announce.h"
+#include "launch/lines.h"
+#include "launch/starter.h"
+#include "launch/verdict.h"
+
+#define TIDY_S 2.5 /* for a launcher to end its process on another host */
+#define REAP_S 1.0 /* for a killed process to be gone */
+
+/* ---- whether ---- */
+
+static bool watchdog_lives(const coordinator *c)
+{
+    return !c->watchdog.process.ended && c->watchdog_stop == 0;
+}
+
+static bool can_return(const coordinator *c, err_t err)
+{
+    return (err == ERR_DEATH || err == ERR_TIMEOUT) && c->launch->task.kind == TASK_TRAIN &&
+           c->options->start_servers && c->options->start_workers && c->begun &&
+           !c->interrupted && watchdog_lives(c);
+}
+
+/* ---- the end of who is to be replaced ---- */
+
+/* Wait for a process of ours to end, at most so long. */
+static bool wait_for_end(coordinator *c, process *p, double seconds, void (*reap)(void *self))
+{
+    int64_t         start = clock_now(c->clock);
+    struct timespec nap   = {.tv_nsec = 5 * NS_PER_MS};
+
+    while (p->pid != 0 && !process_poll(p)) {
+        if (clock_seconds(c->clock, start) > seconds)
+            return false;
+        nanosleep(&nap, NULL);
+        reap(c);
+    }
+    return true;
+}
+
+/* On another host a process is ended by the launcher that we started. */
+static void end_server(coordinator *c, member *m, void (*reap)(void *self))
+{
+    if (lines_leave_host(c->launch->config)) {
+        process_signal(&m->process, SIGCONT);
+        process_signal(&m->process, SIGTERM);
+        if (wait_for_end(c, &m->process, TIDY_S, reap))
+            return;
+    }
+    process_signal(&m->process, SIGKILL);
+    wait_for_end(c, &m->process, REAP_S, reap);
+}
+
+/* Those of other hosts hear that they are to end, and their mpirun sees to it. */
+static void end_workers(coordinator *c, const err_report *report, void (*reap)(void *self))
+{
+    bool away = lines_leave_host(c->launch->config);
+
+    for (int i = c->members.servers; i < members_count(&c->members); i++) {
+        member *m = &c->members.at[i];
+        if (away && announce_reaches(m))
+            announce_end(c, m, err_exit_status(ERR_DEATH), report->text);
+        process_signal(&m->process, SIGKILL);
+    }
+    leftovers_end_workers(&c->leftovers, reap, c);
+    process_signal(&c->mpirun, SIGKILL);
+    wait_for_end(c, &c->mpirun, REAP_S, reap);
+    for (int i = c->members.servers; i < members_count(&c->members); i++)
+        wait_for_end(c, &c->members.at[i].process, REAP_S, reap);
+}
+
+/* Whether a server is no more, stands still, or has not come. */
+static bool is_lost(coordinator *c, member *m)
+{
+    double timeout = c->launch->config->cluster.heartbeat_timeout;
+
+    return process_poll(&m->process) || m->gone || !m->here ||
+           silence_seconds(&m->silence, clock_now(c->clock)) > timeout;
+}
+
+/* ---- telling ---- */
+
+/* The step of the newest checkpoint; -1: there is none. */
+static err_t find_newest(const coordinator *c, int64_t *step)
+{
+    char dir[CONFIG_PATH_MAX];
+
+    if (*c->launch->config->checkpoint.dir)
+        return manifest_newest(step, c->launch->config->checkpoint.dir);
+    TRY(run_folder_path(dir, c->launch->folder, "checkpoints"));
+    return manifest_newest(step, dir);
+}
+
+/* The steps that are done again leave metrics.jsonl, and the return gets its line there. */
+static err_t log_return(const coordinator *c, int64_t step, const char *who, const char *why)
+{
+    char                path[CONFIG_PATH_MAX];
+    metrics_log        *log;
+    const metrics_field fields[] = {
+        METRIC_INT("step", step),
+        METRIC_INT("generation", c->generation),
+        METRIC_TEXT("who", who),
+        METRIC_TEXT("why", why),
+    };
+
+    TRY(run_folder_path(path, c->launch->folder, "metrics.jsonl"));
+    TRY(metrics_log_open(&log, path, step));
+    err_t err = metrics_log_write(log, "restart", sizeof fields / sizeof *fields, fields);
+    metrics_log_close(&log);
+    return err;
+}
+
+static err_t tell(const coordinator *c, const char *who, const err_report *report)
+{
+    int64_t step;
+    char    from[80] = "the beginning: there is no checkpoint yet";
+
+    TRY(find_newest(c, &step));
+    if (step >= 0)
+        snprintf(from, sizeof from, "the checkpoint of step %" PRId64, step);
+    if (c->launch->columns > 0)
+        fputc('\n', stderr); /* behind the line of progress */
+    log_once(LOG_WARN, "%s; training goes on from %s (return %" PRIu32 " of %d)", report->text,
+             from, c->generation, c->launch->config->cluster.max_restarts);
+    return log_return(c, step < 0 ? 0 : step, who, report->text);
+}
+
+/* ---- the return ---- */
+
+static void vacate_workers(coordinator *c)
+{
+    for (int i = c->members.servers; i < members_count(&c->members); i++)
+        member_vacate(&c->members.at[i], c->generation);
+    process_clear(&c->mpirun);
+    c->mpirun_end = c->mpirun_stop = 0;
+}
+
+static err_t start_again(coordinator *c, void (*reap)(void *self))
+{
+    for (int i = 0; i < c->members.servers; i++) {
+        member *m = &c->members.at[i];
+        if (!is_lost(c, m))
+            continue;
+        end_server(c, m, reap);
+        member_vacate(m, c->generation);
+        TRY(starter_server(c, i));
+    }
+    leftovers_clean(&c->leftovers); /* what a killed mpirun could not tidy up */
+    TRY(leftovers_make(&c->leftovers));
+    return starter_workers(c);
+}
+
+err_t recovery_return(coordinator *c, err_t err, void (*reap)(void *self))
+{
+    err_report report;
+    char       who[64] = "mpirun";
+
+    if (!can_return(c, err))
+        return err;
+    if (c->generation >= (uint32_t)c->launch->config->cluster.max_restarts) {
+        c->exhausted = true;
+        return err;
+    }
+    err_keep(&report, err);
+    end_workers(c, &report, reap);
+    verdict_explain(c, &report);
+    if (c->blamed)
+        member_place(c->blamed, who, sizeof who);
+    c->blamed = NULL;
+    c->died = c->ranks_died = false;
+    c->generation++;
+    c->welcomed = false;
+    vacate_workers(c);
+    TRY(tell(c, who, &report));
+    TRY(start_again(c, reap));
+    c->started = clock_now(c->clock);
+    return OK;
+}
+
+void recovery_explain(const coordinator *c, err_report *report)
+{
+    char text[ERR_TEXT_MAX];
+
+    if (!c->exhausted || c->generation == 0)
+        return;
+    snprintf(text, sizeof text, "%s", report->text);
+    err_keep(report,
+             err_set(report->code,
+                     "%.*s; the run had returned to a checkpoint as often as "
+                     "cluster.max_restarts, %d, allows",
+                     ERR_TEXT_MAX - 120, text, c->launch->config->cluster.max_restarts));
+}
