@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "launch/prepare/auxiliary.h"
 #include "launch/prepare/behaviors.h"
 #include "launch/prepare/movielens_rows.h"
 #include "launch/prepare/names.h"
@@ -14,7 +15,7 @@ typedef struct movielens_options {
     prepare_options shared;
     const char     *ratings, *movies, *split, *negatives;
     double          min_rating, test_users, history_days;
-    int64_t         max_len, min_history, max_bad, seed;
+    int64_t         max_len, min_history, auxiliary, max_bad, seed;
 } movielens_options;
 
 static const char about[] =
@@ -26,19 +27,36 @@ static const char about[] =
     "genre, rating (half stars, 1 .. 10), time. Genres are hashed; names-genre has them.\n"
     "\n"
     "  --split user   whole users are drawn for test\n"
-    "  --split time   the first 80 % of the time for train, 10 % valid, 10 % test";
+    "  --split time   the first 80 % of the time for train, 10 % valid, 10 % test\n"
+    "\n"
+    "With --auxiliary, for DSTN: contextual, what the user rated before the movie in the same\n"
+    "second, which is one page; clicked and unclicked, what had label 1 and 0 on earlier\n"
+    "ones; of each movie and genre.";
 
+/* Columns of a shard: these, the two of negatives where wanted, then the lists of auxiliary
+ * ads where wanted, each an offsets, a movie and a genre. */
 enum {
-    LABEL, USER, MOVIE, GENRE, HISTORY, HISTORY_MOVIE, HISTORY_GENRE, HISTORY_RATING,
-    HISTORY_TIME, TIME, COLUMNS,
-    NEGATIVE_MOVIE = COLUMNS, NEGATIVE_GENRE, COLUMNS_WITH_NEGATIVES
+    LABEL,
+    USER,
+    MOVIE,
+    GENRE,
+    HISTORY,
+    HISTORY_MOVIE,
+    HISTORY_GENRE,
+    HISTORY_RATING,
+    HISTORY_TIME,
+    TIME,
+    COLUMNS
 };
+enum { NEGATIVE_COLUMNS = 2, LIST_COLUMNS = 3 };
+
+#define COLUMNS_MOST (COLUMNS + NEGATIVE_COLUMNS + AUXILIARY_KINDS * LIST_COLUMNS)
 
 enum { TABLE_USER, TABLE_MOVIE, TABLE_GENRE, TABLE_RATING, TABLES };
 
 static const char *const tables[TABLES] = {"user", "movie", "genre", "rating"};
 
-static const shard_column columns[COLUMNS_WITH_NEGATIVES] = {
+static const shard_column always[COLUMNS] = {
     [LABEL]          = {"label", DTYPE_F32, .table = -1},
     [USER]           = {"user", DTYPE_U64, .table = TABLE_USER},
     [MOVIE]          = {"movie", DTYPE_U64, .table = TABLE_MOVIE},
@@ -49,8 +67,24 @@ static const shard_column columns[COLUMNS_WITH_NEGATIVES] = {
     [HISTORY_RATING] = {"history.rating", DTYPE_U64, .table = TABLE_RATING},
     [HISTORY_TIME]   = {"history.time", DTYPE_I64, .table = -1},
     [TIME]           = {"time", DTYPE_I64, .table = -1},
-    [NEGATIVE_MOVIE] = {"history.negative_movie", DTYPE_U64, .table = TABLE_MOVIE},
-    [NEGATIVE_GENRE] = {"history.negative_genre", DTYPE_U64, .table = TABLE_GENRE},
+};
+
+static const shard_column negative_columns[NEGATIVE_COLUMNS] = {
+    {"history.negative_movie", DTYPE_U64, .table = TABLE_MOVIE},
+    {"history.negative_genre", DTYPE_U64, .table = TABLE_GENRE},
+};
+
+/* In the order of auxiliary_list. */
+static const shard_column list_columns[AUXILIARY_KINDS * LIST_COLUMNS] = {
+    {"contextual.offsets", DTYPE_U64, .offsets = true, .table = -1},
+    {"contextual.movie", DTYPE_U64, .table = TABLE_MOVIE},
+    {"contextual.genre", DTYPE_U64, .table = TABLE_GENRE},
+    {"clicked.offsets", DTYPE_U64, .offsets = true, .table = -1},
+    {"clicked.movie", DTYPE_U64, .table = TABLE_MOVIE},
+    {"clicked.genre", DTYPE_U64, .table = TABLE_GENRE},
+    {"unclicked.offsets", DTYPE_U64, .offsets = true, .table = -1},
+    {"unclicked.movie", DTYPE_U64, .table = TABLE_MOVIE},
+    {"unclicked.genre", DTYPE_U64, .table = TABLE_GENRE},
 };
 
 typedef struct movielens {
@@ -65,6 +99,10 @@ typedef struct movielens {
     uint64_t                 ratings;
     int64_t                  valid_from, test_from; /* of --split time */
     history_writer           history;
+    shard_column             columns[COLUMNS_MOST];
+    int                      n_columns;
+    int                      lists_at; /* the first list's column; -1: there are none */
+    VEC(impression) shown;             /* a user's ratings, by time */
 } movielens;
 
 static int by_time(const void *a, const void *b)
@@ -144,6 +182,11 @@ static err_t find_time_limits(movielens *m)
 
 /* ---- writing ---- */
 
+static bool is_liked(const movielens *m, const behavior *e)
+{
+    return (double)e->what / 2 >= m->my->min_rating;
+}
+
 static const char *split_of(const movielens *m, const behavior *e)
 {
     if (m->times)
@@ -152,12 +195,46 @@ static const char *split_of(const movielens *m, const behavior *e)
     return rng_uniform(&chance) < m->my->test_users ? "test" : "train";
 }
 
+/* An event as DSTN sees it: shown on the page of its second. */
+static impression impression_of(const movielens *m, const behavior *e)
+{
+    return (impression){.user    = e->user,
+                        .time    = e->time,
+                        .number  = e->number,
+                        .page    = (uint64_t)e->time,
+                        .ad      = e->item,
+                        .clicked = is_liked(m, e)};
+}
+
+static err_t write_list(movielens *m, shard_writer *w, auxiliary_list kind, size_t i)
+{
+    const auxiliary_limits limits = {(size_t)m->my->auxiliary, m->history.seconds};
+    int                    column = m->lists_at + (int)kind * LIST_COLUMNS;
+    size_t                 picked[AUXILIARY_MOST];
+    size_t                 n = auxiliary_pick(m->shown.at, i, kind, limits, picked);
+
+    TRY(shard_writer_length(w, column, n));
+    for (size_t k = 0; k < n; k++) {
+        const catalog_item *ad = &m->movies.items.at[m->shown.at[picked[k]].ad];
+        TRY(shard_writer_u64(w, column + 1, &ad->id, 1));
+        TRY(shard_writer_u64(w, column + 2, &ad->cate, 1));
+    }
+    return OK;
+}
+
+static err_t write_lists(movielens *m, shard_writer *w, size_t i)
+{
+    for (auxiliary_list kind = 0; kind < AUXILIARY_KINDS && m->lists_at >= 0; kind++)
+        TRY(write_list(m, w, kind, i));
+    return OK;
+}
+
 /* The sample of event i, whose history are the ones before it. */
 static err_t write_sample(movielens *m, const behavior *events, size_t i)
 {
     const behavior     *e     = &events[i];
     const catalog_item *movie = &m->movies.items.at[e->item];
-    const float         label = (double)e->what / 2 >= m->my->min_rating;
+    const float         label = is_liked(m, e);
     shard_writer       *w;
 
     TRY(output_split(m->out, split_of(m, e), &w));
@@ -166,6 +243,7 @@ static err_t write_sample(movielens *m, const behavior *events, size_t i)
     TRY(shard_writer_u64(w, MOVIE, &movie->id, 1));
     TRY(shard_writer_u64(w, GENRE, &movie->cate, 1));
     TRY(history_write(&m->history, w, events, i, e->time));
+    TRY(write_lists(m, w, i));
     TRY(shard_writer_i64(w, TIME, &e->time, 1));
     return shard_writer_end_sample(w);
 }
@@ -175,6 +253,9 @@ static err_t write_user(void *self, const behavior *events, size_t n)
 {
     movielens *m = self;
 
+    m->shown.n = 0;
+    for (size_t i = 0; i < n && m->lists_at >= 0; i++)
+        TRY(vec_push(&m->shown, impression_of(m, &events[i])));
     for (size_t i = (size_t)m->my->min_history; i < n; i++)
         TRY(write_sample(m, events, i));
     return OK;
@@ -193,13 +274,38 @@ static err_t convert(movielens *m)
     return names_write(m->genre_names, "genre", NULL);
 }
 
+/* n more columns; returns the number of the first one. */
+static int add_columns(movielens *m, const shard_column *more, int n)
+{
+    int first = m->n_columns;
+
+    for (int k = 0; k < n; k++)
+        m->columns[m->n_columns++] = more[k];
+    return first;
+}
+
+static void choose_columns(movielens *m)
+{
+    history_columns *at = &m->history.at;
+
+    add_columns(m, always, COLUMNS);
+    *at = (history_columns){
+        HISTORY, HISTORY_MOVIE, HISTORY_GENRE, HISTORY_RATING, HISTORY_TIME, -1, -1};
+    if (m->history.negatives != NEGATIVES_NONE) {
+        at->negative_item = add_columns(m, negative_columns, NEGATIVE_COLUMNS);
+        at->negative_cate = at->negative_item + 1;
+    }
+    m->lists_at = -1;
+    if (m->my->auxiliary > 0)
+        m->lists_at = add_columns(m, list_columns, AUXILIARY_KINDS * LIST_COLUMNS);
+}
+
 static err_t open_all(movielens *m)
 {
-    const movielens_options *my             = m->my;
-    const bool               with_negatives = m->history.negatives != NEGATIVES_NONE;
+    const movielens_options *my = m->my;
 
-    TRY(output_open(&m->out, &my->shared, tables, TABLES, columns,
-                    with_negatives ? COLUMNS_WITH_NEGATIVES : COLUMNS));
+    choose_columns(m);
+    TRY(output_open(&m->out, &my->shared, tables, TABLES, m->columns, m->n_columns));
     const char *folder = output_folder(m->out);
     size_t      memory = output_memory(m->out);
     TRY(names_new(&m->genre_names, memory / 8, folder));
@@ -214,8 +320,6 @@ static err_t run(const movielens_options *my)
     movielens m = {.my = my, .bad = {.most = my->max_bad}};
 
     m.history = (history_writer){
-        .at        = {HISTORY, HISTORY_MOVIE, HISTORY_GENRE, HISTORY_RATING, HISTORY_TIME,
-                      NEGATIVE_MOVIE, NEGATIVE_GENRE},
         .items     = &m.movies,
         .max_len   = (size_t)my->max_len,
         .seconds   = seconds_of_days(my->history_days),
@@ -231,6 +335,7 @@ static err_t run(const movielens_options *my)
     id_map_clear(&m.genres);
     catalog_clear(&m.movies);
     history_clear(&m.history);
+    vec_clear(&m.shown);
     if (err == OK)
         err = output_finish(&m.out);
     output_abandon(&m.out);
@@ -261,6 +366,7 @@ err_t prepare_movielens(int argc, char **argv)
                           PREPARE_FLAG_MAX_LEN(my.max_len),
                           PREPARE_FLAG_HISTORY_DAYS(my.history_days),
                           PREPARE_FLAG_NEGATIVES(my.negatives),
+                          PREPARE_FLAG_AUXILIARY(my.auxiliary),
                           {"min-history", FLAG_INT, &my.min_history, .max = 1e6,
                            .help = "leave samples with fewer earlier ratings out"},
                           PREPARE_FLAG_MAX_BAD(my.max_bad),

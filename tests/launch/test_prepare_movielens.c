@@ -101,6 +101,34 @@ static void beside_each_rating_stands_a_movie_that_it_was_not(void **state)
               "fewer than two items occur");
 }
 
+/* User 1 rated 10, then 20 and 30 in one second, then 40. */
+static void what_was_rated_in_one_second_stood_on_one_page(void **state)
+{
+    (void)state;
+    write_text("movies", "10::A::x\n20::B::y\n30::C::y\n40::D::z\n");
+    write_text("ratings", "1::10::5::100\n1::20::4::300\n1::30::2::300\n1::40::3::400\n");
+    run_well(prepare_movielens, ML "--test-users 0 --auxiliary 2 --negatives uniform");
+    safetensors *file = open_file("out/train-00000.safetensors");
+    EXPECT_U64(file, "movie", 10, 20, 30, 40);
+    EXPECT_U64(file, "contextual.offsets", 0, 0, 0, 1, 1);
+    EXPECT_U64(file, "contextual.movie", 20);
+    EXPECT_U64(file, "contextual.genre", genre("y"));
+    EXPECT_U64(file, "clicked.offsets", 0, 0, 1, 2, 4);
+    EXPECT_U64(file, "clicked.movie", 10, 10, 10, 20);
+    EXPECT_U64(file, "unclicked.offsets", 0, 0, 0, 0, 1);
+    EXPECT_U64(file, "unclicked.movie", 30);
+    EXPECT_U64(file, "history.movie", 10, 10, 20, 10, 20, 30);
+    assert_non_null(safetensors_find(file, "history.negative_movie"));
+    safetensors_close(&file);
+
+    run_well(prepare_movielens, "--ratings @ratings --movies @movies --out @b --test-users 0 "
+                                "--auxiliary 1");
+    file = open_file("b/train-00000.safetensors");
+    EXPECT_U64(file, "clicked.movie", 10, 10, 20); /* the newest */
+    assert_null(safetensors_find(file, "history.negative_movie"));
+    safetensors_close(&file);
+}
+
 static void csv_and_gzip_give_the_same_samples(void **state)
 {
     (void)state;
@@ -317,6 +345,7 @@ int main(void)
         IN_ROOM(a_sample_has_the_earlier_ratings_of_its_user),
         IN_ROOM(histories_keep_the_newest_and_may_be_wanted),
         IN_ROOM(beside_each_rating_stands_a_movie_that_it_was_not),
+        IN_ROOM(what_was_rated_in_one_second_stood_on_one_page),
         IN_ROOM(csv_and_gzip_give_the_same_samples),
         IN_ROOM(bad_lines_are_named_or_skipped_and_counted),
         IN_ROOM(what_cannot_be_samples_is_refused),
