@@ -14,7 +14,7 @@
 typedef struct movielens_options {
     prepare_options shared;
     const char     *ratings, *movies, *split, *negatives;
-    double          min_rating, test_users, history_days;
+    double          min_rating, test_users, valid_users, history_days;
     int64_t         max_len, min_history, auxiliary, max_bad, seed;
 } movielens_options;
 
@@ -26,7 +26,7 @@ static const char about[] =
     "by time, those of one second in the order of the file, never a later one: movie,\n"
     "genre, rating (half stars, 1 .. 10), time. Genres are hashed; names-genre has them.\n"
     "\n"
-    "  --split user   whole users are drawn for test\n"
+    "  --split user   whole users are drawn for test, and for valid where wanted\n"
     "  --split time   the first 80 % of the time for train, 10 % valid, 10 % test\n"
     "\n"
     "With --auxiliary, for DSTN: contextual, what the user rated before the movie in the same\n"
@@ -192,7 +192,8 @@ static const char *split_of(const movielens *m, const behavior *e)
     if (m->times)
         return e->time < m->valid_from ? "train" : e->time < m->test_from ? "valid" : "test";
     rng chance = rng_named((uint64_t)m->my->seed, RNG_PREPARE, e->user, 0);
-    return rng_uniform(&chance) < m->my->test_users ? "test" : "train";
+    double drawn  = rng_uniform(&chance) - m->my->test_users;
+    return drawn < 0 ? "test" : drawn < m->my->valid_users ? "valid" : "train";
 }
 
 /* An event as DSTN sees it: shown on the page of its second. */
@@ -361,6 +362,9 @@ err_t prepare_movielens(int argc, char **argv)
                            .help = "what parts train from test"},
                           {"test-users", FLAG_REAL, &my.test_users, .max = 1,
                            .help = "share of the users for test, with --split user"},
+                          {"valid-users", FLAG_REAL, &my.valid_users, .max = 1,
+                           .help = "share of the users for valid, who would train else: to "
+                                   "choose by"},
                           {"min-rating", FLAG_REAL, &my.min_rating, .min = 0.5, .max = 5,
                            .help = "the least rating whose label is 1"},
                           PREPARE_FLAG_MAX_LEN(my.max_len),

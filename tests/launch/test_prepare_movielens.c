@@ -129,6 +129,41 @@ static void what_was_rated_in_one_second_stood_on_one_page(void **state)
     safetensors_close(&file);
 }
 
+static uint64_t users_of(const char *name, bool seen[101])
+{
+    safetensors *file = open_file(name);
+    uint64_t     n    = tensor_of(file, "user")->count;
+
+    for (uint64_t i = 0; i < n; i++)
+        seen[u64_at(file, "user", i)] = true;
+    safetensors_close(&file);
+    return n;
+}
+
+static void users_to_choose_by_come_from_those_that_train(void **state)
+{
+    char ratings_of_all[100 * 32] = "";
+    bool test[101] = {0}, both[101] = {0}, test_too[101] = {0}, train[101] = {0};
+
+    (void)state;
+    for (int user = 1, at = 0; user <= 100; user++)
+        at += sprintf(ratings_of_all + at, "%d::10::5::%d\n", user, 100 + user);
+    write_text("movies", movies);
+    write_text("ratings", ratings_of_all);
+    run_well(prepare_movielens, ML "--test-users 0.3");
+    run_well(prepare_movielens, "--ratings @ratings --movies @movies --out @b --test-users 0.3 "
+                                "--valid-users 0.2");
+    users_of("out/test-00000.safetensors", test);
+    users_of("b/test-00000.safetensors", test_too);
+    assert_memory_equal(test, test_too, sizeof test);
+    users_of("out/train-00000.safetensors", both);
+    uint64_t valid = users_of("b/valid-00000.safetensors", train);
+    assert_in_range(valid, 10, 30);
+    assert_int_equal(users_of("b/train-00000.safetensors", train) + valid,
+                     users_of("out/train-00000.safetensors", both));
+    assert_memory_equal(train, both, sizeof both);
+}
+
 static void csv_and_gzip_give_the_same_samples(void **state)
 {
     (void)state;
@@ -346,6 +381,7 @@ int main(void)
         IN_ROOM(histories_keep_the_newest_and_may_be_wanted),
         IN_ROOM(beside_each_rating_stands_a_movie_that_it_was_not),
         IN_ROOM(what_was_rated_in_one_second_stood_on_one_page),
+        IN_ROOM(users_to_choose_by_come_from_those_that_train),
         IN_ROOM(csv_and_gzip_give_the_same_samples),
         IN_ROOM(bad_lines_are_named_or_skipped_and_counted),
         IN_ROOM(what_cannot_be_samples_is_refused),
