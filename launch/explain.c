@@ -10,7 +10,7 @@
 #include "launch/commands.h"
 #include "launch/flags.h"
 #include "launch/known_names.h"
-#include "launch/request.h"
+#include "launch/request_source.h"
 #include "launch/shards.h"
 #include "launch/signals.h"
 #include "worker/evaluator.h"
@@ -22,15 +22,15 @@
 typedef struct explaining {
     const config *config;
     const schema *schema;
-    const char   *names_folder, *item_files, *svg;
+    const char   *names_folder, *item_files, *request_file, *svg;
     int64_t       sample; /* of data.test; -1: requests */
 
-    items       *items;
-    ranker      *ranker;
-    known_names *names;
-    bars        *bars;
-    char        *line;
-    size_t       room;
+    items          *items;
+    request_rules   rules;
+    request_source *source;
+    ranker         *ranker;
+    known_names    *names;
+    bars           *bars;
 } explaining;
 
 /* ---- words for ids ---- */
@@ -178,30 +178,19 @@ static err_t explain_sample(explaining *x, const job *j)
     return err;
 }
 
-static err_t explain_line(explaining *x, const char *name, size_t length)
-{
-    const request_rules rules = {x->config, x->schema, x->items};
-    request             q;
-
-    err_t err = request_read(&q, &rules, name, x->line, length, ranker_memory(x->ranker));
-    if (err == OK)
-        err = explain(x, &q.batches, name);
-    request_clear(&q);
-    return err;
-}
-
 static err_t explain_requests(explaining *x)
 {
-    char    name[64];
-    ssize_t n;
+    request q;
+    bool    more = true;
+    err_t   err  = OK;
 
-    for (int64_t line = 1; (n = getline(&x->line, &x->room, stdin)) >= 0; line++) {
-        snprintf(name, sizeof name, "request in line %" PRId64, line);
-        if (strspn(x->line, " \t\r\n") < (size_t)n)
-            TRY(explain_line(x, name, (size_t)n));
+    while (err == OK && more) {
+        err = request_source_next(x->source, &q, &more, ranker_memory(x->ranker));
+        if (err == OK && more)
+            err = explain(x, &q.batches, q.name);
+        request_clear(&q);
     }
-    TRY(signals_stop());
-    return ferror(stdin) ? err_errno("reading standard input") : OK;
+    return err;
 }
 
 /* Beside the first file of the training data, unless the user says where. */
@@ -226,6 +215,9 @@ static err_t serve(void *self, const job *j, const char *folder)
     TRY(open_names(x));
     if (x->item_files)
         TRY(items_open(&x->items, x->item_files, candidate->n > 0 ? candidate->at[0] : ""));
+    x->rules = (request_rules){x->config, x->schema, x->items};
+    if (x->sample < 0)
+        TRY(request_source_open(&x->source, &x->rules, x->request_file));
     TRY(bars_new(&x->bars, stdout, x->svg));
     TRY(ranker_new(&x->ranker, j, folder));
     err_t err = x->sample >= 0 ? explain_sample(x, j) : explain_requests(x);
@@ -248,6 +240,7 @@ err_t command_explain(int argc, char **argv)
         APPLY_FLAG_CHECKPOINT(t.checkpoint),
         {"sample", FLAG_INT, &x.sample, .min = -1, .max = 1e15,
          .help = "the number of a sample of data.test; -1: requests on standard input"},
+        REQUEST_SOURCE_FLAG(x.request_file),
         {"svg", FLAG_TEXT, &x.svg, .meta = "FILE", .help = "draw the bars into this file, too"},
         {"names", FLAG_TEXT, &x.names_folder, .meta = "DIR",
          .help = "where names-T.safetensors are; without it beside the training data"},
@@ -263,7 +256,7 @@ err_t command_explain(int argc, char **argv)
     err_t err = apply_alone(&t, argv[0], n, argv + 1, &x.config, &x.schema);
     bars_abandon(&x.bars);
     known_names_free(&x.names);
+    request_source_free(&x.source);
     items_free(&x.items);
-    free(x.line);
     return err;
 }

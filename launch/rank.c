@@ -1,30 +1,27 @@
 /* rank - `dips rank`: the candidates of requests in order, with their probabilities. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/log.h"
+#include "common/clock.h"
 #include "launch/apply.h"
 #include "launch/commands.h"
 #include "launch/flags.h"
 #include "launch/latency.h"
-#include "launch/request.h"
-#include "launch/signals.h"
+#include "launch/request_source.h"
 #include "worker/ranker.h"
 
 typedef struct ranking {
     const config *config;
     const schema *schema;
-    const char   *item_files;
+    const char   *item_files, *request_file;
     int64_t       top; /* 0: all */
     bool          plain;
 
-    items  *items;
-    ranker *ranker;
-    char   *line; /* the one that was read last */
-    size_t  room;
-    latency times;
+    items          *items;
+    request_rules   rules;
+    request_source *source;
+    ranker         *ranker;
+    latency         times;
 } ranking;
 
 /* ---- an answer ---- */
@@ -75,46 +72,34 @@ static err_t print_answer(const request *q, const place *places, size_t n)
 
 /* ---- requests ---- */
 
-static err_t answer(ranking *r, const char *name, size_t length)
+/* The request is there, and is answered. */
+static err_t answer(ranking *r, request *q, arena *a)
 {
-    const request_rules rules = {r->config, r->schema, r->items};
-    arena              *a     = ranker_memory(r->ranker);
-    request             q;
-    double             *probabilities = NULL;
-    place              *places        = NULL;
-    size_t              n             = 0;
+    double *probabilities = NULL;
+    place  *places        = NULL;
+    int64_t read          = clock_now(clock_monotonic());
 
-    int64_t since = clock_now(clock_monotonic());
-    err_t   err   = request_read(&q, &rules, name, r->line, length, a);
-    int64_t read  = clock_now(clock_monotonic());
-    if (err == OK)
-        err = ranker_rank(r->ranker, &q.batches, r->plain, &probabilities);
-    if (err == OK) {
-        n   = (size_t)q.batches.each.B;
-        err = sort_places(&places, probabilities, n, a);
-    }
-    if (err == OK)
-        err = latency_add(&r->times, read - since, clock_now(clock_monotonic()) - read, (int)n);
-    if (err == OK)
-        err = print_answer(&q, places, r->top > 0 && (size_t)r->top < n ? (size_t)r->top : n);
-    request_clear(&q);
-    return err;
+    TRY(ranker_rank(r->ranker, &q->batches, r->plain, &probabilities));
+    size_t n = (size_t)q->batches.each.B;
+    TRY(sort_places(&places, probabilities, n, a));
+    TRY(latency_add(&r->times, read - q->since, clock_now(clock_monotonic()) - read, (int)n));
+    return print_answer(q, places, r->top > 0 && (size_t)r->top < n ? (size_t)r->top : n);
 }
 
 static err_t answer_all(ranking *r)
 {
-    char    name[64];
-    ssize_t n;
+    request q;
+    bool    more = true;
+    err_t   err  = OK;
 
-    for (int64_t line = 1; (n = getline(&r->line, &r->room, stdin)) >= 0; line++) {
-        if (strspn(r->line, " \t\r\n") == (size_t)n)
-            continue;
-        snprintf(name, sizeof name, "request in line %" PRId64, line);
-        TRY(answer(r, name, (size_t)n));
-        TRY(signals_stop());
+    while (err == OK && more) {
+        arena *a = ranker_memory(r->ranker);
+        err      = request_source_next(r->source, &q, &more, a);
+        if (err == OK && more)
+            err = answer(r, &q, a);
+        request_clear(&q);
     }
-    TRY(signals_stop());
-    return ferror(stdin) ? err_errno("reading standard input") : OK;
+    return err;
 }
 
 static err_t serve(void *self, const job *j, const char *folder)
@@ -125,6 +110,8 @@ static err_t serve(void *self, const job *j, const char *folder)
         TRY(items_open(&r->items, r->item_files,
                        r->config->model.candidate.n > 0 ? r->config->model.candidate.at[0]
                                                         : ""));
+    r->rules = (request_rules){r->config, r->schema, r->items};
+    TRY(request_source_open(&r->source, &r->rules, r->request_file));
     TRY(ranker_new(&r->ranker, j, folder));
     err_t err = answer_all(r);
     ranker_free(&r->ranker);
@@ -136,20 +123,21 @@ static err_t serve(void *self, const job *j, const char *folder)
 err_t command_rank(int argc, char **argv)
 {
     static const char usage[] =
-        "dips rank RUN.yaml --checkpoint DIR [flags] [key=value ...] < REQUESTS";
+        "dips rank RUN.yaml --checkpoint DIR [flags] [key=value ...] [< REQUESTS]";
     static const char about[] =
-        "Answer requests, a line of JSON each, with a line that has the request's candidates "
-        "in\n"
-        "order, the most probable first. A request names the features of the configuration, "
+        "Answer each request with a line of JSON that has its candidates in order, the most\n"
+        "probable first. A request is a line of JSON with the features of the configuration, "
         "as\n"
         "  {\"request\": 7, \"user\": 42, \"history\": {\"goods\": [1, 2], \"cate\": [7, 8]},\n"
         "   \"candidates\": [{\"goods\": 11, \"cate\": 7}, {\"goods\": 12, \"cate\": 9}]}\n"
+        "or samples of a safetensors file, of which the answer has the numbers.\n"
         "What is the user's is computed once for all candidates; at the end the times that\n"
         "requests took are told on standard error.";
     ranking    r       = {0};
     task       t       = {.kind = TASK_SERVE, .serve = serve, .self = &r};
     const flag flags[] = {
         APPLY_FLAG_CHECKPOINT(t.checkpoint),
+        REQUEST_SOURCE_FLAG(r.request_file),
         {"items", FLAG_TEXT, &r.item_files, .meta = "FILES",
          .help = "safetensors files with the candidate features of items, as data shards are; "
                  "patterns parted by commas: what a candidate does not say of itself"},
@@ -165,8 +153,8 @@ err_t command_rank(int argc, char **argv)
     if (helped)
         return OK;
     err_t err = apply_alone(&t, argv[0], n, argv + 1, &r.config, &r.schema);
+    request_source_free(&r.source);
     items_free(&r.items);
     latency_clear(&r.times);
-    free(r.line);
     return err;
 }

@@ -12,13 +12,11 @@
 #include "launch/apply.h"
 #include "launch/commands.h"
 #include "launch/flags.h"
-#include "launch/request.h"
+#include "launch/request_values.h"
 #include "launch/signals.h"
 #include "worker/nearest.h"
 
 #define ROWS_AT_ONCE 8192 /* of the table, read and multiplied together */
-
-typedef VEC(uint64_t) id_list;
 
 /* A request on its way to its answer. */
 typedef struct question {
@@ -113,11 +111,6 @@ static bool find_weights(const recalling *r, uint64_t id, real *w)
 
 /* ---- what is asked ---- */
 
-static err_t push_id(id_list *ids, uint64_t id)
-{
-    return vec_push(ids, id) == OK ? OK : err_memory(sizeof id, "a request");
-}
-
 static err_t query_of_vector(const recalling *r, const json_t *vector, real *query)
 {
     if (json_array_size(vector) != (size_t)r->dim)
@@ -139,7 +132,7 @@ static err_t query_of_id(const recalling *r, const json_t *value, question *q, r
     TRY(request_id(&id, value, r->config, "id"));
     if (!find_weights(r, id, query))
         return err_set(ERR_DATA, "id %" PRIu64 " has no row in table %s", id, r->table);
-    return push_id(&q->excluded, id); /* it is nearest to itself, which nobody asks for */
+    return id_list_push(&q->excluded, id); /* it is nearest to itself, which nobody asks for */
 }
 
 /* The mean of the rows of the ids that the request has at --pool; those without one are left
@@ -158,7 +151,7 @@ static err_t query_of_pool(const recalling *r, question *q, real *query)
         uint64_t id;
         TRY(request_id(&id, request_event(from, column, i), r->config, r->pool));
         if (r->exclude_pool)
-            TRY(push_id(&q->excluded, id));
+            TRY(id_list_push(&q->excluded, id));
         if (!find_weights(r, id, w))
             continue;
         found++;
@@ -177,7 +170,7 @@ static err_t take_excluded(const recalling *r, question *q)
 
     for (size_t i = 0; i < json_array_size(list); i++) {
         TRY(request_id(&id, json_array_get(list, i), r->config, "exclude"));
-        TRY(push_id(&q->excluded, id));
+        TRY(id_list_push(&q->excluded, id));
     }
     return OK;
 }

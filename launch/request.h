@@ -1,4 +1,6 @@
-/* request - a line of JSON that asks for candidates in order, or for what is recalled.
+/* request - candidates to be put in order for somebody, or to be explained.
+ *
+ * As a line of JSON:
  *
  *     {"request": 7, "user": 42, "tags": [3, 5], "price": 9.5, "time": 1700000000,
  *      "history": {"goods": [1, 2], "cate": [7, 8], "time": [1699990000, 1699999000]},
@@ -9,7 +11,9 @@
  * of the first feature of model.candidate. What a candidate does not say is looked up among
  * the items. An id is a number or a decimal string; in a table of strings a string is what
  * dips prepare hashed. A bag is a list, and may be missing, as a history may; other features
- * may not. Keys that are no feature are nobody's business, and stay in the answer. */
+ * may not. Keys that are no feature are nobody's business, and stay in the answer.
+ *
+ * Or as samples of a data shard: request_file.h. */
 #ifndef DIPS_LAUNCH_REQUEST_H
 #define DIPS_LAUNCH_REQUEST_H
 
@@ -19,6 +23,8 @@
 #include "worker/data/dataset.h"
 #include "worker/requests.h"
 
+#define REQUEST_TITLE_MAX 96
+
 typedef struct request_rules {
     const config *config;
     const schema *schema;
@@ -26,6 +32,8 @@ typedef struct request_rules {
 } request_rules;
 
 typedef struct request {
+    char     name[REQUEST_TITLE_MAX]; /* "request in line 3" */
+    int64_t  since;      /* clock_monotonic when it had come, and was to be understood */
     json_t  *line;       /* what was asked */
     json_t  *candidates; /* a list of objects: what was said of each */
     requests batches;    /* ready for requests_complete */
@@ -33,20 +41,10 @@ typedef struct request {
     char    *bytes;
 } request;
 
-/* Read one line, in memory a; name stands for it in errors. request_clear, after a failure
- * too. */
-MUST_CHECK err_t request_read(request *q, const request_rules *rules, const char *name,
-                              const char *line, size_t size, arena *a);
+/* Understand one line, in memory a; errors begin with q->name, which the caller gave, and all
+ * else in q is 0. request_clear, after a failure too. */
+MUST_CHECK err_t request_read(request *q, const request_rules *rules, const char *line,
+                              size_t size, arena *a);
 void             request_clear(request *q);
-
-/* The id that value is in table; what names it in the error. */
-MUST_CHECK err_t request_id(uint64_t *id, const json_t *value, const table_config *table,
-                            const char *what);
-
-/* What event i of a sequence, in either of its forms, has in column; NULL: nothing. */
-const json_t *request_event(const json_t *sequence, const char *column, size_t i);
-
-/* How many events it has, by column where the columns stand side by side. */
-size_t request_events(const json_t *sequence, const char *column);
 
 #endif

@@ -1,6 +1,12 @@
 """requests.py ask SHARD...: the samples of data shards as requests, a line of JSON each: what is the
 candidate's comes with some other samples' candidates around it.
 
+requests.py samples SHARD OUT [OFFSETS]: the same requests as a data shard without labels, a sample for
+each candidate. OFFSETS: a list of request.offsets in JSON, or "right": those that part the requests.
+
+requests.py check-samples REQUESTS PREDICTED ANSWERS: the candidates of so many answers are the samples
+that dips predict wrote the probabilities of, each once, within 1e-5, in order.
+
 requests.py check SHARD PREDICTED ANSWERS: every sample's own candidate was given the probability that
 dips predict wrote for the sample, within 1e-5, and candidates stand in the order of theirs."""
 import array, json, struct, sys
@@ -40,6 +46,60 @@ def ask(path):
         print(json.dumps({**sample(t, i), "candidates": asked}))
 
 
+def samples(path, out, offsets=None):
+    t = tensors(path)
+    n = len(t["label"])
+    rows = [(i, (i + 5 * k) % n) for i in range(n) for k in range(MANY)]  # whose request, whose candidate
+    columns = {}
+    for name, values in t.items():
+        if name == "label" or name.startswith("history."):
+            continue
+        columns[name] = array.array(values.typecode, (values[j if name in CANDIDATE else i] for i, j in rows))
+    bounds = [t["history.offsets"][i : i + 2] for i, _ in rows]
+    ends = array.array("Q", [0])
+    for first, end in bounds:
+        ends.append(ends[-1] + end - first)
+    columns["history.offsets"] = ends
+    for name, values in t.items():
+        if name.startswith("history.") and name != "history.offsets":
+            columns[name] = array.array(values.typecode)
+            for first, end in bounds:
+                columns[name].extend(values[first:end])
+    if offsets:
+        columns["request.offsets"] = array.array(
+            "Q", range(0, n * MANY + 1, MANY) if offsets == "right" else json.loads(offsets))
+    write(out, columns)
+
+
+def write(path, columns):
+    dtypes = {code: dtype for dtype, code in CODES.items()}
+    header, at = {}, 0
+    for name, values in columns.items():
+        size = len(values) * values.itemsize
+        header[name] = {"dtype": dtypes[values.typecode], "shape": [len(values)], "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for values in columns.values():
+            file.write(values.tobytes())
+
+
+def check_samples(wanted, predicted, answers):
+    p = tensors(predicted)["probability"]
+    lines = [json.loads(line) for line in open(answers)]
+    assert [line["request"] for line in lines] == list(range(int(wanted))), f"{len(lines)} answers"
+    seen, worst = [], 0
+    for line in lines:
+        got = [one["probability"] for one in line["candidates"]]
+        assert got == sorted(got, reverse=True), f"request {line['request']}: not in order"
+        worst = max(worst, *(abs(one["probability"] - p[one["sample"]]) for one in line["candidates"]))
+        seen += sorted(one["sample"] for one in line["candidates"])
+    assert seen == list(range(len(p))), "not every sample once"
+    print(f"{len(lines)} requests of {len(p)} samples, largest difference {worst:.2g}")
+    assert worst <= 1e-5
+
+
 def check(path, predicted, answers):
     t, p = tensors(path), tensors(predicted)["probability"]
     lines = [json.loads(line) for line in open(answers)]
@@ -58,4 +118,4 @@ def check(path, predicted, answers):
 
 
 if __name__ == "__main__":
-    {"ask": ask, "check": check}[sys.argv[1]](*sys.argv[2:])
+    {"ask": ask, "check": check, "samples": samples, "check-samples": check_samples}[sys.argv[1]](*sys.argv[2:])

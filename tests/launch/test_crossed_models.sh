@@ -70,9 +70,19 @@ P
     say "$1: AUC $(auc "$1"), on 2 x 2 $(auc "$1-2x2")"
 }
 
+# served NAME DATA: a data shard's samples as requests have what predict says.
+served() {
+    "$dips" predict run.yaml --checkpoint "$1" --out p.safetensors >out.txt 2>err.txt || fail "$(cat err.txt)"
+    "$dips" rank run.yaml --checkpoint "$1" --requests "$2/test-00000.safetensors" >answers.jsonl 2>err.txt ||
+        fail "rank of $1: $(cat err.txt)"
+    python3 "$source/tests/launch/requests.py" check-samples "$(wc -l <answers.jsonl)" p.safetensors answers.jsonl ||
+        fail "rank of $1 is not what predict says"
+}
+
 for model in lr fm afm; do
     crossed $model >run.yaml
     check $model 20
+    served $model crosses
 done
 crossed afm >run.yaml
 "$dips" crosses run.yaml --checkpoint afm --top 3 >crosses.txt
@@ -88,4 +98,5 @@ status=0
 for mode in self interactive; do
     ads $mode >run.yaml
     check dstn-$mode 10
+    served dstn-$mode page
 done

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/data/data_shard.h"
 #include "worker/data/gap.h"
 
 struct dataset {
@@ -142,6 +141,11 @@ void dataset_close(dataset **out)
     free(d->shards);
     free(d->first);
     free(d);
+}
+
+const data_shard *dataset_shard(const dataset *d, int i)
+{
+    return &d->shards[i];
 }
 
 uint64_t dataset_samples(const dataset *d)

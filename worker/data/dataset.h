@@ -12,6 +12,7 @@
 #include "common/safetensors.h"
 #include "common/schema.h"
 #include "worker/data/batch.h"
+#include "worker/data/data_shard.h"
 
 typedef struct dataset dataset;
 
@@ -24,6 +25,9 @@ void             dataset_close(dataset **d);
 
 /* The same of one shard in memory, without labels; file is taken, also on failure. */
 MUST_CHECK err_t dataset_open_one(dataset **out, const schema *s, safetensors *file);
+
+/* The i-th file, 0 <= i < number of files; lent. */
+const data_shard *dataset_shard(const dataset *d, int i);
 
 uint64_t dataset_samples(const dataset *d);
 bool     dataset_timed(const dataset *d);   /* has `time`, or no samples */
