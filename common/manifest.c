@@ -91,16 +91,23 @@ static json_t *hex(uint64_t x)
     return json_sprintf("%016" PRIx64, x);
 }
 
-static json_t *list_tables(const schema *s)
+static json_t *table_entry(const char *name, int dim, const char *optimizer)
+{
+    return json_pack("{s:s, s:i, s:s}", "name", name, "dim", dim, "optimizer", optimizer);
+}
+
+static json_t *list_tables(const manifest *m, const schema *s)
 {
     json_t *list = json_array();
 
-    for (int i = 0; i < s->n_tables; i++) {
+    for (int i = 0; s && i < s->n_tables; i++) {
         const table_config *t = s->tables[i].config;
-        json_array_append_new(list,
-                              json_pack("{s:s, s:i, s:s}", "name", t->name, "dim", t->dim,
-                                        "optimizer", config_optimizer_name(t->optimizer.kind)));
+        json_array_append_new(
+            list, table_entry(t->name, t->dim, config_optimizer_name(t->optimizer.kind)));
     }
+    for (int i = 0; !s && i < m->n_tables; i++)
+        json_array_append_new(list, table_entry(m->tables[i].name, m->tables[i].dim,
+                                                m->tables[i].optimizer));
     return list;
 }
 
@@ -167,7 +174,7 @@ static json_t *to_json(const manifest *m, const schema *s)
         (json_int_t)m->step, "bad_steps", (json_int_t)m->bad_steps, "seeds", "train",
         json_sprintf("%" PRIu64, m->seed), "cursor", make_cursor(m), "parent",
         make_parent(&m->parent), "schema", "hash",
-        hex(m->schema_hash), "tables", list_tables(s), "buckets", HASH_BUCKETS, "shards",
+        hex(m->schema_hash), "tables", list_tables(m, s), "buckets", HASH_BUCKETS, "shards",
         list_buckets(m), "files", list_files(m), "configuration",
         m->configuration ? m->configuration : "");
 
@@ -182,7 +189,7 @@ err_t manifest_write(const char *folder, const manifest *m, const schema *s)
 
     snprintf(path, sizeof path, "%s/" MANIFEST_NAME, folder);
     TRY(check_files(m, path));
-    if (m->schema_hash != s->hash)
+    if (s && m->schema_hash != s->hash)
         return err_set(ERR_FORMAT, "%s: the manifest is of another schema than the run", path);
     json_t *all  = to_json(m, s);
     char   *text = all ? json_dumps(all, JSON_INDENT(1)) : NULL;

@@ -86,7 +86,7 @@ typedef struct manifest {
     int             n_files;
     manifest_file  *files; /* owned; dense.safetensors and one of each shard, in any order */
     int             n_tables;
-    manifest_table *tables; /* owned; as read: manifest_write takes them from the schema */
+    manifest_table *tables; /* owned; as read: manifest_write takes them from a schema */
     uint64_t        xxh3;   /* as read: of the manifest itself */
 } manifest;
 
@@ -101,7 +101,8 @@ void manifest_folder(char folder[CONFIG_PATH_MAX], const char *dir, int64_t step
 MUST_CHECK err_t manifest_begin(const char *folder);
 
 /* Write manifest.json: temporary name, fsync, rename, fsync the folder. The files are
- * checked to be those of m->shards shards, and m->schema_hash to be that of s. */
+ * checked to be those of m->shards shards, and m->schema_hash to be that of s, whose tables
+ * are listed. s: NULL where m tells the tables of a checkpoint that was read. */
 MUST_CHECK err_t manifest_write(const char *folder, const manifest *m, const schema *s);
 
 /* Read and check manifest.json; manifest_clear. ERR_FORMAT says what is wrong with it. */
