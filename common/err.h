@@ -16,6 +16,7 @@
 
 /*    code          exit  what went wrong */
 #define ERR_LIST(X)                                                                            \
+    X(ERR_DIFFERENT, 1, "what was compared differs")                                           \
     X(ERR_USAGE,     2, "wrong command or option")                                             \
     X(ERR_CONFIG,    2, "wrong configuration")                                                 \
     X(ERR_DATA,      3, "bad data")                                                            \

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "common/hash.h"
-#include "common/optim.h"
+#include "common/manifest_chain.h"
+#include "launch/checkpoint/row_form.h"
 
 #define NAME_MOST (CONFIG_NAME_MAX + 32)
 #define PIECE     1024 /* ids looked at in one go */
@@ -39,12 +40,6 @@ typedef struct place {
     uint32_t              first_bucket, end_bucket; /* of the shard */
 } place;
 
-/* Reals in the files of the build that wrote them. */
-static dtype real_type(const manifest *m)
-{
-    return !strcmp(m->real, "double") ? DTYPE_F64 : DTYPE_F32;
-}
-
 /* The tensor TABLE.WHAT is there, with a row for each id: [rows], or [rows, dim]. */
 static err_t check_tensor(const place *p, const char *what, dtype type, bool wide)
 {
@@ -71,21 +66,12 @@ static err_t check_tensor(const place *p, const char *what, dtype type, bool wid
     return OK;
 }
 
-/* The parts of the state of the rule called name, or NULL. */
-static const optim_part *find_parts(const char *name, int *n)
-{
-    for (int kind = OPTIMIZER_SGD; kind <= OPTIMIZER_FTRL; kind++)
-        if (!strcmp(config_optimizer_name((optimizer_kind)kind), name))
-            return optim_parts((optimizer_kind)kind, n);
-    return NULL;
-}
-
 static err_t check_tensors(place *p)
 {
     const manifest_table     *table = p->table;
     const safetensors_tensor *ids   = checkpoint_find(p->file, table->name, "ids");
     int                       n_parts;
-    const optim_part         *parts = find_parts(table->optimizer, &n_parts);
+    const optim_part         *parts = row_form_parts(table->optimizer, &n_parts);
 
     if (!parts)
         return err_set(ERR_FORMAT, "%s: table %s has the optimizer '%s', which is unknown",
@@ -94,11 +80,11 @@ static err_t check_tensors(place *p)
     TRY(check_tensor(p, "ids", DTYPE_U64, false));
     TRY(check_tensor(p, "count", DTYPE_U32, false));
     TRY(check_tensor(p, "touched", DTYPE_U32, false));
-    TRY(check_tensor(p, "weight", real_type(p->m), true));
+    TRY(check_tensor(p, "weight", row_form_real(p->m), true));
     for (int i = 0; i < n_parts; i++) {
         char what[32];
         snprintf(what, sizeof what, "@%s", parts[i].name);
-        TRY(check_tensor(p, what, real_type(p->m), parts[i].wide));
+        TRY(check_tensor(p, what, row_form_real(p->m), parts[i].wide));
     }
     return OK;
 }
@@ -153,17 +139,25 @@ static err_t check_bucket(const place *p, const safetensors_tensor *t, uint32_t 
     return OK;
 }
 
-/* touched is the last step that updated a row, plus one: at most the cut. */
+/* touched is the last step that updated a row, plus one: at most the cut, and of the rows of a
+ * delta not before its parent. */
 static err_t check_touched(const place *p)
 {
-    const safetensors_tensor *t = checkpoint_find(p->file, p->table->name, "touched");
+    const safetensors_tensor *t     = checkpoint_find(p->file, p->table->name, "touched");
+    uint64_t                  least = p->m->parent.there ? (uint64_t)p->m->parent.step : 0;
 
-    for (uint64_t i = 0; i < p->rows; i++)
-        if (safetensors_get_u64(t, i) > (uint64_t)p->m->step)
+    for (uint64_t i = 0; i < p->rows; i++) {
+        uint64_t at = safetensors_get_u64(t, i);
+        if (at > (uint64_t)p->m->step)
             return err_set(ERR_FORMAT,
                            "%s: %s[%" PRIu64 "] is %" PRIu64 ", after the cut at step %" PRId64,
-                           safetensors_path(p->file), t->name, i, safetensors_get_u64(t, i),
-                           p->m->step);
+                           safetensors_path(p->file), t->name, i, at, p->m->step);
+        if (at < least)
+            return err_set(ERR_FORMAT,
+                           "%s: %s[%" PRIu64 "] is %" PRIu64
+                           ", before the step %" PRIu64 " that the delta stands upon",
+                           safetensors_path(p->file), t->name, i, at, least);
+    }
     return OK;
 }
 
@@ -205,10 +199,28 @@ static err_t check_counters(const place *p)
     return waiting ? check_ids(p, "waiting.ids", "waiting.buckets") : OK;
 }
 
+/* The ids that left since the parent; a full checkpoint knows of none. */
+static err_t check_evicted(const place *p)
+{
+    const char               *table = p->table->name;
+    const safetensors_tensor *t     = checkpoint_find(p->file, table, "evicted");
+
+    if (!p->m->parent.there)
+        return t ? err_set(ERR_FORMAT, "%s: tensor %s is a delta's, and this is a full one",
+                           safetensors_path(p->file), t->name)
+                 : OK;
+    if (!t)
+        return err_set(ERR_FORMAT, "%s: tensor %s.evicted is missing",
+                       safetensors_path(p->file), table);
+    TRY(safetensors_expect(&t, p->file, t->name, DTYPE_U64, 1, &(uint64_t){t->count}));
+    return check_ids(p, "evicted", "evicted.buckets");
+}
+
 static err_t check_table(place *p)
 {
     TRY(check_tensors(p));
     TRY(check_ids(p, "ids", "buckets"));
+    TRY(check_evicted(p));
     TRY(check_counters(p));
     return check_touched(p);
 }
@@ -258,7 +270,7 @@ static err_t check_dense(const manifest *m, const safetensors *file)
         const safetensors_tensor *t  = safetensors_at(file, i), *weight;
         const char               *at = strchr(t->name, '@');
         char                      name[2 * NAME_MOST];
-        if (t->type != real_type(m))
+        if (t->type != row_form_real(m))
             return err_set(ERR_FORMAT, "%s: tensor %.64s is %s; the checkpoint is of %s",
                            safetensors_path(file), t->name, dtype_name(t->type), m->real);
         if (!at)
@@ -270,6 +282,15 @@ static err_t check_dense(const manifest *m, const safetensors *file)
                            safetensors_path(file), t->name, name);
     }
     return OK;
+}
+
+/* rows: of a shard; else NULL. */
+static void tell_file(FILE *to, const char *name, int tensors, const uint64_t *rows)
+{
+    fprintf(to, "  %-32s size, hash, %d tensors", name, tensors);
+    if (rows)
+        fprintf(to, ", %" PRIu64 " rows in their buckets", *rows);
+    fprintf(to, "\n");
 }
 
 /* role: the number of a shard; or m->shards, the dense weights. */
@@ -285,28 +306,40 @@ static err_t check_file(const manifest *m, const char *folder, int role, FILE *t
     snprintf(path, sizeof path, "%s/%s", folder, name);
     TRY(safetensors_open(&file, path));
     err_t err = role < m->shards ? check_shard(m, file, role, &rows) : check_dense(m, file);
-    if (err == OK)
-        fprintf(tell, "  %-32s size, hash, %d tensors", name, safetensors_count(file));
-    if (err == OK && role < m->shards)
-        fprintf(tell, ", %" PRIu64 " rows in their buckets", rows);
-    if (err == OK)
-        fprintf(tell, "\n");
+    if (err == OK && tell)
+        tell_file(tell, name, safetensors_count(file), role < m->shards ? &rows : NULL);
     safetensors_close(&file);
     return err;
 }
 
-err_t checkpoint_verify(const char *folder, FILE *tell)
+static err_t check_files(const manifest *m, const char *folder, FILE *tell)
 {
-    manifest m;
+    TRY(manifest_verify(m, folder));
+    TRY(check_file(m, folder, m->shards, tell));
+    for (int shard = 0; shard < m->shards; shard++)
+        TRY(check_file(m, folder, shard, tell));
+    return OK;
+}
 
-    TRY(manifest_read(&m, folder));
-    fprintf(tell, "%s\n  %-32s step %" PRId64 ", %d tables, %d files\n", folder,
-            "manifest.json", m.step, m.n_tables, m.n_files);
-    err_t err = manifest_verify(&m, folder);
-    if (err == OK)
-        err = check_file(&m, folder, m.shards, tell);
-    for (int shard = 0; err == OK && shard < m.shards; shard++)
-        err = check_file(&m, folder, shard, tell);
-    manifest_clear(&m);
+static void tell_manifest(FILE *to, const manifest *m, const char *folder)
+{
+    fprintf(to, "%s\n  %-32s step %" PRId64, folder, "manifest.json", m->step);
+    if (m->parent.there)
+        fprintf(to, ", a delta of step %" PRId64, m->parent.step);
+    fprintf(to, ", %d tables, %d files\n", m->n_tables, m->n_files);
+}
+
+err_t checkpoint_verify(const char *folder, bool parents, FILE *tell)
+{
+    manifest_chain c;
+    err_t          err = manifest_chain_read(&c, folder);
+
+    for (int i = parents ? 0 : c.n - 1; err == OK && i < c.n; i++) {
+        const manifest_link *link = &c.links[i];
+        if (tell)
+            tell_manifest(tell, &link->manifest, link->folder);
+        err = check_files(&link->manifest, link->folder, tell);
+    }
+    manifest_chain_clear(&c);
     return err;
 }

@@ -6,7 +6,7 @@
 #include "launch/commands.h"
 
 static const command commands[] = {
-    {"checkpoint", "what a checkpoint holds, and whether it is whole", command_checkpoint},
+    {"checkpoint", "tools for checkpoints: list, diff, reshard, export and others", command_checkpoint},
     {"crosses", "which pairs of fields an AFM attends to", command_crosses},
     {"eval", "how good a checkpoint is on the test data", command_eval},
     {"explain", "what a prediction was weighed by, as bars", command_explain},

@@ -224,7 +224,7 @@ static err_t verify(char **said)
 {
     size_t size;
     FILE  *tell = open_memstream(said, &size);
-    err_t  err  = checkpoint_verify(folder, tell);
+    err_t  err  = checkpoint_verify(folder, false, tell);
 
     fclose(tell);
     return err;
