@@ -189,6 +189,53 @@ static void columns_become_rows(void **state)
         }
 }
 
+/* ---- two halves ---- */
+
+static uint16_t lower_left[MOST * STRIDE];
+static uint32_t lower_right[MOST * STRIDE];
+
+static void two_halves_leave_less_than_2_to_the_minus_17(void **state)
+{
+    (void)state;
+    draw(A, 3, 6);
+    halves_split(left, lower_left, STRIDE, A, STRIDE - 5, MOST, 50, 64);
+    for (int m = 0; m < MOST; m++)
+        for (int n = 0; n < 64; n++) {
+            uint16_t upper = left[m * STRIDE + n], lower = lower_left[m * STRIDE + n];
+            double   x = n < 50 ? (double)A[m * (STRIDE - 5) + n] : 0;
+            assert_rounded(upper, x);
+            assert_true(fabs(x - value_of(upper) - value_of(lower)) <= 0x1p-17 * fabs(x));
+        }
+    A[0] = (real)NAN;
+    halves_split(left, lower_left, STRIDE, A, STRIDE, 1, 1, 1);
+    assert_true(isnan(value_of(left[0])));
+}
+
+static void pairs_of_two_halves_are_those_of_rows(void **state)
+{
+    (void)state;
+    draw(A, 3, 7);
+    for (int K = 0; K <= 70; K++)
+        for (int N = 1; N <= 40; N += 13) {
+            halves_split(left, lower_left, STRIDE, A, STRIDE - 3, K, N, N);
+            mark(right, sizeof right);
+            mark(lower_right, sizeof lower_right);
+            halves_split_pairs(right, lower_right, STRIDE, A, STRIDE - 3, K, N);
+            for (int p = 0; p <= bf16_deep(K) / 2; p++)
+                for (int n = 0; n < N + 2; n++) {
+                    bool there = p < bf16_deep(K) / 2 && n < N;
+                    int  even = 2 * p * STRIDE + n, odd = even + STRIDE, at = p * STRIDE + n;
+                    uint32_t first_u = 2 * p < K ? left[even] : 0;
+                    uint32_t first_l = 2 * p < K ? lower_left[even] : 0;
+                    uint32_t next_u  = 2 * p + 1 < K ? left[odd] : 0;
+                    uint32_t next_l  = 2 * p + 1 < K ? lower_left[odd] : 0;
+                    uint32_t none    = MARK << 16 | MARK;
+                    assert_int_equal(right[at], there ? first_u | next_u << 16 : none);
+                    assert_int_equal(lower_right[at], there ? first_l | next_l << 16 : none);
+                }
+        }
+}
+
 /* ---- products ---- */
 
 typedef enum { NOTHING, ONE_ROW, A_MATRIX, ITSELF, KINDS } first_kind;
@@ -324,6 +371,8 @@ int main(void)
         cmocka_unit_test(rows_are_rounded_up_to_their_end_and_no_further),
         cmocka_unit_test(pairs_are_neighbours_of_a_column),
         cmocka_unit_test(columns_become_rows),
+        cmocka_unit_test(two_halves_leave_less_than_2_to_the_minus_17),
+        cmocka_unit_test(pairs_of_two_halves_are_those_of_rows),
         cmocka_unit_test(loops_are_on_every_machine),
         cmocka_unit_test(sums_of_small_integers_are_exact),
         cmocka_unit_test(sums_are_those_of_the_rounded_operands),

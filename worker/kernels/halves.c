@@ -222,3 +222,72 @@ void halves_turn(uint16_t *to, int stride, const uint16_t *x, int x_stride, int 
     else
         halves_turn_plain(to, stride, x, x_stride, K, N);
 }
+
+/* ---- two halves ---- */
+
+typedef struct two_halves {
+    uint32_t upper, lower; /* the bits of floats that are halves */
+} two_halves;
+
+/* To the nearest, ties to even, on the bits: what is not a number stays so. */
+INLINE uint32_t nearest_bits(float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    return (bits + 0x7fffu + (bits >> 16 & 1)) & 0xffff0000u;
+}
+
+INLINE two_halves split(real x)
+{
+    two_halves s;
+    float      upper;
+
+    s.upper = nearest_bits((float)x);
+    memcpy(&upper, &s.upper, sizeof upper);
+    s.lower = nearest_bits((float)(x - (real)upper));
+    return s;
+}
+
+CLONES void halves_split(uint16_t *restrict upper, uint16_t *restrict lower, int stride,
+                         const real *restrict x, int x_stride, int M, int N, int whole)
+{
+    for (int m = 0; m < M; m++) {
+        const real *restrict x_m   = ROW(x, m, x_stride);
+        uint16_t *restrict upper_m = ROW(upper, m, stride);
+        uint16_t *restrict lower_m = ROW(lower, m, stride);
+#pragma omp simd
+        for (int n = 0; n < N; n++) {
+            two_halves s = split(x_m[n]);
+            upper_m[n]   = (uint16_t)(s.upper >> 16);
+            lower_m[n]   = (uint16_t)(s.lower >> 16);
+        }
+        memset(upper_m + N, 0, (size_t)(whole - N) * sizeof *upper_m);
+        memset(lower_m + N, 0, (size_t)(whole - N) * sizeof *lower_m);
+    }
+}
+
+CLONES void halves_split_pairs(uint32_t *restrict upper, uint32_t *restrict lower, int stride,
+                               const real *restrict x, int x_stride, int K, int N)
+{
+    for (int p = 0; p < bf16_deep(K) / 2; p++) {
+        uint32_t *restrict upper_p = ROW(upper, p, stride);
+        uint32_t *restrict lower_p = ROW(lower, p, stride);
+        const real *restrict even  = ROW(x, 2 * p, x_stride);
+        const real *restrict odd   = even + x_stride;
+        if (2 * p + 1 < K) {
+#pragma omp simd
+            for (int n = 0; n < N; n++) {
+                two_halves a = split(even[n]), b = split(odd[n]);
+                upper_p[n] = a.upper >> 16 | b.upper;
+                lower_p[n] = a.lower >> 16 | b.lower;
+            }
+            continue;
+        }
+        for (int n = 0; n < N; n++) {
+            two_halves a = 2 * p < K ? split(even[n]) : (two_halves){0};
+            upper_p[n]   = a.upper >> 16;
+            lower_p[n]   = a.lower >> 16;
+        }
+    }
+}

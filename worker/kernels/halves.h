@@ -22,6 +22,14 @@ void halves_pair(uint32_t *to, int stride, const uint16_t *x, int x_stride, int 
  *   to (bf16_wide(N), bf16_deep(K));  x (K, N), with room for bf16_wide(N) columns */
 void halves_turn(uint16_t *to, int stride, const uint16_t *x, int x_stride, int K, int N);
 
+/* x as two halves, x = upper + lower + rest with the rest under 2^-17 |x|: the lower rounds
+ * what rounding has left of x. As a left operand, like halves_round; or as a right one, like
+ * halves_pair. */
+void halves_split(uint16_t *upper, uint16_t *lower, int stride, const real *x, int x_stride,
+                  int M, int N, int whole);
+void halves_split_pairs(uint32_t *upper, uint32_t *lower, int stride, const real *x,
+                        int x_stride, int K, int N);
+
 /* The same number by number. */
 void halves_round_plain(uint16_t *to, int stride, const real *x, int x_stride,
                         const real *factor, int M, int N, int whole);

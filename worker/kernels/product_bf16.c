@@ -24,15 +24,18 @@ INLINE void add_pair(real *restrict c, const uint16_t *a, const uint32_t *restri
 
 CLONES static void by_loops(const bf16_work *w)
 {
+    const bf16_left  A = w->factors->A;
+    const bf16_right B = w->factors->B;
+
     for (int m = 0; m < w->M; m++) {
         real           *C_m = ROW(w->C, m, w->stride);
-        const uint16_t *A_m = ROW(w->A.at, m, w->A.stride);
+        const uint16_t *A_m = ROW(A.at, m, A.stride);
         if (w->first)
             memmove(C_m, ROW(w->first, m, w->first_stride), (size_t)w->N * sizeof *C_m);
         else
             memset(C_m, 0, (size_t)w->N * sizeof *C_m);
         for (int k = 0; k < w->K; k += 2)
-            add_pair(C_m, A_m + k, ROW(w->B.at, k / 2, w->B.stride), w->N);
+            add_pair(C_m, A_m + k, ROW(B.at, k / 2, B.stride), w->N);
     }
 }
 
@@ -71,23 +74,44 @@ const char *bf16_path_name(bf16_path path)
     return names[path];
 }
 
-void product_bf16(bf16_path path, real *C, int stride, const real *first, int first_stride,
-                  bf16_left A, bf16_right B, int M, int N, int K)
+static void run(bf16_path path, const bf16_work *w)
 {
-    const bf16_work w = {C, first, A, B, stride, first_stride, M, N, K};
-
-    if (M == 0 || N == 0)
-        return;
     switch (path) {
 #ifdef BF16_INSTRUCTIONS
     case BF16_TILES:
-        bf16_by_tiles(&w);
+        bf16_by_tiles(w);
         return;
     case BF16_VECTORS:
-        bf16_by_vectors(&w);
+        bf16_by_vectors(w);
         return;
 #endif
     default:
-        by_loops(&w);
+        by_loops(w);
     }
+}
+
+void product_bf16_sum(bf16_path path, real *C, int stride, const real *first, int first_stride,
+                      int n, const bf16_factors *factors, int M, int N, int K)
+{
+    bf16_work w = {C, first, stride, first_stride, M, N, K, n, factors};
+
+    if (M == 0 || N == 0)
+        return;
+    if (path == BF16_TILES) {
+        run(path, &w);
+        return;
+    }
+    for (w.n = 1; w.factors < factors + n; w.factors++) {
+        run(path, &w);
+        w.first        = C;
+        w.first_stride = stride;
+    }
+}
+
+void product_bf16(bf16_path path, real *C, int stride, const real *first, int first_stride,
+                  bf16_left A, bf16_right B, int M, int N, int K)
+{
+    const bf16_factors factors = {A, B};
+
+    product_bf16_sum(path, C, stride, first, first_stride, 1, &factors, M, N, K);
 }

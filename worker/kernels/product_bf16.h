@@ -57,11 +57,20 @@ static inline int bf16_wide(int n)
     return (n + 15) / 16 * 16;
 }
 
+typedef struct bf16_factors {
+    bf16_left  A;
+    bf16_right B;
+} bf16_factors;
+
 /* C = first + A B.   C (M, N) with stride numbers a row; nothing else of it is touched
  *   first  (M, N) with first_stride: C itself adds to C, a stride of 0 adds one row to every
  *          row of C; NULL: nothing
  * Any size may be 0. The path must be one that the machine has. */
 void product_bf16(bf16_path path, real *C, int stride, const real *first, int first_stride,
                   bf16_left A, bf16_right B, int M, int N, int K);
+
+/* C = first + the sum of n products of such shapes. */
+void product_bf16_sum(bf16_path path, real *C, int stride, const real *first, int first_stride,
+                      int n, const bf16_factors *factors, int M, int N, int K);
 
 #endif

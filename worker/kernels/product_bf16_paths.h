@@ -9,13 +9,13 @@
 #define BF16_INSTRUCTIONS
 #endif
 
-/* One product, by the letters of product_bf16.h. */
+/* A product, or a sum of n, by the letters of product_bf16.h. */
 typedef struct bf16_work {
-    real       *C;
-    const real *first;
-    bf16_left   A;
-    bf16_right  B;
-    int         stride, first_stride, M, N, K;
+    real               *C;
+    const real         *first;
+    int                 stride, first_stride, M, N, K;
+    int                 n;
+    const bf16_factors *factors; /* (n); vectors and loops take one */
 } bf16_work;
 
 #ifdef BF16_INSTRUCTIONS

@@ -115,13 +115,12 @@ TARGET INLINE void sums_end(const sums_place *s, const bool two_rows, const bool
         _tile_stored(3, to_tile(s, 1, 1), s->to_stride);
 }
 
-TARGET INLINE void block(const sums_place *s, bf16_left A, bf16_right B, int K,
-                         const bool two_rows, const bool two_columns)
+TARGET INLINE void sums_add(bf16_left A, bf16_right B, int K, const bool two_rows,
+                            const bool two_columns)
 {
     size_t a_stride = (size_t)A.stride * sizeof *A.at,
            b_stride = (size_t)B.stride * sizeof *B.at;
 
-    sums_begin(s, two_rows, two_columns);
     for (int k = 0; k < K; k += DEPTH) {
         const uint16_t *a = A.at + k;
         const uint32_t *b = ROW(B.at, k / 2, B.stride);
@@ -139,20 +138,34 @@ TARGET INLINE void block(const sums_place *s, bf16_left A, bf16_right B, int K,
         if (two_rows && two_columns)
             _tile_dpbf16ps(3, 5, 7);
     }
+}
+
+TARGET INLINE void block(const sums_place *s, const bf16_work *w, int m, int n,
+                         const bool two_rows, const bool two_columns)
+{
+    sums_begin(s, two_rows, two_columns);
+    for (int i = 0; i < w->n; i++) {
+        bf16_left  A = w->factors[i].A;
+        bf16_right B = w->factors[i].B;
+        A.at         = ROW(A.at, m, A.stride);
+        B.at += n;
+        sums_add(A, B, w->K, two_rows, two_columns);
+    }
     sums_end(s, two_rows, two_columns);
 }
 
-TARGET static void block_of(const sums_place *s, bf16_left A, bf16_right B, int K, int rows,
+/* From row m and column n on. */
+TARGET static void block_of(const sums_place *s, const bf16_work *w, int m, int n, int rows,
                             int columns)
 {
     if (rows > TILE && columns > TILE)
-        block(s, A, B, K, true, true);
+        block(s, w, m, n, true, true);
     else if (rows > TILE)
-        block(s, A, B, K, true, false);
+        block(s, w, m, n, true, false);
     else if (columns > TILE)
-        block(s, A, B, K, false, true);
+        block(s, w, m, n, false, true);
     else
-        block(s, A, B, K, false, false);
+        block(s, w, m, n, false, false);
 }
 
 /* ---- a product ---- */
@@ -165,8 +178,7 @@ static void copy(float *to, int to_stride, const float *from, int from_stride, i
 }
 
 /* A block that reaches over C's edge: its sums lie beside. */
-static void edge_block(const bf16_work *w, bf16_left A, bf16_right B, int m, int n, int rows,
-                       int columns)
+static void edge_block(const bf16_work *w, int m, int n, int rows, int columns)
 {
     float            sums[BLOCK * BLOCK];
     const sums_place s = {w->first ? sums : NULL, sums, BLOCK * sizeof *sums,
@@ -176,18 +188,17 @@ static void edge_block(const bf16_work *w, bf16_left A, bf16_right B, int m, int
         copy(sums, BLOCK, ROW(w->first, m, w->first_stride) + n, w->first_stride, rows,
              columns);
     MEMORY_IS_READ();
-    block_of(&s, A, B, w->K, rows, columns);
+    block_of(&s, w, m, n, rows, columns);
     copy(ROW(w->C, m, w->stride) + n, w->stride, sums, BLOCK, rows, columns);
 }
 
-static void whole_block(const bf16_work *w, bf16_left A, bf16_right B, int m, int n, int rows,
-                        int columns)
+static void whole_block(const bf16_work *w, int m, int n, int rows, int columns)
 {
     const sums_place s = {
         w->first ? ROW(w->first, m, w->first_stride) + n : NULL, ROW(w->C, m, w->stride) + n,
         (size_t)w->first_stride * sizeof *w->first, (size_t)w->stride * sizeof *w->C};
 
-    block_of(&s, A, B, w->K, rows, columns);
+    block_of(&s, w, m, n, rows, columns);
 }
 
 TARGET void bf16_by_tiles(const bf16_work *w)
@@ -196,13 +207,11 @@ TARGET void bf16_by_tiles(const bf16_work *w)
     _tile_loadconfig(&all_whole);
     for (int m = 0; m < w->M; m += BLOCK)
         for (int n = 0; n < w->N; n += BLOCK) {
-            bf16_left  A    = {ROW(w->A.at, m, w->A.stride), w->A.stride};
-            bf16_right B    = {w->B.at + n, w->B.stride};
-            int        rows = least(BLOCK, w->M - m), columns = least(BLOCK, w->N - n);
+            int rows = least(BLOCK, w->M - m), columns = least(BLOCK, w->N - n);
             if (rows % TILE || columns % TILE)
-                edge_block(w, A, B, m, n, rows, columns);
+                edge_block(w, m, n, rows, columns);
             else
-                whole_block(w, A, B, m, n, rows, columns);
+                whole_block(w, m, n, rows, columns);
         }
     _tile_release();
 }

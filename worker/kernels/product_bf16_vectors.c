@@ -37,8 +37,10 @@ TARGET INLINE __m512bh pairs_at(const uint32_t *at)
 TARGET INLINE void tile(const bf16_work *w, int m, int n, __mmask16 mask, const int rows,
                         const int vectors)
 {
-    const __mmask16 all = 0xffff;
-    __m512          sum[MOST_ROWS][MOST_VECTORS];
+    const bf16_left  A   = w->factors->A;
+    const bf16_right B   = w->factors->B;
+    const __mmask16  all = 0xffff;
+    __m512           sum[MOST_ROWS][MOST_VECTORS];
 
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++)
@@ -47,14 +49,14 @@ TARGET INLINE void tile(const bf16_work *w, int m, int n, __mmask16 mask, const 
                                                              n + v * LANES)
                                  : _mm512_setzero_ps();
     for (int k = 0; k < w->K; k += 2) {
-        const uint16_t *a = ROW(w->A.at, m, w->A.stride) + k;
-        const uint32_t *b = ROW(w->B.at, k / 2, w->B.stride) + n;
+        const uint16_t *a = ROW(A.at, m, A.stride) + k;
+        const uint32_t *b = ROW(B.at, k / 2, B.stride) + n;
         __m512bh        b_v[MOST_VECTORS];
         for (int v = 0; v < vectors; v++)
             b_v[v] = pairs_at(b + v * LANES);
         for (int r = 0; r < rows; r++)
             for (int v = 0; v < vectors; v++)
-                sum[r][v] = _mm512_dpbf16_ps(sum[r][v], spread(ROW(a, r, w->A.stride)), b_v[v]);
+                sum[r][v] = _mm512_dpbf16_ps(sum[r][v], spread(ROW(a, r, A.stride)), b_v[v]);
     }
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++)
