@@ -69,6 +69,19 @@ err_t serve_repeat(tensor **t, pass *each, const pass *p)
     return OK;
 }
 
+served_group serve_group(const pass *each, int per, int first, int candidates)
+{
+    const int   *offsets = pass_offsets(each, per), *origin = pass_origin(each, per);
+    served_group g = {.first = first, .rows = offsets[first + 1] - offsets[first]};
+
+    g.begin = g.rows > 0 ? origin[offsets[first]] : 0;
+    for (g.end = first + 1; g.end < candidates &&
+                            offsets[g.end + 1] - offsets[g.end] == g.rows &&
+                            (g.rows == 0 || origin[offsets[g.end]] == g.begin);)
+        g.end++;
+    return g;
+}
+
 err_t serve_forward(node *n, pass *each, const pass *p)
 {
     tensor *own[NODE_MAX_INPUTS];

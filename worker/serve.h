@@ -12,6 +12,16 @@ MUST_CHECK err_t serve_open(pass *each, const pass *p, int n_axes);
  * unless its layer shares them. */
 MUST_CHECK err_t serve_forward(node *n, pass *each, const pass *p);
 
+/* Candidates first .. end-1 of a pass over candidates: neighbours of one request, whose rows
+ * along an axis begin at row `begin` of the request's, `rows` of them. For layers that share.
+ */
+typedef struct served_group {
+    int first, end, begin, rows;
+} served_group;
+
+/* The group that begins with candidate first, of `candidates`. */
+served_group serve_group(const pass *each, int per, int first, int candidates);
+
 /* *t, which is per request, becomes one with the rows of candidates; made once in a pass. */
 MUST_CHECK err_t serve_repeat(tensor **t, pass *each, const pass *p);
 

@@ -20,6 +20,25 @@ CLONES void gru_forward(real *z, int z_stride, real *h, int h_stride, const real
     }
 }
 
+CLONES void gru_forward_shared(real *h, int h_stride, const real *z, int z_stride,
+                               const real *w, const real *b, const real *s, const real *p,
+                               const real *q, int N, int H)
+{
+    for (int i = 0; i < N; i++) {
+        const real *restrict z_u = ROW(z, i, z_stride), *restrict z_r = z_u + H;
+        const real *restrict m = z_r + H;
+        real *restrict h_i     = ROW(h, i, h_stride);
+        real p_i = p[i], q_i = q[i], s_i = s[i];
+#pragma omp simd
+        for (int d = 0; d < H; d++) {
+            real u = sigmoid(z_u[d] + (s_i * w[d] + b[d]));
+            real r = sigmoid(z_r[d] + (s_i * w[H + d] + b[H + d]));
+            real n = tanh_vector(s_i * w[2 * H + d] + b[2 * H + d] + r * m[d]);
+            h_i[d] += (p_i + q_i * u) * (n - h_i[d]);
+        }
+    }
+}
+
 CLONES void gru_backward(real *z, int z_stride, real *g, int g_stride, const real *h,
                          int h_stride, const real *p, const real *q, real *gp, real *gq, int N,
                          int H)

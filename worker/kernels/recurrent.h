@@ -25,6 +25,14 @@
 void gru_forward(real *z, int z_stride, real *h, int h_stride, const real *p, const real *q,
                  int N, int H);
 
+/* The same for N sequences that have the same input, of which alone z = h U (N, z_stride) has
+ * no part: with w = W x (3 H) and b (3 H), a factor s (N) of the input for each,
+ *     u, r = sigmoid(z + s w + b),   n = tanh(s w_n + b_n + r * z_n)
+ * z stays as it is. */
+void gru_forward_shared(real *h, int h_stride, const real *z, int z_stride, const real *w,
+                        const real *b, const real *s, const real *p, const real *q, int N,
+                        int H);
+
 /* From g, the gradient of h', which becomes the part of that of h that comes directly:
  *     gn = g e (1 - n^2),   gu = q ge u (1 - u),   gr = gn m r (1 - r),   gm = gn r
  *     ge = g . (n - h):     gp = sum ge,   gq = sum ge u;   g (1 - e) is left in g */

@@ -6,6 +6,7 @@
 
 #include "worker/kernels/segment.h"
 #include "worker/layers/layers.h"
+#include "worker/layers/shared_unit.h"
 
 /* ---- s_t = q_b . k_t;   gq_b = sum_t gs_t k_t,   gk_t = gs_t q_b ---- */
 
@@ -13,7 +14,11 @@ static err_t dot_forward(node *n, pass *p)
 {
     const tensor *q = n->inputs[0], *k = n->inputs[1];
 
-    TRY(graph_output(n, p, k->rows));
+    TRY(graph_output(n, p, pass_rows(p, k->per)));
+    if (pass_shares(p, n, 1)) {
+        shared_dot(n->output->x, q, k, p);
+        return OK;
+    }
     segment_dot(n->output->x, k->x, k->cols, q->x, q->cols, pass_offsets(p, k->per), false,
                 q->rows, q->cols);
     return OK;
@@ -34,7 +39,7 @@ static err_t dot_backward(node *n, pass *p)
 }
 
 static const layer dot_layer = {
-    .name = "dot scores", .forward = dot_forward, .backward = dot_backward};
+    .name = "dot scores", .forward = dot_forward, .backward = dot_backward, .shares = 1 << 1};
 
 tensor *dot_scores(graph *g, tensor *q, tensor *k)
 {

@@ -12,7 +12,8 @@
 #include "worker/kernels/product.h"
 #include "worker/kernels/recurrent.h"
 #include "worker/kernels/rows.h"
-#include "worker/layers/layers.h"
+#include "worker/layers/gru_gate.h"
+#include "worker/layers/served_gru.h"
 #include "worker/layers/time_major.h"
 
 enum { WEIGHT_X, WEIGHT_H, BIAS };
@@ -44,11 +45,6 @@ typedef struct unit {
     real       *g, *gm;       /* (a group, stride), (a group, P) */
     real       *gp, *gq;      /* (a group) */
 } unit;
-
-static bool resets_input(gru_kind kind)
-{
-    return kind == GRU_RESET_INPUT || kind == GRU_AUGRU_CODE;
-}
 
 /* ---- weights ---- */
 
@@ -101,16 +97,6 @@ static err_t open_weights(unit *u, const node *n, pass *p)
 
 /* ---- a step ---- */
 
-/* e = p + q u, by the kind. */
-static void set_gate(const unit *u, int i, real a)
-{
-    u->p[i] = u->kind == GRU_AGRU || u->kind == GRU_AUGRU_CODE ? a : 0;
-    u->q[i] = u->kind == GRU_AGRU         ? 0
-              : u->kind == GRU_AUGRU      ? a
-              : u->kind == GRU_AUGRU_CODE ? 1 - a
-                                          : 1;
-}
-
 /* The inputs of step t of the group's first n sequences. */
 static void gather_inputs(unit *u, const time_group *group, int t, int n)
 {
@@ -118,7 +104,7 @@ static void gather_inputs(unit *u, const time_group *group, int t, int n)
         int         event = group->first[i] + t;
         const real *x     = ROW(u->x, event, u->D);
         real       *to = ROW(u->xh, i, u->stride), a = u->a ? u->a[event] : 1;
-        set_gate(u, i, a);
+        gru_gate(u->kind, a, &u->p[i], &u->q[i]);
         if (u->kind != GRU_AIGRU)
             memcpy(to, x, (size_t)u->D * sizeof *to);
         else
@@ -161,7 +147,7 @@ static void forward_step(unit *u, real *z, int t, int n)
 
     product(z, S, u->b, 0, rows_of(x, u->stride), u->K, 2 * P, n, 2 * P, D + H);
     product(z + 2 * P, S, u->b + 2 * P, 0, rows_of(x, u->stride), u->W, P, n, P, D);
-    if (resets_input(u->kind)) {
+    if (gru_resets_input(u->kind)) {
         gru_reset_forward(z, S, h, u->stride, n, P);
         product(z + 2 * P, S, z + 2 * P, S, rows_of(z + 3 * P, S), u->U, P, n, P, H);
         gru_input_forward(z, S, h, u->stride, u->p, u->q, n, P);
@@ -216,13 +202,23 @@ static err_t open_unit(unit *u, const node *n, pass *p)
     return OK;
 }
 
+static err_t forward_served(node *n, pass *p)
+{
+    const gru_config *c = n->config;
+    const served_gru  u = {c->kind, c->units, n->params[WEIGHT_X], n->params[WEIGHT_H],
+                           n->params[BIAS]};
+
+    return served_gru_forward(n->output, &u, n->inputs[0], n->inputs[1], p);
+}
+
 static err_t gru_forward_layer(node *n, pass *p)
 {
-    const tensor *x = n->inputs[0];
-    tensor       *y = n->output;
-    unit         *u;
+    tensor *y = n->output;
+    unit   *u;
 
     TRY(graph_output(n, p, pass_rows(p, y->per)));
+    if (pass_shares(p, n, 0))
+        return forward_served(n, p);
     TRY(arena_take(p->arena, sizeof *u, &u));
     TRY(open_unit(u, n, p));
     if (u->last)
@@ -234,7 +230,6 @@ static err_t gru_forward_layer(node *n, pass *p)
         if (u->learns)
             z += (size_t)group.events * (size_t)u->z_stride;
     }
-    (void)x;
     n->scratch = u;
     return OK;
 }
@@ -263,7 +258,7 @@ static void backward_gates(unit *u, real *z, int n)
     int   P = u->P, S = u->z_stride;
     real *h = u->xh + u->D, *gh = u->g + u->D, *gn = z + 2 * P, *gm = z + 3 * P;
 
-    if (resets_input(u->kind)) {
+    if (gru_resets_input(u->kind)) {
         gru_input_backward(z, S, gh, u->stride, h, u->stride, u->p, u->q, u->gp, u->gq, n, P);
         product(u->gm, P, NULL, 0, rows_of(gn, S), u->Ut, P, n, P, u->H);
         gru_reset_backward(z, S, gh, u->stride, u->gm, P, h, u->stride, n, P);
@@ -284,7 +279,7 @@ static void backward_weights(unit *u, const real *z, int n)
 
     product(u->gK, in, u->gK, in, columns_of(z, S), u->xh, in, 2 * P, u->D + P, n);
     product(u->gW, u->D, u->gW, u->D, columns_of(gn, S), u->xh, in, P, u->D, n);
-    if (resets_input(u->kind))
+    if (gru_resets_input(u->kind))
         product(u->gU, P, u->gU, P, columns_of(gn, S), m, S, P, P, n);
     else
         product(u->gU, P, u->gU, P, columns_of(m, S), h, in, P, P, n);
@@ -389,6 +384,13 @@ static const layer gru_layer = {.name       = "recurrent",
                                 .backward   = gru_backward_layer,
                                 .overwrites = true};
 
+/* Of last states: many candidates' attention may go over the states of one request. */
+static const layer gru_last_layer = {.name       = "recurrent, last state",
+                                     .forward    = gru_forward_layer,
+                                     .backward   = gru_backward_layer,
+                                     .overwrites = true,
+                                     .shares     = 1 << 0};
+
 /* ---- building ---- */
 
 static tensor *build(graph *g, tensor *x, tensor *a, gru_config c, const char *name)
@@ -398,8 +400,8 @@ static tensor *build(graph *g, tensor *x, tensor *a, gru_config c, const char *n
     if (!x || (wants_attention && !a))
         return NULL;
     int   per = c.last ? graph_parent(g, x->per) : x->per;
-    node *n   = graph_add(g, &gru_layer, wants_attention ? 2 : 1, (tensor *[]){x, a}, c.units,
-                          per, sizeof c);
+    node *n   = graph_add(g, c.last ? &gru_last_layer : &gru_layer, wants_attention ? 2 : 1,
+                          (tensor *[]){x, a}, c.units, per, sizeof c);
     if (!n)
         return NULL;
     *(gru_config *)n->config = c;

@@ -4,9 +4,11 @@
 
 #include "worker/kernels/activation.h"
 #include "worker/kernels/dice.h"
+#include "worker/kernels/gemm.h"
 #include "worker/kernels/pair.h"
 #include "worker/kernels/product.h"
 #include "worker/kernels/segment.h"
+#include "worker/serve.h"
 
 #define PIECE 64 /* candidates whose layers are computed together */
 
@@ -195,23 +197,6 @@ static void score_request(const sharing *a, real *scores, const int *offsets, in
     }
 }
 
-/* Candidates first .. end-1 have the same T events, which begin at event begin of the request. */
-typedef struct group {
-    int first, end, begin, T;
-} group;
-
-static group next_group(const pass *p, int per, int first, int candidates)
-{
-    const int *offsets = pass_offsets(p, per), *origin = pass_origin(p, per);
-    group      g       = {.first = first, .T = offsets[first + 1] - offsets[first]};
-
-    g.begin = g.T > 0 ? origin[offsets[first]] : 0;
-    for (g.end = first + 1; g.end < candidates && offsets[g.end + 1] - offsets[g.end] == g.T &&
-                            (g.T == 0 || origin[offsets[g.end]] == g.begin);)
-        g.end++;
-    return g;
-}
-
 err_t shared_unit_forward(const shared_unit *u, real *scores, const tensor *q, const tensor *k,
                           pass *p)
 {
@@ -220,11 +205,24 @@ err_t shared_unit_forward(const shared_unit *u, real *scores, const tensor *q, c
 
     TRY(open_sharing(&a, u, q, k, p));
     for (int first = 0; first < q->rows;) {
-        group g = next_group(p, k->per, first, q->rows);
-        score_request(&a, scores, offsets, g.first, g.end, g.begin, g.T);
+        served_group g = serve_group(p, k->per, first, q->rows);
+        score_request(&a, scores, offsets, g.first, g.end, g.begin, g.rows);
         first = g.end;
     }
     return OK;
+}
+
+void shared_dot(real *scores, const tensor *q, const tensor *k, const pass *p)
+{
+    const int *offsets = pass_offsets(p, k->per);
+
+    for (int first = 0; first < q->rows;) {
+        served_group g = serve_group(p, k->per, first, q->rows);
+        gemm(scores + offsets[first], g.rows, plain(ROW(q->x, first, q->cols), q->cols),
+             transposed(ROW(k->x, g.begin, k->cols), k->cols), g.end - first, g.rows, q->cols,
+             false);
+        first = g.end;
+    }
 }
 
 void shared_sum(tensor *y, const real *w, const tensor *k, const pass *p)
@@ -232,9 +230,10 @@ void shared_sum(tensor *y, const real *w, const tensor *k, const pass *p)
     const int *offsets = pass_offsets(p, k->per);
 
     for (int first = 0; first < y->rows;) {
-        group g = next_group(p, k->per, first, y->rows);
-        product(ROW(y->x, first, y->cols), y->cols, NULL, 0, rows_of(w + offsets[first], g.T),
-                ROW(k->x, g.begin, k->cols), k->cols, g.end - first, k->cols, g.T);
+        served_group g = serve_group(p, k->per, first, y->rows);
+        product(ROW(y->x, first, y->cols), y->cols, NULL, 0,
+                rows_of(w + offsets[first], g.rows), ROW(k->x, g.begin, k->cols), k->cols,
+                g.end - first, k->cols, g.rows);
         first = g.end;
     }
 }

@@ -26,6 +26,9 @@ typedef struct shared_unit {
 MUST_CHECK err_t shared_unit_forward(const shared_unit *u, real *scores, const tensor *q,
                                      const tensor *k, pass *p);
 
+/* scores (events of all candidates) = q . k: a product for each request. */
+void shared_dot(real *scores, const tensor *q, const tensor *k, const pass *p);
+
 /* y (candidates, Dk) = sum of the events k of their requests by the weights w (events of all
  * candidates): a product for each request. */
 void shared_sum(tensor *y, const real *w, const tensor *k, const pass *p);
