@@ -2,14 +2,7 @@
 
 #ifdef DICE_WIDE
 
-#include <immintrin.h>
-
-#define WIDE   __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma")))
-#define LANES  16
-#define LOG2_E 0x1.715476p+0f
-#define LOG_2  0x1.62e43p-1f
-
-typedef __m512 vector;
+#define LOG_2 0x1.62e43p-1f
 
 /* 16 columns. t is (x - mean) scale, scale = -inv log2(e); rest = 1 - a. */
 typedef struct columns {
@@ -43,21 +36,6 @@ WIDE INLINE columns columns_at(int d, int D, const float *mean, const float *inv
 WIDE INLINE vector scaled(const columns *c, vector x)
 {
     return (x - c->mean) * c->scale;
-}
-
-/* 1 / (1 + 2^t): t = n + r with an integer n and |r| <= 1/2; 2^r = 1 + r q(r) to 9e-8. Beyond
- * t = 126 that of 126; far below, 2^t is 0. NaN stays NaN: a minimum gives its second. */
-WIDE INLINE vector falling_sigmoid(vector t)
-{
-    t        = _mm512_min_ps(_mm512_set1_ps(126), t);
-    vector r = _mm512_reduce_ps(t, 0);
-    vector p = r * 0x1.5bba14p-10f + 0x1.3cea88p-7f;
-    p        = p * r + 0x1.c6b752p-5f;
-    p        = p * r + 0x1.ebf9bcp-3f;
-    p        = p * r + 0x1.62e42ap-1f;
-    p        = p * r + 1;
-    vector s = 1 + _mm512_scalef_ps(p, t - r), y = _mm512_rcp14_ps(s);
-    return y + y * (1 - s * y);
 }
 
 /* ---- forward ---- */

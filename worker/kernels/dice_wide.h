@@ -8,8 +8,9 @@
 #define DIPS_WORKER_KERNELS_DICE_WIDE_H
 
 #include "worker/kernels/dice.h"
+#include "worker/kernels/wide.h"
 
-#if defined(__x86_64__) && !defined(DIPS_PLAIN_KERNELS) && !defined(DIPS_REAL_IS_DOUBLE)
+#ifdef WIDE_KERNELS
 #define DICE_WIDE
 extern const dice_kernels dice_wide;
 #endif

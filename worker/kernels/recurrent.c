@@ -1,9 +1,10 @@
 #include "worker/kernels/recurrent.h"
 
+#include "worker/kernels/recurrent_wide.h"
 #include "worker/kernels/tanh.h"
 
-CLONES void gru_forward(real *z, int z_stride, real *h, int h_stride, const real *p,
-                        const real *q, int N, int H)
+CLONES static void forward(real *z, int z_stride, real *h, int h_stride, const real *p,
+                           const real *q, int N, int H)
 {
     for (int i = 0; i < N; i++) {
         real *restrict u = ROW(z, i, z_stride), *restrict r = u + H, *restrict n = r + H;
@@ -20,9 +21,9 @@ CLONES void gru_forward(real *z, int z_stride, real *h, int h_stride, const real
     }
 }
 
-CLONES void gru_forward_shared(real *h, int h_stride, const real *z, int z_stride,
-                               const real *w, const real *b, const real *s, const real *p,
-                               const real *q, int N, int H)
+CLONES static void forward_shared(real *h, int h_stride, const real *z, int z_stride,
+                                  const real *w, const real *b, const real *s, const real *p,
+                                  const real *q, int N, int H)
 {
     for (int i = 0; i < N; i++) {
         const real *restrict z_u = ROW(z, i, z_stride), *restrict z_r = z_u + H;
@@ -37,6 +38,31 @@ CLONES void gru_forward_shared(real *h, int h_stride, const real *z, int z_strid
             h_i[d] += (p_i + q_i * u) * (n - h_i[d]);
         }
     }
+}
+
+void gru_forward(real *z, int z_stride, real *h, int h_stride, const real *p, const real *q,
+                 int N, int H)
+{
+#ifdef WIDE_KERNELS
+    if (wide_vectors() && H % VECTOR == 0) {
+        gru_forward_wide(z, z_stride, h, h_stride, p, q, N, H);
+        return;
+    }
+#endif
+    forward(z, z_stride, h, h_stride, p, q, N, H);
+}
+
+void gru_forward_shared(real *h, int h_stride, const real *z, int z_stride, const real *w,
+                        const real *b, const real *s, const real *p, const real *q, int N,
+                        int H)
+{
+#ifdef WIDE_KERNELS
+    if (wide_vectors() && H % VECTOR == 0) {
+        gru_forward_shared_wide(h, h_stride, z, z_stride, w, b, s, p, q, N, H);
+        return;
+    }
+#endif
+    forward_shared(h, h_stride, z, z_stride, w, b, s, p, q, N, H);
 }
 
 CLONES void gru_backward(real *z, int z_stride, real *g, int g_stride, const real *h,
