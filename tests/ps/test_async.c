@@ -175,6 +175,27 @@ static void a_repeated_pull_gets_the_same_bytes_and_an_old_one_none(void **unuse
     world_free(w);
 }
 
+/* Who runs ahead of a push that was lost is answered once it came. */
+static void a_pull_too_far_ahead_of_a_lost_push_is_dropped_and_may_come_again(void **unused)
+{
+    (void)unused;
+    world *w = open_world(yaml, 2, 0);
+    real   x;
+
+    for (uint64_t step = 0; step < TICKETS; step++) {
+        if (step > 0)
+            pull_id(w, 0, step, 0, X);
+        push_id(w, 0, step, X, 1, 4, true);
+    }
+    pull_id(w, 0, TICKETS, 0, X);
+    assert_false(is_answered(w, 0, TICKETS));
+    assert_int_equal(dropped_by_all(w), 1);
+    push_id(w, 1, 0, X, 1, 4, true);
+    pull_id(w, 0, TICKETS, 0, X);
+    assert_int_equal(rows_of(w, 0, TICKETS, &x), 1);
+    world_free(w);
+}
+
 /* The sweep of bucket b comes with the first push of step b. */
 static void rows_that_a_ticket_names_stay(void **unused)
 {
@@ -285,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_push_that_is_not_finite_is_left_out_alone),
         cmocka_unit_test(a_row_is_touched_by_the_front),
         cmocka_unit_test(a_repeated_pull_gets_the_same_bytes_and_an_old_one_none),
+        cmocka_unit_test(a_pull_too_far_ahead_of_a_lost_push_is_dropped_and_may_come_again),
         cmocka_unit_test(rows_that_a_ticket_names_stay),
         cmocka_unit_test(an_id_is_admitted_by_what_pushes_count_together),
         cmocka_unit_test(whatever_the_post_does_each_push_counts_once),

@@ -1,6 +1,8 @@
 /* The clock and the tickets: whatever the post does, shards end with the same rows. */
 #include "harness.h"
 
+#include <unistd.h>
+
 #define TABLES 2
 #define IDS    30 /* that a worker needs of a table for a step */
 
@@ -414,6 +416,47 @@ static void the_largest_staleness_has_room_for_every_pull(void **unused)
     world_free(w);
 }
 
+/* Hand in a SAVE of step and return the answer. */
+static net_message save_at(world *w, const char *folder, uint64_t step)
+{
+    wire_header h = head(w, WIRE_SAVE, 0, step);
+    wire_text   t = {.text = folder, .bytes = (uint32_t)strlen(folder)};
+    net_message m;
+
+    must(wire_encode_text(&m, &h, &t));
+    post(w, 0, 0, m);
+    deliver_all(w);
+    expect_answer(w, 0, 0, WIRE_SAVED, step, &m);
+    return m;
+}
+
+/* Even when steps were applied since, and the file was moved away. */
+static void a_repeated_save_gets_the_same_bytes_and_writes_nothing(void **unused)
+{
+    (void)unused;
+    real   got[3];
+    char   folder[256], file[512];
+    world *w = world_new(yaml, 1, NULL);
+
+    snprintf(folder, sizeof folder, "%s", inside("step-000000000000"));
+    world_begin(w, 1, NULL, 0);
+    must(manifest_begin(folder));
+    net_message once = save_at(w, folder, 0);
+    snprintf(file, sizeof file, "%s/shard-0000-of-0001.safetensors", folder);
+    assert_int_equal(remove(file), 0);
+    pull_one(w, 0, 0, 0);
+    assert_true(answered(w, 0, 0, got));
+    push_one(w, 0, 0, 1);
+    assert_int_equal(shard_clock(w->shards[0]), 1);
+    net_message again = save_at(w, folder, 0);
+    assert_int_equal(again.size, once.size);
+    assert_memory_equal(again.data, once.data, once.size);
+    assert_int_not_equal(access(file, F_OK), 0);
+    net_message_clear(&once);
+    net_message_clear(&again);
+    world_free(w);
+}
+
 /* ---- generations ---- */
 
 static void a_repeated_begin_is_answered_and_changes_nothing(void **unused)
@@ -747,6 +790,7 @@ int main(void)
         cmocka_unit_test(many_reads_wait_for_their_versions),
         cmocka_unit_test(who_finds_too_many_waiting_is_told_so),
         cmocka_unit_test(the_largest_staleness_has_room_for_every_pull),
+        cmocka_unit_test(a_repeated_save_gets_the_same_bytes_and_writes_nothing),
         cmocka_unit_test(a_repeated_begin_is_answered_and_changes_nothing),
         cmocka_unit_test(a_new_generation_starts_over_and_old_messages_are_dropped),
         cmocka_unit_test(a_run_that_cannot_begin_is_told_why),

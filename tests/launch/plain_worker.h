@@ -1,0 +1,355 @@
+/* plain_worker - a worker without a model, for tests of what lies between workers and shards.
+ *
+ * Its gradients are planted noise on the rows that it saw, so that a row of a wrong version,
+ * a gradient lost or counted twice shows in the bits of every later cut. Ids are drawn by
+ * (seed, step, rank); now and then a part is empty or a gradient not finite. Cuts, which are
+ * drain points, fall on random steps. How workers wait for each other, and for how long they
+ * compute, is the test's. */
+#ifndef DIPS_TESTS_LAUNCH_PLAIN_WORKER_H
+#define DIPS_TESTS_LAUNCH_PLAIN_WORKER_H
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/manifest.h"
+#include "common/rng.h"
+#include "common/safetensors.h"
+#include "worker/ps_client.h"
+
+enum { PLAIN_TABLES = 3, PLAIN_SHARDS_MOST = 4, PLAIN_WORKERS_MOST = 3, PLAIN_AHEAD = 4 };
+enum { PLAIN_IDS_MOST = 40, PLAIN_UNIVERSE = 300 };
+
+/* Rows of every fate: plain ones, ones that have to earn their place, ones that leave. */
+static const char plain_yaml[] =
+    "tables:\n"
+    "  plain: {dim: 3, init: {kind: zero}, optimizer: sgd, lr: 0.5}\n"
+    "  earned: {dim: 2, optimizer: adam, lr: 0.1, admit: {min_count: 3, counter: exact},\n"
+    "           penalty: {kind: minibatch_aware, lambda: 0.1, count: running}}\n"
+    "  leaving: {dim: 1, optimizer: rowwise_adagrad, lr: 0.2, evict: {idle_steps: 5}}\n"
+    "features: {a: {table: plain}, b: {table: earned}, c: {table: leaving}}\n";
+
+/* Under async, where bits depend on what arrives when: sums that are exact in any order. */
+static const char plain_exact_yaml[] =
+    "tables:\n"
+    "  plain: {dim: 3, init: {kind: zero}, optimizer: sgd, lr: 0.5}\n"
+    "  other: {dim: 2, init: {kind: zero}, optimizer: sgd, lr: 0.25}\n"
+    "  third: {dim: 1, init: {kind: zero}, optimizer: sgd, lr: 1}\n"
+    "features: {a: {table: plain}, b: {table: other}, c: {table: third}}\n"
+    "train: {mode: async}\n";
+
+/* What a run is; its workers agree on it. */
+typedef struct plain_run {
+    const config *config;
+    const schema *schema;
+    uint64_t      seed;
+    int64_t       steps;
+    int           workers, shards, staleness;
+    int           cut_every; /* steps, in the mean */
+    const char   *folder;    /* of its checkpoints */
+} plain_run;
+
+typedef struct plain_worker {
+    const plain_run *run;
+    int              rank;
+    ps_client       *client;
+    id_maker        *maker;
+    arena            memory[PLAIN_AHEAD];
+    id_set           sets[PLAIN_AHEAD][PLAIN_TABLES];
+    arena            looking;  /* of a READ */
+    uint64_t         seen;     /* all rows at the last drain point, hashed */
+    err_t (*meet)(void *self); /* all workers are here: what a reduction waits for */
+    err_t (*work)(void *self); /* the step's arithmetic takes its time */
+    void *self;
+} plain_worker;
+
+#define must(call)                                                                             \
+    do {                                                                                       \
+        if ((call) != OK)                                                                      \
+            fail_msg("%s: %s", #call, err_text());                                             \
+    } while (0)
+
+/* Chance of a step: what for, and of whom. */
+enum { PLAIN_CUT, PLAIN_PART, PLAIN_NOISE, PLAIN_PARTS_ROOM = 16 };
+
+static inline bool plain_is_exact(const plain_run *run)
+{
+    return run->config->train.mode == MODE_ASYNC;
+}
+
+static inline rng plain_chance(const plain_run *run, int what, int64_t step, uint64_t whose)
+{
+    uint64_t seed = hash_mix(run->seed + (uint64_t)what * UINT64_C(0x9e3779b97f4a7c15));
+
+    return rng_named(seed, RNG_TEST, (uint64_t)step, whose);
+}
+
+/* The first drain point after step. */
+static inline int64_t plain_drain(const plain_run *run, int64_t step)
+{
+    while (++step < run->steps) {
+        rng r = plain_chance(run, PLAIN_CUT, step, 0);
+        if (rng_below(&r, (uint64_t)run->cut_every) == 0)
+            break;
+    }
+    return step;
+}
+
+/* ---- a step ---- */
+
+static inline err_t plain_draw(plain_worker *w, int64_t step)
+{
+    const plain_run *run  = w->run;
+    rng              r    = plain_chance(run, PLAIN_PART, step, (uint64_t)w->rank);
+    arena           *a    = &w->memory[step % PLAIN_AHEAD];
+    id_set          *sets = w->sets[step % PLAIN_AHEAD];
+    uint64_t         ids[PLAIN_TABLES][PLAIN_IDS_MOST];
+    const uint64_t  *lists[PLAIN_TABLES];
+    size_t           many[PLAIN_TABLES];
+
+    arena_reset(a);
+    for (int t = 0; t < PLAIN_TABLES; t++) {
+        lists[t] = ids[t];
+        many[t]  = rng_below(&r, 8) ? rng_below(&r, PLAIN_IDS_MOST) : 0;
+        for (size_t i = 0; i < many[t]; i++)
+            ids[t][i] = rng_below(&r, rng_below(&r, PLAIN_UNIVERSE) + 1);
+    }
+    TRY(id_maker_make_bare(w->maker, lists, many, a, sets));
+    for (int t = 0; t < PLAIN_TABLES; t++)
+        for (int i = 0; i < sets[t].n; i++)
+            sets[t].samples[i] = 1 + (uint32_t)rng_below(&r, 3);
+    return OK;
+}
+
+static inline void plain_fill(const plain_worker *w, int64_t step, const id_set *sets,
+                              real *const *rows, real *const *gradients)
+{
+    for (int t = 0; t < PLAIN_TABLES; t++) {
+        int dim = w->run->schema->tables[t].config->dim;
+        for (int i = 0; i < sets[t].n; i++) {
+            rng r = plain_chance(w->run, PLAIN_NOISE + t, step,
+                                 sets[t].ids[i] * PLAIN_WORKERS_MOST + (uint64_t)w->rank);
+            for (int at = i * dim; at < (i + 1) * dim; at++)
+                gradients[t][at] = plain_is_exact(w->run)
+                                       ? (real)rng_below(&r, 9) / 8 - (real)0.5
+                                       : rows[t][at] / 4 + (real)(2 * rng_uniform(&r) - 1);
+        }
+    }
+}
+
+static inline err_t plain_step(plain_worker *w, int64_t step, int64_t pulled_until)
+{
+    const id_set *sets = w->sets[step % PLAIN_AHEAD];
+    rng           r    = plain_chance(w->run, PLAIN_PART, step, PLAIN_PARTS_ROOM);
+    ps_part       part = {.samples = 2 + w->rank,
+                          .time    = 1000 * step,
+                          .finite  = (int)rng_below(&r, 20) != w->rank};
+    real         *rows[PLAIN_TABLES], *gradients[PLAIN_TABLES];
+
+    if (plain_is_exact(w->run))
+        part = (ps_part){.samples = 2, .finite = true};
+    TRY(ps_rows(w->client, step, sets, rows));
+    TRY(w->work(w->self));
+    TRY(ps_gradients(w->client, step, sets, gradients));
+    plain_fill(w, step, sets, rows, gradients);
+    TRY(ps_push(w->client, step, pulled_until, &part, sets));
+    return w->meet(w->self);
+}
+
+/* From one drain point to the next. */
+static inline err_t plain_stretch(plain_worker *w, int64_t first, int64_t drain)
+{
+    const int  staleness = w->run->staleness;
+    const bool async     = plain_is_exact(w->run);
+
+    for (int64_t step = first, pulled = first; step < drain; step++) {
+        for (; pulled < drain && pulled <= step + staleness; pulled++) {
+            int64_t sees = async ? first : pulled - staleness;
+            TRY(plain_draw(w, pulled));
+            TRY(ps_pull(w->client, pulled, sees > first ? sees : first,
+                        w->sets[pulled % PLAIN_AHEAD]));
+        }
+        TRY(plain_step(w, step, pulled));
+    }
+    return ps_drain(w->client, drain);
+}
+
+/* ---- drain points ---- */
+
+/* All ids of all tables, made anew in w->looking. */
+static inline err_t plain_all(plain_worker *w, size_t first, size_t n, id_set *sets)
+{
+    uint64_t        ids[PLAIN_UNIVERSE];
+    const uint64_t *lists[PLAIN_TABLES] = {ids, ids, ids};
+    const size_t    many[PLAIN_TABLES]  = {n, n, n};
+
+    for (size_t i = 0; i < n; i++)
+        ids[i] = first + i;
+    arena_reset(&w->looking);
+    return id_maker_make_bare(w->maker, lists, many, &w->looking, sets);
+}
+
+/* What an evaluation does. */
+static inline err_t plain_look(plain_worker *w, int64_t version)
+{
+    id_set sets[PLAIN_TABLES];
+    real  *rows[PLAIN_TABLES];
+
+    TRY(plain_all(w, 0, PLAIN_UNIVERSE, sets));
+    TRY(ps_read(w->client, version, sets, rows));
+    w->seen = 0;
+    for (int t = 0; t < PLAIN_TABLES; t++) {
+        int dim = w->run->schema->tables[t].config->dim;
+        w->seen =
+            hash_mix(w->seen + hash_bytes(rows[t], (size_t)(sets[t].n * dim) * sizeof(real)));
+    }
+    return OK;
+}
+
+/* Each worker sees to it that some ids have rows from the start. */
+static inline err_t plain_bear(plain_worker *w)
+{
+    id_set sets[PLAIN_TABLES];
+
+    TRY(plain_all(w, (size_t)w->rank * 10, 15, sets));
+    TRY(ps_birth(w->client, 0, sets));
+    return w->meet(w->self);
+}
+
+static inline err_t plain_write(plain_worker *w, const char *folder, int64_t step)
+{
+    const plain_run    *run = w->run;
+    manifest_file       files[PLAIN_SHARDS_MOST + 1];
+    char                path[CONFIG_PATH_MAX + 32], nothing[] = "";
+    safetensors_writer *dense;
+    manifest            m = {.step          = step,
+                             .seed          = run->seed,
+                             .shards        = run->shards,
+                             .schema_hash   = run->schema->hash,
+                             .real          = REAL_NAME,
+                             .configuration = nothing,
+                             .n_files       = run->shards + 1,
+                             .files         = files};
+
+    TRY(manifest_begin(folder));
+    TRY(ps_save(w->client, step, folder, files));
+    snprintf(files[run->shards].name, sizeof files->name, "dense.safetensors");
+    snprintf(path, sizeof path, "%s/dense.safetensors", folder);
+    TRY(safetensors_create(&dense, path));
+    TRY(safetensors_finish(&dense, &files[run->shards].digest));
+    TRY(manifest_write(folder, &m, run->schema));
+    return manifest_keep(run->folder, 2);
+}
+
+/* Worker 0 writes the cut while the others wait. */
+static inline err_t plain_save(plain_worker *w, int64_t step)
+{
+    char folder[CONFIG_PATH_MAX];
+
+    manifest_folder(folder, w->run->folder, step);
+    if (w->rank == 0)
+        TRY(plain_write(w, folder, step));
+    return w->meet(w->self);
+}
+
+/* ---- a worker ---- */
+
+/* o: transport, clock, generation, timeouts and check; the rest is filled in. */
+static inline err_t plain_open(plain_worker *w, const plain_run *run, int rank,
+                               ps_client_options o)
+{
+    *w          = (plain_worker){.run = run, .rank = rank};
+    o.schema    = run->schema;
+    o.worker    = rank;
+    o.workers   = run->workers;
+    o.in_flight = run->staleness + 1;
+    o.values    = run->config->cluster.values;
+    o.async     = run->config->train.mode == MODE_ASYNC;
+    TRY(id_maker_new(&w->maker, run->schema, run->shards));
+    return ps_client_new(&w->client, &o);
+}
+
+static inline void plain_close(plain_worker *w)
+{
+    ps_client_free(&w->client);
+    id_maker_free(&w->maker);
+    for (int i = 0; i < PLAIN_AHEAD; i++)
+        arena_clear(&w->memory[i]);
+    arena_clear(&w->looking);
+}
+
+/* Train to the end from the newest cut, or from the empty start. */
+static inline err_t plain_train(plain_worker *w)
+{
+    char    folder[CONFIG_PATH_MAX];
+    int64_t step;
+
+    TRY(manifest_newest(&step, w->run->folder));
+    TRY(w->meet(w->self)); /* before anybody writes the next one */
+    manifest_folder(folder, w->run->folder, step);
+    if (w->rank == 0)
+        TRY(ps_begin(w->client, step < 0 ? NULL : folder, step < 0 ? 0 : step));
+    TRY(w->meet(w->self));
+    if (step < 0)
+        TRY(plain_bear(w));
+    for (step = step < 0 ? 0 : step; step < w->run->steps;) {
+        int64_t drain = plain_drain(w->run, step);
+        TRY(plain_stretch(w, step, drain));
+        TRY(plain_look(w, drain));
+        TRY(plain_save(w, drain));
+        step = drain;
+    }
+    return OK;
+}
+
+/* ---- runs ---- */
+
+/* A folder of the test's own, in memory where there is such a place. */
+static inline void plain_folder(char path[64], const char *name)
+{
+    snprintf(path, 64, "%s/dips-%s-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm",
+             name);
+    assert_non_null(mkdtemp(path));
+}
+
+static inline int plain_remove_one(const char *path, const struct stat *st, int kind,
+                                   struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+static inline void plain_remove(const char *folder)
+{
+    assert_int_equal(nftw(folder, plain_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* Whether the last cuts of two runs are the same to the bit. */
+static inline bool plain_equal(const plain_run *run, const char *a, const char *b)
+{
+    const char *folders[] = {a, b};
+    manifest    m[2];
+    bool        equal = true;
+
+    for (int i = 0; i < 2; i++) {
+        char folder[CONFIG_PATH_MAX];
+        manifest_folder(folder, folders[i], run->steps);
+        must(manifest_read(&m[i], folder));
+        must(manifest_verify(&m[i], folder));
+    }
+    for (int i = 0; i <= run->shards; i++)
+        equal &= m[0].files[i].digest.bytes == m[1].files[i].digest.bytes &&
+                 m[0].files[i].digest.xxh3 == m[1].files[i].digest.xxh3;
+    manifest_clear(&m[0]);
+    manifest_clear(&m[1]);
+    return equal;
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* Thousands of simulated runs; see test_simulation.c, which replays one of them by its seed. */
+#include "histories.h"
+
+static void thousands_of_histories_end_with_the_bits_of_the_calm_run(void **unused)
+{
+    (void)unused;
+    histories_run(plain_yaml, 100000, 4000);
+}
+
+static void under_async_too(void **unused)
+{
+    (void)unused;
+    histories_run(plain_exact_yaml, 200000, 1000);
+}
+
+static void each_gradient_counts_once_over_tens_of_thousands_of_steps(void **unused)
+{
+    (void)unused;
+    histories_run_long(plain_yaml, 300000, 20000, 1);
+    histories_run_long(plain_exact_yaml, 300000, 10000, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thousands_of_histories_end_with_the_bits_of_the_calm_run),
+        cmocka_unit_test(under_async_too),
+        cmocka_unit_test(each_gradient_counts_once_over_tens_of_thousands_of_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
