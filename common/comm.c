@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define PIECE_MAX ((size_t)1 << 28) /* bytes of one MPI message: well below INT_MAX */
+#define TAGS      32768             /* MPI lets at least so many be told apart */
 #define SMALL_MAX 4096 /* elements: below it everyone sends everything, in one round */
 
 struct comm {
@@ -18,6 +19,10 @@ struct comm {
     bool                failed;
     const clock_source *clock;
     double              timeout_s;
+    err_t (*check)(void *self);
+    void *check_self;
+    int   tag;     /* of messages: how often the group began anew */
+    bool  settled; /* what was under way is not any more, anywhere */
 
     MPI_Request *requests; /* (2 size) of the exchange in flight: receives, then sends */
     void        *scratch;  /* what other workers send, while it is summed */
@@ -77,6 +82,65 @@ static void rest(int64_t waited)
     }
 }
 
+/* Wait until the n requests are done, or the deadline: then *done is 0. */
+static err_t wait_for(comm *c, int n, MPI_Request *requests, int *done, const char *doing)
+{
+    int64_t start = clock_now(c->clock);
+
+    for (;;) {
+        int code = MPI_Testall(n, requests, done, MPI_STATUSES_IGNORE);
+        if (code != MPI_SUCCESS)
+            return mpi_error(c, code, doing);
+        int64_t waited = clock_now(c->clock) - start;
+        if (*done || (double)waited * 1e-9 > c->timeout_s)
+            return OK;
+        rest(waited);
+    }
+}
+
+/* Leave the exchange under way, and see that all others have left theirs: then no memory of
+ * this worker is read or written any more. A message that found its receiver ends its way; one
+ * that did not bears a tag that nobody will ask for. */
+static err_t settle(comm *c)
+{
+    static const char doing[] = "leaving an aborted step";
+    MPI_Request       barrier;
+    int               done = 0;
+
+    for (int r = 0; r < c->size; r++)
+        if (c->requests[r] != MPI_REQUEST_NULL)
+            MPI_Cancel(&c->requests[r]);
+    TRY(wait_for(c, c->size, c->requests, &done, doing));
+    int code = done ? MPI_Ibarrier(c->world, &barrier) : MPI_SUCCESS;
+    if (code != MPI_SUCCESS)
+        return mpi_error(c, code, doing);
+    if (done)
+        TRY(wait_for(c, 1, &barrier, &done, doing));
+    if (!done)
+        return err_set(ERR_TIMEOUT, "worker %d of %d: %s: not all others did so within %g s",
+                       c->rank, c->size, doing, c->timeout_s);
+    MPI_Testall(c->size, c->requests + c->size, &done, MPI_STATUSES_IGNORE);
+    for (int r = c->size; r < 2 * c->size; r++)
+        if (c->requests[r] != MPI_REQUEST_NULL)
+            MPI_Request_free(&c->requests[r]);
+    c->settled = true;
+    return OK;
+}
+
+/* What the check says; where it ends the wait, the exchange is left in good order. */
+static err_t ask(comm *c)
+{
+    err_report report;
+    err_t      err = c->check ? c->check(c->check_self) : OK;
+
+    if (err == OK)
+        return OK;
+    err_keep(&report, err);
+    c->failed = true;
+    TRY(settle(c));
+    return err_give(&report);
+}
+
 /* Wait until all requests are done, or the deadline. */
 static err_t finish(comm *c, const char *doing)
 {
@@ -92,6 +156,8 @@ static err_t finish(comm *c, const char *doing)
         int64_t waited = clock_now(c->clock) - start;
         if ((double)waited * 1e-9 > c->timeout_s)
             return silent(c, doing);
+        if (waited > NS_PER_MS)
+            TRY(ask(c));
         rest(waited);
     }
 }
@@ -113,8 +179,8 @@ static err_t exchange(comm *c, const piece *in, const piece *out, const char *do
     for (int r = 0; in && r < c->size; r++) {
         if (r == c->rank || in[r].bytes == 0)
             continue;
-        int code =
-            MPI_Irecv(in[r].at, (int)in[r].bytes, MPI_BYTE, r, 0, c->world, &c->requests[r]);
+        int code = MPI_Irecv(in[r].at, (int)in[r].bytes, MPI_BYTE, r, c->tag, c->world,
+                             &c->requests[r]);
         if (code != MPI_SUCCESS)
             return mpi_error(c, code, doing);
     }
@@ -122,7 +188,7 @@ static err_t exchange(comm *c, const piece *in, const piece *out, const char *do
         int r = (c->rank + k) % c->size; /* not all to worker 0 at once */
         if (out[r].bytes == 0)
             continue;
-        int code = MPI_Isend(out[r].at, (int)out[r].bytes, MPI_BYTE, r, 0, c->world,
+        int code = MPI_Isend(out[r].at, (int)out[r].bytes, MPI_BYTE, r, c->tag, c->world,
                              &c->requests[c->size + r]);
         if (code != MPI_SUCCESS)
             return mpi_error(c, code, doing);
@@ -494,6 +560,34 @@ err_t comm_barrier(comm *c)
 {
     uint64_t here = 1;
     return comm_max_u64(c, &here, 1);
+}
+
+/* ---- beginning anew ---- */
+
+void comm_set_check(comm *c, err_t (*check)(void *self), void *self)
+{
+    c->check      = check;
+    c->check_self = self;
+}
+
+/* Until all know that they have left, nobody asks to leave. */
+err_t comm_renew(comm *c, uint64_t *x)
+{
+    err_t (*check)(void *self) = c->check;
+
+    if (c->size == 1)
+        return OK;
+    if (!c->settled) {
+        for (int i = 0; i < 2 * c->size; i++)
+            c->requests[i] = MPI_REQUEST_NULL;
+        TRY(settle(c));
+    }
+    c->settled = c->failed = false;
+    c->tag                 = (c->tag + 1) % TAGS;
+    c->check               = NULL;
+    err_t err              = comm_max_u64(c, x, 1);
+    c->check               = check;
+    return err;
 }
 
 /* ---- begin and end ---- */

@@ -4,7 +4,8 @@
  * MPI_COMM_WORLD. Collectives are non-blocking inside and polled, so that every wait
  * has a deadline; sums are taken in a fixed order, so that the same inputs give the
  * same bits. Every function here but the queries is collective: all workers call it,
- * in the same order. A failure is final for the group. */
+ * in the same order. A failure is final for the group, but for one that all workers were
+ * told to make: see comm_renew. */
 #ifndef DIPS_COMMON_COMM_H
 #define DIPS_COMMON_COMM_H
 
@@ -25,6 +26,15 @@ MUST_CHECK err_t comm_open(comm **out, const clock_source *clock, double timeout
 
 /* MPI_Finalize where comm_open began it. */
 void comm_close(comm **c);
+
+/* Have every wait ask check(self), many times a second: not OK ends the wait with that error.
+ * check is soon to say so to all workers, for who ends a wait stays for the others to leave
+ * theirs. Not collective; NULL: nobody is asked. */
+void comm_set_check(comm *c, err_t (*check)(void *self), void *self);
+
+/* After all workers have left what they did because of their check: the group begins anew,
+ * nothing of what was under way is seen again, and *x becomes its maximum over the workers. */
+MUST_CHECK err_t comm_renew(comm *c, uint64_t *x);
 
 /* End all workers at once, without their consent; status is the job's exit status.
  * For main.c after a failure: MPI_Abort. Not collective. */

@@ -34,9 +34,10 @@ struct control {
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t  news;
-    bool            welcomed, ended;
-    int             n;
-    const char    **endpoints; /* (n) */
+    bool            ended;
+    int             n;                   /* -1: not welcomed yet */
+    char (*endpoints)[NET_ENDPOINT_MAX]; /* (n) */
+    atomic_uint welcomed;                /* the generation; changes with the lock held */
 };
 
 /* ---- the thread ---- */
@@ -92,26 +93,24 @@ static void say_bye(control *c)
         say(c, &m);
 }
 
-static err_t take_welcome(control *c, const net_message *m)
+static err_t take_welcome(control *c, const net_message *m, uint32_t generation)
 {
     wire_welcome w;
 
     TRY(wire_decode_welcome(&w, m));
-    if (c->welcomed)
+    if (c->n >= 0 && generation <= atomic_load(&c->welcomed))
         return OK;
-    size_t       n  = w.n_endpoints;
-    const char **at = malloc((n + 1) * sizeof *at + n * NET_ENDPOINT_MAX);
+    size_t n                    = w.n_endpoints;
+    char(*at)[NET_ENDPOINT_MAX] = malloc((n + 1) * sizeof *at);
     if (!at)
-        return err_memory(n * NET_ENDPOINT_MAX, "the endpoints of the shards");
-    char *texts = (char *)(at + n + 1);
-    for (size_t i = 0; i < n; i++) {
-        memcpy(texts + i * NET_ENDPOINT_MAX, w.endpoints[i], NET_ENDPOINT_MAX);
-        at[i] = texts + i * NET_ENDPOINT_MAX;
-    }
+        return err_memory(n * sizeof *at, "the endpoints of the shards");
+    if (n > 0)
+        memcpy(at, w.endpoints, n * sizeof *at);
     pthread_mutex_lock(&c->lock);
+    free(c->endpoints);
     c->endpoints = at;
     c->n         = (int)n;
-    c->welcomed  = true;
+    atomic_store(&c->welcomed, generation);
     pthread_cond_broadcast(&c->news);
     pthread_mutex_unlock(&c->lock);
     return OK;
@@ -144,7 +143,7 @@ static err_t take(control *c, const net_message *m)
     TRY(wire_open(&h, m));
     silence_heard(&c->silence, clock_now(c->clock));
     if (h.kind == WIRE_WELCOME)
-        return take_welcome(c, m);
+        return take_welcome(c, m, h.generation);
     if (h.kind == WIRE_END)
         return take_end(c, m);
     return OK;
@@ -246,6 +245,7 @@ err_t control_open(control **out, net *n, const control_options *options)
     c->index             = options->index;
     c->generation        = options->generation;
     c->heartbeat_timeout = options->heartbeat_timeout;
+    c->n                 = -1;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->news, NULL);
     err_t err = begin(c, n, options);
@@ -257,32 +257,55 @@ err_t control_open(control **out, net *n, const control_options *options)
     return OK;
 }
 
-/* Wait on c->news, with c->lock held, until *flag is set or the time is over. */
-static bool wait_for(control *c, const bool *flag, double timeout_s)
+static struct timespec time_in(double seconds)
 {
-    struct timespec until;
-    int64_t         ns = (int64_t)(timeout_s * 1e9);
+    struct timespec t;
+    int64_t         ns = (int64_t)(seconds * 1e9);
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    ns += until.tv_nsec;
-    until.tv_sec += ns / NS_PER_S;
-    until.tv_nsec = ns % NS_PER_S;
-    while (!*flag && pthread_cond_timedwait(&c->news, &c->lock, &until) == 0)
-        ;
-    return *flag;
+    clock_gettime(CLOCK_REALTIME, &t);
+    ns += t.tv_nsec;
+    t.tv_sec += ns / NS_PER_S;
+    t.tv_nsec = ns % NS_PER_S;
+    return t;
 }
 
-err_t control_wait_welcome(control *c, const char *const **endpoints, int *n, double timeout_s)
+/* Copy what the newest WELCOME said; c->lock is held. */
+static err_t copy_welcome(const control *c, control_welcome *w)
 {
-    pthread_mutex_lock(&c->lock);
-    bool welcomed = wait_for(c, &c->welcomed, timeout_s);
-    pthread_mutex_unlock(&c->lock);
-    if (!welcomed)
-        return err_set(ERR_TIMEOUT, "not all processes of the job were there within %g s",
-                       timeout_s);
-    *endpoints = c->endpoints;
-    *n         = c->n;
+    size_t n = (size_t)c->n;
+
+    *w           = (control_welcome){.generation = atomic_load(&c->welcomed), .n = c->n};
+    w->endpoints = malloc((n + 1) * sizeof *w->endpoints + n * sizeof *c->endpoints);
+    if (!w->endpoints)
+        return err_memory(n * sizeof *c->endpoints, "the endpoints of the shards");
+    char *texts = (char *)(w->endpoints + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        w->endpoints[i] = memcpy(texts, c->endpoints[i], sizeof *c->endpoints);
+        texts += sizeof *c->endpoints;
+    }
     return OK;
+}
+
+err_t control_wait_welcome(control *c, uint32_t generation, control_welcome *w,
+                           double timeout_s)
+{
+    struct timespec until = time_in(timeout_s);
+    int             code  = 0;
+
+    pthread_mutex_lock(&c->lock);
+    while ((c->n < 0 || atomic_load(&c->welcomed) < generation) && code == 0)
+        code = pthread_cond_timedwait(&c->news, &c->lock, &until);
+    err_t err = code == 0
+                    ? copy_welcome(c, w)
+                    : err_set(ERR_TIMEOUT,
+                              "not all processes of the job were there within %g s", timeout_s);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+uint32_t control_generation(const control *c)
+{
+    return atomic_load(&c->welcomed);
 }
 
 void control_progress(control *c, int64_t progress)
@@ -301,8 +324,12 @@ err_t control_stop(control *c)
 
 void control_wait_end(control *c, double timeout_s, bool *ended)
 {
+    struct timespec until = time_in(timeout_s);
+
     pthread_mutex_lock(&c->lock);
-    *ended = wait_for(c, &c->ended, timeout_s);
+    while (!c->ended && pthread_cond_timedwait(&c->news, &c->lock, &until) == 0)
+        ;
+    *ended = c->ended;
     pthread_mutex_unlock(&c->lock);
 }
 

@@ -28,9 +28,19 @@ typedef struct control_options {
 /* Dial and begin; options are lent for the call. control_close. */
 MUST_CHECK err_t control_open(control **out, net *n, const control_options *options);
 
-/* Wait for WELCOME: *endpoints are those of all shards in order, lent until control_close. */
-MUST_CHECK err_t control_wait_welcome(control *c, const char *const **endpoints, int *n,
+/* A WELCOME: the generation that begins with it, and where its shards are, in order. */
+typedef struct control_welcome {
+    uint32_t     generation;
+    int          n;
+    const char **endpoints; /* (n) in one piece with their texts; free */
+} control_welcome;
+
+/* Wait for WELCOME of that generation or a later one; the newest is returned. */
+MUST_CHECK err_t control_wait_welcome(control *c, uint32_t generation, control_welcome *w,
                                       double timeout_s);
+
+/* The generation of the newest WELCOME; 0 before the first. */
+uint32_t control_generation(const control *c);
 
 /* Tell how far the computing thread is: any number that changes while it lives. */
 void control_progress(control *c, int64_t progress);

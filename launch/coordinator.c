@@ -130,8 +130,10 @@ static err_t tend(coordinator *c)
     verdict_look(c);
     TRY(verdict_find(c));
     TRY(heed_signals(c));
-    if (!c->welcomed && verdict_all_here(c, WIRE_SERVER) && verdict_all_here(c, WIRE_WORKER))
+    if (!c->welcomed && verdict_all_here(c, WIRE_SERVER) && verdict_all_here(c, WIRE_WORKER)) {
+        TRY(recovery_check_workers(c));
         TRY(announce_welcome(c));
+    }
     announce_beats(c);
     return OK;
 }

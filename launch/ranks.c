@@ -11,6 +11,8 @@
 #include "launch/shards.h"
 #include "launch/signals.h"
 
+#define CALL_S 0.5 /* for a call to reach all workers */
+
 typedef struct worker {
     const launch *launch;
     int           rank;
@@ -19,6 +21,7 @@ typedef struct worker {
     comm         *workers;
     server       *shards; /* of rank 0 where there are no servers */
     net_link     *link;
+    uint32_t      generation;
     int64_t       alive; /* counts what the computing thread does */
 } worker;
 
@@ -61,11 +64,22 @@ static void progress(void *self, int64_t step)
     control_progress(w->control, ++w->alive);
 }
 
+/* Whether the coordinator has called all workers back to the newest checkpoint. */
+static err_t check_generation(void *self)
+{
+    worker *w = self;
+
+    if (control_generation(w->control) > w->generation)
+        return err_set(ERR_DEATH, "the run returns to its newest checkpoint");
+    return OK;
+}
+
 static err_t check(void *self)
 {
     worker *w = self;
 
     control_progress(w->control, ++w->alive);
+    TRY(check_generation(w));
     return w->shards ? server_check(w->shards) : OK;
 }
 
@@ -122,47 +136,88 @@ static err_t share_shards(worker *w)
     return err;
 }
 
-static err_t dial_shards(worker *w)
+/* Those of the generation, or of a later one: then all workers are about to be called back. */
+static err_t dial_shards(worker *w, uint32_t generation)
 {
-    const config      *c = w->launch->config;
-    const char *const *endpoints;
-    int                n;
+    const config   *c = w->launch->config;
+    control_welcome welcome;
 
-    TRY(control_wait_welcome(w->control, &endpoints, &n, c->cluster.start_timeout));
-    if (c->cluster.servers == 0)
-        return share_shards(w);
-    return net_dial(&w->link, w->net, n, endpoints);
+    TRY(control_wait_welcome(w->control, generation, &welcome, c->cluster.start_timeout));
+    err_t err = c->cluster.servers == 0
+                    ? share_shards(w)
+                    : net_dial(&w->link, w->net, welcome.n, welcome.endpoints);
+    free(welcome.endpoints);
+    return err;
 }
 
 /* ---- work ---- */
 
-static err_t work(worker *w, const char *coordinator, char *text, size_t size)
+static err_t run_task(worker *w, char *text, size_t size)
 {
     const launch *l = w->launch;
+    const job     j = {
+            .config     = l->config,
+            .schema     = l->schema,
+            .workers    = w->workers,
+            .shards     = net_link_transport(w->link),
+            .clock      = clock_monotonic(),
+            .generation = w->generation,
+            .run        = l->task.kind == TASK_TRAIN ? l->folder : NULL,
+            .progress   = progress,
+            .check      = check,
+            .stop       = stop,
+            .self       = w,
+            .terminal   = l->columns > 0,
+            .columns    = l->columns,
+    };
+    return task_run(&l->task, &j, text, size);
+}
+
+/* Whether a task that ended with err did so because, somewhere, a worker was called back: then
+ * this one is, or soon will be. */
+static bool called_back(worker *w, err_t err)
+{
+    control_welcome welcome = {0};
+
+    if (err != ERR_DEATH && err != ERR_TIMEOUT)
+        return false;
+    bool called = control_wait_welcome(w->control, w->generation + 1, &welcome, CALL_S) == OK;
+    free(welcome.endpoints);
+    return called;
+}
+
+/* Together with all other workers, go over to the newest generation that one of them has heard
+ * of: with new ways to the shards, and nothing of what was under way. */
+static err_t go_back(worker *w)
+{
+    uint64_t newest = control_generation(w->control);
+
+    net_link_close(&w->link);
+    TRY(comm_renew(w->workers, &newest));
+    w->generation = (uint32_t)newest;
+    return dial_shards(w, w->generation);
+}
+
+static err_t work(worker *w, const char *coordinator, char *text, size_t size)
+{
+    const config *c = w->launch->config;
+    err_report    report;
 
     TRY(dial_coordinator(w, coordinator));
     if (!w->workers)
-        TRY(ranks_join(&w->workers, l->config->cluster.step_timeout));
-    if (comm_size(w->workers) != l->config->cluster.workers)
+        TRY(ranks_join(&w->workers, c->cluster.step_timeout));
+    if (comm_size(w->workers) != c->cluster.workers)
         return err_set(ERR_USAGE, "%d workers were started, cluster.workers is %d",
-                       comm_size(w->workers), l->config->cluster.workers);
-    TRY(dial_shards(w));
-    const job j = {
-        .config     = l->config,
-        .schema     = l->schema,
-        .workers    = w->workers,
-        .shards     = net_link_transport(w->link),
-        .clock      = clock_monotonic(),
-        .generation = l->generation,
-        .run        = l->task.kind == TASK_TRAIN ? l->folder : NULL,
-        .progress   = progress,
-        .check      = check,
-        .stop       = stop,
-        .self       = w,
-        .terminal   = l->columns > 0,
-        .columns    = l->columns,
-    };
-    return task_run(&l->task, &j, text, size);
+                       comm_size(w->workers), c->cluster.workers);
+    w->generation = w->launch->generation;
+    TRY(dial_shards(w, w->generation));
+    comm_set_check(w->workers, check_generation, w);
+    for (;;) {
+        err_keep(&report, run_task(w, text, size));
+        if (report.code == OK || !called_back(w, report.code))
+            return err_give(&report);
+        TRY(go_back(w));
+    }
 }
 
 /* A signal ends all ranks at the same step; any other failure may be this one's alone. */

@@ -101,7 +101,8 @@ static err_t find_newest(const coordinator *c, int64_t *step)
 }
 
 /* The steps that are done again leave metrics.jsonl, and the return gets its line there. */
-static err_t log_return(const coordinator *c, int64_t step, const char *who, const char *why)
+static err_t log_return(const coordinator *c, bool stay, int64_t step, const char *who,
+                        const char *why)
 {
     char                path[CONFIG_PATH_MAX];
     metrics_log        *log;
@@ -113,13 +114,13 @@ static err_t log_return(const coordinator *c, int64_t step, const char *who, con
     };
 
     TRY(run_folder_path(path, c->launch->folder, "metrics.jsonl"));
-    TRY(metrics_log_open(&log, path, step));
+    TRY(metrics_log_open(&log, path, stay ? -1 : step)); /* where worker 0 writes, it cuts */
     err_t err = metrics_log_write(log, "restart", sizeof fields / sizeof *fields, fields);
     metrics_log_close(&log);
     return err;
 }
 
-static err_t tell(const coordinator *c, const char *who, const err_report *report)
+static err_t tell(const coordinator *c, bool stay, const char *who, const err_report *report)
 {
     int64_t step;
     char    from[80] = "the beginning: there is no checkpoint yet";
@@ -131,10 +132,27 @@ static err_t tell(const coordinator *c, const char *who, const err_report *repor
         fputc('\n', stderr); /* behind the line of progress */
     log_once(LOG_WARN, "%s; training goes on from %s (return %" PRIu32 " of %d)", report->text,
              from, c->generation, c->launch->config->cluster.max_restarts);
-    return log_return(c, step < 0 ? 0 : step, who, report->text);
+    return log_return(c, stay, step < 0 ? 0 : step, who, report->text);
 }
 
 /* ---- the return ---- */
+
+/* Whether the workers can stay: only servers are lost, and no worker has ended its work, or
+ * stopped. */
+static bool workers_stay(coordinator *c)
+{
+    double  timeout = c->launch->config->cluster.heartbeat_timeout;
+    int64_t now     = clock_now(c->clock);
+
+    if (!c->blamed || c->blamed->role != WIRE_SERVER || c->mpirun_end || c->mpirun_stop)
+        return false;
+    for (int i = c->members.servers; i < members_count(&c->members); i++) {
+        member *m = &c->members.at[i];
+        if (!announce_reaches(m) || m->dead || silence_seconds(&m->silence, now) > timeout / 2)
+            return false;
+    }
+    return true;
+}
 
 static void vacate_workers(coordinator *c)
 {
@@ -144,7 +162,7 @@ static void vacate_workers(coordinator *c)
     c->mpirun_end = c->mpirun_stop = 0;
 }
 
-static err_t start_again(coordinator *c, void (*reap)(void *self))
+static err_t replace_servers(coordinator *c, void (*reap)(void *self))
 {
     for (int i = 0; i < c->members.servers; i++) {
         member *m = &c->members.at[i];
@@ -154,6 +172,12 @@ static err_t start_again(coordinator *c, void (*reap)(void *self))
         member_vacate(m, c->generation);
         TRY(starter_server(c, i));
     }
+    return OK;
+}
+
+static err_t replace_workers(coordinator *c)
+{
+    vacate_workers(c);
     leftovers_clean(&c->leftovers); /* what a killed mpirun could not tidy up */
     TRY(leftovers_make(&c->leftovers));
     return starter_workers(c);
@@ -163,6 +187,7 @@ err_t recovery_return(coordinator *c, err_t err, void (*reap)(void *self))
 {
     err_report report;
     char       who[64] = "mpirun";
+    bool       stay    = workers_stay(c);
 
     if (!can_return(c, err))
         return err;
@@ -171,7 +196,8 @@ err_t recovery_return(coordinator *c, err_t err, void (*reap)(void *self))
         return err;
     }
     err_keep(&report, err);
-    end_workers(c, &report, reap);
+    if (!stay)
+        end_workers(c, &report, reap);
     verdict_explain(c, &report);
     if (c->blamed)
         member_place(c->blamed, who, sizeof who);
@@ -179,10 +205,20 @@ err_t recovery_return(coordinator *c, err_t err, void (*reap)(void *self))
     c->died = c->ranks_died = false;
     c->generation++;
     c->welcomed = false;
-    vacate_workers(c);
-    TRY(tell(c, who, &report));
-    TRY(start_again(c, reap));
+    TRY(tell(c, stay, who, &report));
+    TRY(replace_servers(c, reap));
+    if (!stay)
+        TRY(replace_workers(c));
     c->started = clock_now(c->clock);
+    return OK;
+}
+
+err_t recovery_check_workers(coordinator *c)
+{
+    for (int i = c->members.servers; i < members_count(&c->members); i++)
+        if (c->members.at[i].gone)
+            return err_set(ERR_DEATH, "worker %d had ended before all others could return",
+                           c->members.at[i].index);
     return OK;
 }
 

@@ -138,6 +138,40 @@ static void nobody_leaves_a_barrier_before_all_came(void **state)
     assert_true(clock_seconds(clock, start) > 0.19);
 }
 
+/* All are called away 0.1 s after *self. */
+static err_t called_away(void *self)
+{
+    if (clock_seconds(clock_monotonic(), *(int64_t *)self) < 0.1)
+        return OK;
+    return err_set(ERR_DEATH, "called away");
+}
+
+/* All but rank 1 wait in a sum that it never enters. */
+static void a_group_that_was_called_away_begins_anew(void **state)
+{
+    static const size_t sizes[] = {3, 100, 300001};
+
+    (void)state;
+    for (uint64_t round = 0; round < 6; round++) {
+        int64_t  since = clock_now(clock_monotonic());
+        uint64_t most  = round + (uint64_t)comm_rank(group);
+        size_t   n     = sizes[round % 3];
+        real    *x     = calloc(n, sizeof *x);
+        comm_set_check(group, called_away, &since);
+        if (comm_rank(group) == 1) {
+            usleep(150000);
+        } else if (comm_size(group) > 1) {
+            assert_int_equal(comm_sum_real(group, x, n), ERR_DEATH);
+            assert_string_equal(err_text(), "called away");
+        }
+        free(x);
+        assert_int_equal(comm_renew(group, &most), OK);
+        assert_int_equal(most, round + (uint64_t)comm_size(group) - 1);
+        comm_set_check(group, NULL, NULL);
+        check_sum(n);
+    }
+}
+
 static int run_group(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +181,7 @@ static int run_group(void)
         cmocka_unit_test(bytes_of_rank_0_reach_all),
         cmocka_unit_test(uneven_parts_are_gathered_in_rank_order),
         cmocka_unit_test(nobody_leaves_a_barrier_before_all_came),
+        cmocka_unit_test(a_group_that_was_called_away_begins_anew),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     comm_close(&group);
