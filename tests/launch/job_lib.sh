@@ -104,3 +104,23 @@ nothing_left() {
     )
     [ -z "$left" ] || { echo "        left: $left"; ps -ww -fp $(processes_of "$2") 2>/dev/null; false; }
 }
+
+rank_is() { tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$2"; }
+
+# find_process WHO: of the job with process $job, into $victim; fails while it is not there.
+find_process() {
+    local p
+    victim=
+    case $1 in
+    coordinator) victim=$job ;;
+    watchdog) victim=$(pgrep -P "$job" -x dips-watchdog) ;;
+    mpirun) victim=$(pgrep -P "$job" -x mpirun) ;;
+    server*) victim=$(pgrep -P "$job" -f -- "--index ${1#server }\$") ;;
+    worker*)
+        for p in $(pgrep -P "$(pgrep -P "$job" -x mpirun)" 2>/dev/null); do
+            rank_is "$p" "${1#worker }" && victim=$p
+        done
+        ;;
+    esac
+    [ -n "$victim" ]
+}
