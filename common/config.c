@@ -102,6 +102,11 @@ bool config_needs_counts(const table_config *t)
            (t->penalty.kind == PENALTY_MINIBATCH_AWARE && t->penalty.count == COUNT_EXACT);
 }
 
+bool config_has_deltas(const config *c)
+{
+    return c->checkpoint.delta_every.steps > 0 || c->checkpoint.delta_every.epochs > 0;
+}
+
 double config_lr_factor(const config *c, int64_t step)
 {
     double periods = (double)step / (double)c->schedule.every;

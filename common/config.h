@@ -312,6 +312,7 @@ typedef struct config {
     } cluster;
     struct {
         config_every every;
+        config_every delta_every; /* in between: deltas */
         int          keep;
         char         dir[CONFIG_PATH_MAX]; /* "": checkpoints/ in the run folder */
         double       timeout;              /* seconds of a shard's part */
@@ -339,6 +340,9 @@ MUST_CHECK err_t config_print_words(const config *c, FILE *to);
 /* Write every option: key, type and range, default, help (`dips options`). A word
  * narrows the list to the keys that contain it; NULL: all. */
 MUST_CHECK err_t config_print_options(FILE *to, const char *containing);
+
+/* Whether checkpoints of the run may be deltas. */
+bool config_has_deltas(const config *c);
 
 /* factor(t) of the learning-rate schedule at step t. */
 double config_lr_factor(const config *c, int64_t step);

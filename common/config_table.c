@@ -448,9 +448,11 @@ const option option_table[] = {
 
     /* ---- checkpoints ---- */
     {"checkpoint.every", OPTION_EVERY, RUN(checkpoint.every), .init = "1 epoch",
-     .help = "write a checkpoint, besides the one at the end"},
+     .help = "write a full checkpoint, besides the one at the end"},
+    {"checkpoint.delta_every", OPTION_EVERY, RUN(checkpoint.delta_every), .init = "never",
+     .help = "write a delta in between: the rows changed since the checkpoint before"},
     {"checkpoint.keep", OPTION_INT, RUN(checkpoint.keep), .min = 1, .max = 1e6, .init = "3",
-     .unit = "checkpoints", .help = "how many of the newest stay"},
+     .unit = "checkpoints", .help = "how many of the newest stay, and what they stand upon"},
     {"checkpoint.dir", OPTION_TEXT, RUN(checkpoint.dir), .init = "''",
      .help = "where they go; '': checkpoints/ in the run folder"},
     {"checkpoint.timeout", OPTION_REAL, RUN(checkpoint.timeout), .min = 0.1, .max = 86400,

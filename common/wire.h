@@ -46,7 +46,7 @@
  *   .  T x { type gradient[n][dim], padded to 8 }       sums over samples
  *
  * SAVED   shard -> worker     SAVE was carried out: the file is on the disk
- *   0  u64  bytes of the file      8  u64  XXH3 of the file    16  u64  rows
+ *   0  u64  bytes of the file      8  u64  XXH3 of the file    16  u64  rows in it
  * STATS   worker -> shard     (empty body) header.step is the asker's number
  * STATED  shard -> worker
  *   0  u64  rows   8  u64  bytes of memory for them and for the counters of admission
@@ -63,12 +63,13 @@
  *   0  u32  endpoints E   4  u32  0       8  E x { char endpoint[256] }   in order of shards
  * BEAT    both ways           I live; header.step is the progress of the computing thread
  *
- * SAVE    worker 0 -> shard         write shard-K-of-N.safetensors of the cut header.step;
- *                                   text: path of the checkpoint's folder
+ * SAVE    worker 0 -> shard         write shard-K-of-N.safetensors of the cut header.step, while
+ *                                   later steps go on; text: path of the checkpoint's folder;
+ *                                   status: 0, or of a delta 1 + the step of its parent
  * FAILED  shard -> worker           a request could not be carried out; status: err_t
  * BYE     process -> coordinator    I end; status: exit status
  * END     coordinator -> process    end now; status: exit status
- *   0  u32  status (SAVE: 0)       8  u32  bytes of text   12  u32  0
+ *   0  u32  status                 8  u32  bytes of text   12  u32  0
  *   4  u32  kind of the request   16  text
  *           (FAILED; else 0)
  */

@@ -2,6 +2,7 @@
 
 #include "common/hash.h"
 #include "ps/sample_count.h"
+#include "ps/table_cut.h"
 
 /* Each id of a step once: its place in all is looked up in slots, a table of twice the size
  * or more, filled by linear probing. */
@@ -71,6 +72,8 @@ static err_t count_rows(const table *t, distinct *d, arena *scratch)
             continue;
         }
         row *r = row_store_at(t->rows, rows[i]);
+        if (t->cut)
+            TRY(table_cut_keep_row(t, r));
         if (!t->exact)
             r->count = sample_count_add(r->count, d->all[i].samples);
         table_touch(t, r);
@@ -110,6 +113,8 @@ err_t applicants_apply(table *t, const update_part *parts, int n_parts, arena *s
         return OK;
     TRY(collect(&d, t, parts, n_parts, refused, scratch));
     TRY(count_rows(t, &d, scratch));
+    if (t->cut)
+        TRY(table_cut_keep_counters(t, d.all, d.n));
     TRY(admission_step(&t->admission, t->clock - 1, d.all, d.n, &admitted));
     result->admitted += admitted;
     return admit(t, d.all, admitted, scratch);

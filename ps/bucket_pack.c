@@ -74,22 +74,57 @@ static void sort_places(bucket_pack *p)
 
 /* ---- packing ---- */
 
-err_t bucket_pack_fill(bucket_pack *p, const row_store *s, uint32_t bucket, size_t row_bytes)
+static bool is_chosen(const bucket_choice *c, const row *r)
 {
-    uint32_t cursor = 0, number;
+    return r->touched >= c->from && r->touched <= c->until;
+}
+
+static void add(bucket_pack *p, const row *r)
+{
+    memcpy(p->rows + p->n * p->row_bytes, r, p->row_bytes);
+    p->places[p->n] = (bucket_place){r->id, (uint32_t)p->n};
+    p->n++;
+}
+
+static const row *kept_row(const ledger *l, const ledger_block *b, uint32_t i)
+{
+    return (const row *)(b->records + i * l->size);
+}
+
+/* Of equal ids, side by side now, one stays. */
+static void drop_repeated(bucket_pack *p)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (n == 0 || p->places[i].id != p->places[n - 1].id)
+            p->places[n++] = p->places[i];
+    p->n = n;
+}
+
+err_t bucket_pack_fill(bucket_pack *p, const row_store *s, uint32_t bucket,
+                       const bucket_choice *choice, size_t row_bytes)
+{
+    const ledger *kept   = choice->kept;
+    size_t        n_kept = kept ? ledger_count(kept, bucket) : 0;
+    uint32_t      cursor = 0, number;
 
     p->n         = 0;
     p->row_bytes = row_bytes;
-    TRY(make_room(p, row_store_bucket_count(s, bucket), row_bytes));
-    for (; row_store_next(s, bucket, &cursor, &number); p->n++) {
-        const row *r = row_store_at(s, number);
-        memcpy(p->rows + p->n * row_bytes, r, row_bytes);
-        p->places[p->n] = (bucket_place){r->id, (uint32_t)p->n};
-    }
+    TRY(make_room(p, row_store_bucket_count(s, bucket) + n_kept, row_bytes));
+    while (row_store_next(s, bucket, &cursor, &number))
+        if (is_chosen(choice, row_store_at(s, number)))
+            add(p, row_store_at(s, number));
+    for (const ledger_block *b = n_kept ? ledger_newest(kept, bucket) : NULL; b; b = b->next)
+        for (uint32_t i = 0; i < b->n; i++)
+            if (is_chosen(choice, kept_row(kept, b, i)))
+                add(p, kept_row(kept, b, i));
     if (p->n <= FEW)
         sort_few(p->places, p->n);
     else
         sort_places(p);
+    if (n_kept)
+        drop_repeated(p);
     return OK;
 }
 

@@ -6,7 +6,15 @@
 #ifndef DIPS_PS_BUCKET_PACK_H
 #define DIPS_PS_BUCKET_PACK_H
 
+#include "ps/ledger.h"
 #include "ps/row_store.h"
+
+/* Which rows: those last touched by `from` .. `until`, and those of kept (NULL: none) that were,
+ * which stand for rows of the store that were touched later, or have left. */
+typedef struct bucket_choice {
+    uint32_t      from, until;
+    const ledger *kept;
+} bucket_choice;
 
 typedef struct bucket_place {
     uint64_t id;
@@ -26,9 +34,10 @@ typedef struct bucket_pack {
 /* A pack that is all zero is empty and ready. */
 void bucket_pack_clear(bucket_pack *p);
 
-/* Copy the first row_bytes bytes of each row of bucket. */
+/* Copy the first row_bytes bytes of each row of bucket that is chosen. One that is kept twice is
+ * copied once. */
 MUST_CHECK err_t bucket_pack_fill(bucket_pack *p, const row_store *s, uint32_t bucket,
-                                  size_t row_bytes);
+                                  const bucket_choice *choice, size_t row_bytes);
 
 /* to[i] = `bytes` bytes from offset on of the row with the i-th id. to (n, bytes) */
 void bucket_pack_column(const bucket_pack *p, void *to, size_t offset, size_t bytes);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/hash.h"
+#include "ps/table_cut.h"
 
 #define HYSTERESIS 64 /* a bucket sheds this part of its rows below the limit */
 #define BIRTHS     64 /* a step bears at most this part of the rows of all full buckets */
@@ -132,11 +133,29 @@ static size_t list_rows(eviction *e, uint32_t bucket)
     return n;
 }
 
-static void evict(eviction *e, size_t n)
+/* What a cut under way, and a delta to come, want to know of one that leaves. */
+static err_t note(const eviction *e, const leaver *x)
 {
-    for (size_t i = 0; i < n; i++)
+    table *t = e->table;
+    void  *id;
+
+    if (t->cut)
+        TRY(table_cut_keep_row(t, row_store_at(t->rows, x->number)));
+    if (!t->notes_removed)
+        return OK;
+    TRY(ledger_add(&t->removed, hash_bucket(hash_id(t->salt, x->id)), &id));
+    *(uint64_t *)id = x->id;
+    return OK;
+}
+
+static err_t evict(eviction *e, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        TRY(note(e, &e->leavers[i]));
         row_store_remove(e->table->rows, e->leavers[i].number);
+    }
     e->evicted += n;
+    return OK;
 }
 
 /* ---- sweep ---- */
@@ -164,14 +183,14 @@ static bool leaves(const eviction *e, const leaver *x)
            is_short(e->table, row_store_at(e->table->rows, x->number));
 }
 
-static void sweep(eviction *e, uint32_t bucket)
+static err_t sweep(eviction *e, uint32_t bucket)
 {
     size_t n = list_rows(e, bucket), leaving = 0;
 
     for (size_t i = 0; i < n; i++)
         if (leaves(e, &e->leavers[i]))
             e->leavers[leaving++] = e->leavers[i];
-    evict(e, leaving);
+    return evict(e, leaving);
 }
 
 /* ---- shed ---- */
@@ -217,16 +236,16 @@ static void select_first(leaver *x, size_t n, size_t k)
     }
 }
 
-static void shed(eviction *e, uint32_t bucket)
+static err_t shed(eviction *e, uint32_t bucket)
 {
     uint64_t rows = row_store_bucket_count(e->table->rows, bucket);
 
     if (rows <= e->most)
-        return;
+        return OK;
     size_t n       = list_rows(e, bucket);
     size_t leaving = rows - e->fewer < n ? (size_t)(rows - e->fewer) : n;
     select_first(e->leavers, n, leaving);
-    evict(e, leaving);
+    return evict(e, leaving);
 }
 
 /* ---- a step ---- */
@@ -271,8 +290,8 @@ err_t eviction_apply(table *t, const eviction_hold *holds, int n_holds, arena *s
         if (!e.looked_at[b])
             continue;
         if (b == e.swept)
-            sweep(&e, b);
-        shed(&e, b);
+            TRY(sweep(&e, b));
+        TRY(shed(&e, b));
     }
     *evicted += e.evicted;
     return OK;

@@ -15,8 +15,7 @@
 
 /* ---- answers ---- */
 
-/* An answer bears the generation and the step of what was asked. */
-static wire_header answer_header(const shard *s, wire_kind kind, const wire_header *asked)
+wire_header answer_header(const shard *s, wire_kind kind, const wire_header *asked)
 {
     return (wire_header){.kind       = kind,
                          .generation = asked->generation,
@@ -24,7 +23,7 @@ static wire_header answer_header(const shard *s, wire_kind kind, const wire_head
                          .step       = asked->step};
 }
 
-static err_t answer(shard *s, uint64_t peer, net_message *m)
+err_t answer(shard *s, uint64_t peer, net_message *m)
 {
     return s->options.send(s->options.self, peer, m);
 }
@@ -46,8 +45,7 @@ static err_t make_done(const shard *s, const wire_header *asked, net_message *m)
     return wire_encode_done(m, &h, &d);
 }
 
-/* Tell the asker this thread's error, whose code is failure. */
-static err_t answer_failed(shard *s, uint64_t peer, const wire_header *asked, err_t failure)
+err_t answer_failed(shard *s, uint64_t peer, const wire_header *asked, err_t failure)
 {
     wire_header h = answer_header(s, WIRE_FAILED, asked);
     wire_text   t = {.status  = (uint32_t)failure,
@@ -100,11 +98,7 @@ static err_t park(shard *s, incoming *in, uint64_t version)
     return OK;
 }
 
-/* Makes the answer m to a request whose version is now. */
-typedef err_t carry_out_function(shard *s, const incoming *in, net_message *m);
-
-/* Carry a request out at its version: now, or when the clock is there. */
-static err_t answer_at(shard *s, incoming *in, uint64_t version, carry_out_function *carry_out)
+err_t answer_at(shard *s, incoming *in, uint64_t version, carry_out_function *carry_out)
 {
     net_message m   = {0};
     err_t       err = OK;
@@ -164,6 +158,7 @@ static err_t begin(shard *s, const incoming *in, const wire_begin *b)
     char folder[CONFIG_PATH_MAX];
 
     shard_forget(s);
+    save_abandon(s);
     s->refused = s->admitted = s->evicted = 0;
     s->begun                              = false;
     s->generation = in->header.generation;
@@ -191,6 +186,7 @@ static err_t begin(shard *s, const incoming *in, const wire_begin *b)
     s->front   = 0;
     for (size_t worker = 0; worker < workers; worker++)
         s->paces[worker].next = in->header.step;
+    s->noted_since = in->header.step;
     step_set_clock(s, in->header.step);
     if (!b->path_bytes && *s->options.config->init.from)
         TRY(warm_rows_read(s->options.config, s->tables, s->n_tables));
@@ -398,6 +394,9 @@ static err_t bear_rows(shard *s, const incoming *in, net_message *m)
     uint32_t    *rows;
 
     TRY(wire_decode_request(&q, &in->message));
+    if (s->saving.cut) /* they would be of its step, and not of the cut */
+        return err_set(ERR_MESSAGE, "BIRTH while the checkpoint of step %" PRIu64 " is written",
+                       s->saving.asked.step);
     err_t err = arena_take(&s->scratch, total_ids(&q) * sizeof *rows, &rows);
     for (int t = 0; err == OK && t < q.tables; t++)
         err = table_bear(&s->tables[t], q.table[t].ids, q.table[t].n, rows);
@@ -471,43 +470,7 @@ err_t handle_push(shard *s, incoming *in)
     return step_push(s, in->header.sender);
 }
 
-/* ---- SAVE, STATS ---- */
-
-static err_t save(shard *s, const incoming *in, net_message *m)
-{
-    char               folder[CONFIG_PATH_MAX];
-    wire_text          t;
-    safetensors_digest digest;
-    wire_header        h = answer_header(s, WIRE_SAVED, &in->header);
-
-    TRY(wire_decode_text(&t, &in->message));
-    if (t.bytes == 0 || t.bytes >= sizeof folder)
-        return err_set(ERR_CONFIG, "a checkpoint's path of %u bytes", t.bytes);
-    memcpy(folder, t.text, t.bytes);
-    folder[t.bytes] = 0;
-    TRY(snapshot_write(folder, s->options.index, s->options.shards, s->tables, s->n_tables,
-                       &digest));
-    wire_saved saved = {.bytes = digest.bytes, .xxh3 = digest.xxh3, .rows = rows_held(s)};
-    TRY(wire_encode_saved(m, &h, &saved));
-    net_message_clear(&s->saved_answer);
-    s->saved = in->header;
-    return net_message_share(&s->saved_answer, m);
-}
-
-/* Who asks once more for a file that is written is answered as then: the clock may have moved
- * on, and the file may be part of a checkpoint. */
-err_t handle_save(shard *s, incoming *in)
-{
-    wire_text   t;
-    net_message m;
-
-    TRY(wire_decode_text(&t, &in->message));
-    if (s->saved_answer.data && same_request(&s->saved, &in->header)) {
-        TRY(net_message_share(&m, &s->saved_answer));
-        return answer(s, in->peer, &m);
-    }
-    return answer_at(s, in, in->header.step, save);
-}
+/* ---- STATS ---- */
 
 err_t handle_stats(shard *s, incoming *in)
 {

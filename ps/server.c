@@ -9,7 +9,8 @@
 #include "common/log.h"
 #include "ps/shard.h"
 
-#define POLL_MS 100 /* between looks at the stop flag */
+#define POLL_MS   100 /* between looks at the stop flag */
+#define SAVING_MS 5   /* the same while a checkpoint's file is written */
 
 /* A shard, its listener, and the thread that brings them together. */
 typedef struct shard_thread {
@@ -52,11 +53,10 @@ static err_t serve_one(shard_thread *t)
     uint64_t    peer;
     net_message m;
 
-    TRY(net_listener_receive(t->listener, &peer, &m, t->busy ? 0 : POLL_MS));
-    if (!m.data) {
-        t->busy = shard_idle(t->shard);
-        return OK;
-    }
+    int patience = t->busy ? 0 : shard_is_saving(t->shard) ? SAVING_MS : POLL_MS;
+    TRY(net_listener_receive(t->listener, &peer, &m, patience));
+    if (!m.data)
+        return shard_idle(t->shard, &t->busy);
     t->busy = true;
     return shard_handle(t->shard, peer, &m);
 }
@@ -126,6 +126,7 @@ static err_t start_one(shard_thread *t, net *n, const server_options *options, i
                               .index  = number,
                               .shards = options->shards,
                               .counts = options->counts,
+                              .save   = SAVE_IN_BACKGROUND,
                               .send   = send_answer,
                               .self   = t};
 

@@ -11,6 +11,7 @@
 err_t shard_new(shard **out, const shard_options *options)
 {
     int    n_tables = options->schema->n_tables;
+    bool   deltas   = config_has_deltas(options->config);
     shard *s        = calloc(1, sizeof *s);
 
     if (!s)
@@ -31,6 +32,8 @@ err_t shard_new(shard **out, const shard_options *options)
         s->n_tables = t + 1;
         if (err == OK)
             err = eviction_init(&s->tables[t]);
+        if (err == OK && deltas && eviction_wanted(&s->tables[t].config->evict))
+            err = table_note_removed(&s->tables[t]);
     }
     if (err != OK)
         shard_free(&s);
@@ -45,6 +48,7 @@ void shard_free(shard **shard_)
     if (!s)
         return;
     shard_forget(s);
+    save_abandon(s);
     for (int t = 0; t < s->n_tables; t++)
         table_clear(&s->tables[t]);
     free(s->tables);
@@ -60,12 +64,18 @@ void shard_free(shard **shard_)
     *shard_ = NULL;
 }
 
-bool shard_idle(shard *s)
+err_t shard_idle(shard *s, bool *more)
 {
-    for (int t = 0; t < s->n_tables; t++)
-        if (row_store_prefault(s->tables[t].rows))
-            return true;
-    return false;
+    *more = false;
+    TRY(save_advance(s, more));
+    for (int t = 0; !*more && t < s->n_tables; t++)
+        *more = row_store_prefault(s->tables[t].rows);
+    return OK;
+}
+
+bool shard_is_saving(const shard *s)
+{
+    return s->saving.cut;
 }
 
 int64_t shard_clock(const shard *s)
@@ -166,6 +176,9 @@ err_t shard_handle(shard *s, uint64_t peer, net_message *m)
     incoming in = {.peer = peer, .message = *m};
 
     *m        = (net_message){0};
+    bool more;
+
     err_t err = wire_open(&in.header, &in.message);
-    return err == OK ? shard_dispatch(s, &in) : finish(s, &in, err);
+    TRY(err == OK ? shard_dispatch(s, &in) : finish(s, &in, err));
+    return save_advance(s, &more); /* so that it comes to an end where messages never do */
 }

@@ -4,6 +4,11 @@
  * that its owner gives. It never waits, never reads a clock and never opens a socket,
  * so that a test (or a simulation) can run many of them in one thread.
  *
+ * SAVE writes the state at its step while later steps are applied, and is answered when the file
+ * is on the disk. One is carried out at a time; BEGIN gives it up. Such a file is a delta where
+ * SAVE names the step of its parent, which must be that of the last SAVE or BEGIN: since then the
+ * shard knows which rows left.
+ *
  * The clock is the number of steps applied. PULL(t) names the version it must see and
  * is parked until the clock is there; its answer is kept until its push is applied, so
  * a repeated request gets the same bytes. Step t is applied when all workers' PUSH(t)
@@ -36,11 +41,18 @@
 
 typedef struct shard shard;
 
+/* How a SAVE is carried out: within shard_handle; or a piece in every shard_handle and shard_idle
+ * that follow, by the shard's thread alone or with one more that writes (ps/cut.h). The file is
+ * the same. */
+typedef enum { SAVE_AT_ONCE, SAVE_BY_PIECES, SAVE_IN_BACKGROUND } save_manner;
+
 typedef struct shard_options {
     const config *config; /* lent, must outlive the shard */
     const schema *schema; /* lent */
     int           index, shards; /* this one, of how many in the run */
     const char   *counts; /* path of counts.safetensors; NULL: none; copied */
+    save_manner   save;
+    int           save_buckets; /* of a checkpoint in a piece at most; 0: as ps/cut.h says */
 
     /* Answers: send m (taken) to peer. */
     err_t (*send)(void *self, uint64_t peer, net_message *m);
@@ -55,9 +67,13 @@ void             shard_free(shard **s);
  * An error returned is the end of the shard: no memory for a step, or send failed. */
 MUST_CHECK err_t shard_handle(shard *s, uint64_t peer, net_message *m);
 
-/* A small piece of the work that may be done while nobody asks for anything: memory for
- * coming rows. Whether there is more of it. */
-bool shard_idle(shard *s);
+/* A small piece of the work that may be done while nobody asks for anything: of a checkpoint, or
+ * memory for coming rows. *more: whether there is more of it. */
+MUST_CHECK err_t shard_idle(shard *s, bool *more);
+
+/* Whether a checkpoint is being written: then shard_idle is to be called soon, even where it had
+ * nothing to do. */
+bool shard_is_saving(const shard *s);
 
 /* Steps applied so far: what heartbeats carry. */
 int64_t shard_clock(const shard *s);

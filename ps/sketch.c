@@ -101,6 +101,16 @@ uint32_t sketch_get(const sketch *s, uint64_t hash)
     return least;
 }
 
+int sketch_places(const sketch *s, uint64_t hash, uint32_t *places, int most)
+{
+    rng r = {hash};
+    int n = s->hashes < most ? s->hashes : most;
+
+    for (int i = 0; i < n; i++)
+        places[i] = (uint32_t)(next_cell(s, &r) * (uint64_t)s->bits / 8);
+    return n;
+}
+
 void sketch_raise(sketch *s, uint64_t hash, uint32_t count)
 {
     uint8_t *cells = cells_of(s, hash);

@@ -53,6 +53,10 @@ void sketch_prefetch(const sketch *s, uint64_t hash);
 /* At least as often as the id was counted, up to the limit. */
 uint32_t sketch_get(const sketch *s, uint64_t hash);
 
+/* Where the id's cells are among the bytes of its bucket: places[], at most most of them, of
+ * which there are as many as it has cells. */
+int sketch_places(const sketch *s, uint64_t hash, uint32_t *places, int most);
+
 /* Raise the id's cells to count, or the limit, where they are below. */
 void sketch_raise(sketch *s, uint64_t hash, uint32_t count);
 

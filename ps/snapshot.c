@@ -1,185 +1,31 @@
 #include "ps/snapshot.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/hash.h"
-#include "common/manifest.h"
-#include "common/optim.h"
-#include "common/vec.h"
-#include "ps/bucket_pack.h"
+#include "ps/cut.h"
+#include "ps/row_fields.h"
 #include "ps/snapshot_counters.h"
 
-#define PARTS_MOST 8    /* the weights and the parts of a rule's state */
-#define PIECE      1024 /* rows read at a time */
-#define STRETCH    ((uint64_t)1 << 18) /* rows of a file that are fetched and let go together */
-#define PATH_BYTES (CONFIG_PATH_MAX + CONFIG_NAME_MAX)
-
-static void file_path(char path[PATH_BYTES], const char *folder, int shard, int shards)
-{
-    char name[CONFIG_NAME_MAX];
-
-    manifest_shard_name(name, shard, shards);
-    snprintf(path, PATH_BYTES, "%.*s/%s", CONFIG_PATH_MAX - 1, folder, name);
-}
-
-/* ---- the payload of a row, as tensors ---- */
-
-/* Of each row's payload the reals from offset on are one tensor's: width elements of type. */
-typedef struct field {
-    char   name[CONFIG_NAME_MAX + 32];
-    dtype  type;
-    int    offset, width;
-    bool   wide;  /* [r, width]; else [r] */
-    size_t bytes; /* of the elements of a row */
-} field;
-
-static int list_fields(const table *t, field fields[PARTS_MOST])
-{
-    const table_config *c = t->config;
-    int                 n_parts, n = 0, offset = t->state_at;
-    const optim_part   *parts = optim_parts(c->optimizer.kind, &n_parts);
-
-    fields[n] = (field){.type  = c->precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_REAL,
-                        .width = c->dim,
-                        .wide  = true};
-    snprintf(fields[n++].name, sizeof fields->name, "%s.weight", c->name);
-    for (int i = 0; i < n_parts; i++) {
-        fields[n] = (field){.type   = DTYPE_REAL,
-                            .offset = offset,
-                            .width  = parts[i].wide ? c->dim : 1,
-                            .wide   = parts[i].wide};
-        snprintf(fields[n].name, sizeof fields->name, "%s.@%s", c->name, parts[i].name);
-        offset += fields[n++].width;
-    }
-    for (int i = 0; i < n; i++)
-        fields[i].bytes = (size_t)fields[i].width * dtype_size(fields[i].type);
-    return n;
-}
-
-static void tensor_name(char name[CONFIG_NAME_MAX + 32], const table *t, const char *what)
-{
-    snprintf(name, CONFIG_NAME_MAX + 32, "%s.%s", t->config->name, what);
-}
+#define PIECE   1024 /* rows read at a time */
+#define STRETCH ((uint64_t)1 << 18) /* rows of a file that are fetched and let go together */
 
 /* ---- writing ---- */
 
-/* A table's tensors in the file. */
-typedef struct table_writer {
-    const table    *table;
-    int             ids, count, touched, buckets;
-    int             n_fields;
-    field           fields[PARTS_MOST];
-    int             values[PARTS_MOST];
-    counters_writer counters;
-} table_writer;
-
-/* A bucket on its way to the file. */
-typedef struct packing {
-    bucket_pack rows;
-    void       *column; /* of all its rows */
-    size_t      column_bytes;
-} packing;
-
-static err_t declare(safetensors_writer *w, const table *t, const char *what, dtype type,
-                     uint64_t n, int *tensor)
+err_t snapshot_write(const char *folder, int shard, int shards, table *tables, int n_tables,
+                     safetensors_digest *digest)
 {
-    char name[CONFIG_NAME_MAX + 32];
+    const cut_options options = {.folder = folder,
+                                 .shard  = shard,
+                                 .shards = shards,
+                                 .step   = UINT32_MAX}; /* all rows, whatever touched them */
+    cut              *c;
 
-    tensor_name(name, t, what);
-    return safetensors_declare(w, name, type, 1, &n, tensor);
-}
-
-static err_t declare_table(table_writer *x, safetensors_writer *w, const table *t)
-{
-    uint64_t rows = row_store_count(t->rows);
-
-    x->table    = t;
-    x->n_fields = list_fields(t, x->fields);
-    TRY(declare(w, t, "ids", DTYPE_U64, rows, &x->ids));
-    TRY(declare(w, t, "buckets", DTYPE_U64, HASH_BUCKETS + 1, &x->buckets));
-    for (int i = 0; i < x->n_fields; i++) {
-        uint64_t shape[2] = {rows, (uint64_t)x->fields[i].width};
-        TRY(safetensors_declare(w, x->fields[i].name, x->fields[i].type,
-                                x->fields[i].wide ? 2 : 1, shape, &x->values[i]));
-    }
-    TRY(declare(w, t, "count", DTYPE_U32, rows, &x->count));
-    TRY(declare(w, t, "touched", DTYPE_U32, rows, &x->touched));
-    return counters_declare(&x->counters, w, t);
-}
-
-/* Append to tensor what the bucket's rows hold at offset: bytes of each. */
-static err_t write_column(safetensors_writer *w, packing *p, int tensor, size_t offset,
-                          size_t bytes)
-{
-    size_t all = p->rows.n * bytes;
-
-    if (all > p->column_bytes)
-        TRY(vec_grow(&p->column, &p->column_bytes, 1, all));
-    bucket_pack_column(&p->rows, p->column, offset, bytes);
-    return safetensors_append(w, tensor, p->column, all);
-}
-
-static err_t write_bucket(const table_writer *x, safetensors_writer *w, packing *p)
-{
-    TRY(write_column(w, p, x->ids, offsetof(row, id), sizeof(row_id)));
-    for (int i = 0; i < x->n_fields; i++)
-        TRY(write_column(w, p, x->values[i],
-                         offsetof(row, x) + (size_t)x->fields[i].offset * sizeof(real),
-                         x->fields[i].bytes));
-    TRY(write_column(w, p, x->count, offsetof(row, count), sizeof(uint32_t)));
-    return write_column(w, p, x->touched, offsetof(row, touched), sizeof(uint32_t));
-}
-
-static err_t write_table(table_writer *x, safetensors_writer *w, packing *p)
-{
-    const row_store *rows      = x->table->rows;
-    size_t           row_bytes = sizeof(row) + (size_t)x->table->reals * sizeof(real);
-    uint64_t         written   = 0;
-
-    TRY(safetensors_append(w, x->buckets, &written, sizeof written));
-    for (uint32_t bucket = 0; bucket < HASH_BUCKETS; bucket++) {
-        if (row_store_bucket_count(rows, bucket) > 0) {
-            TRY(bucket_pack_fill(&p->rows, rows, bucket, row_bytes));
-            TRY(write_bucket(x, w, p));
-            written += p->rows.n;
-        }
-        TRY(safetensors_append(w, x->buckets, &written, sizeof written));
-    }
-    return counters_write(&x->counters, w);
-}
-
-static err_t write_tables(safetensors_writer *w, const table *tables, int n_tables)
-{
-    table_writer *writers = calloc((size_t)n_tables + 1, sizeof *writers);
-    packing       p       = {0};
-    err_t         err     = writers ? OK : err_memory(sizeof *writers, "a checkpoint's tables");
-
-    for (int t = 0; err == OK && t < n_tables; t++)
-        err = declare_table(&writers[t], w, &tables[t]);
-    for (int t = 0; err == OK && t < n_tables; t++)
-        err = write_table(&writers[t], w, &p);
-    free(writers);
-    bucket_pack_clear(&p.rows);
-    free(p.column);
-    return err;
-}
-
-err_t snapshot_write(const char *folder, int shard, int shards, const table *tables,
-                     int n_tables, safetensors_digest *digest)
-{
-    char                path[PATH_BYTES];
-    safetensors_writer *w;
-
-    file_path(path, folder, shard, shards);
-    TRY(safetensors_create(&w, path));
-    err_t err = write_tables(w, tables, n_tables);
-    if (err == OK)
-        return safetensors_finish(&w, digest);
-    safetensors_abandon(&w);
-    return err;
+    TRY(cut_begin(&c, tables, n_tables, &options));
+    while (cut_advance(c))
+        ;
+    return cut_finish(&c, digest);
 }
 
 /* ---- reading ---- */
@@ -203,25 +49,25 @@ typedef struct table_reader {
     const safetensors_tensor *ids, *count, *touched, *buckets;
     const safetensors_tensor *evicted, *evicted_buckets; /* of a delta */
     int                       n_fields;
-    field                     fields[PARTS_MOST];
-    const safetensors_tensor *values[PARTS_MOST];
+    row_field                     fields[ROW_FIELDS_MOST];
+    const safetensors_tensor *values[ROW_FIELDS_MOST];
 } table_reader;
 
 static err_t find_list(const safetensors_tensor **out, const table_reader *x, const char *what,
                        dtype type, uint64_t n)
 {
-    char name[CONFIG_NAME_MAX + 32];
+    tensor_name name;
 
-    tensor_name(name, x->table, what);
+    row_fields_name(name, x->table, what);
     return safetensors_expect(out, x->file, name, type, 1, &n);
 }
 
 /* The tensor T.WHAT, ids of any number. */
 static err_t find_ids(const safetensors_tensor **out, const table_reader *x, const char *what)
 {
-    char name[CONFIG_NAME_MAX + 32];
+    tensor_name name;
 
-    tensor_name(name, x->table, what);
+    row_fields_name(name, x->table, what);
     const safetensors_tensor *ids = safetensors_find(x->file, name);
     return find_list(out, x, what, DTYPE_U64, ids && ids->n_dims == 1 ? ids->count : 0);
 }
@@ -237,7 +83,7 @@ static err_t find_tensors(table_reader *x)
     TRY(find_list(&x->count, x, "count", DTYPE_U32, rows));
     TRY(find_list(&x->touched, x, "touched", DTYPE_U32, rows));
     TRY(find_list(&x->buckets, x, "buckets", DTYPE_U64, HASH_BUCKETS + 1));
-    x->n_fields = list_fields(x->table, x->fields);
+    x->n_fields = row_fields_list(x->table, x->fields);
     for (int i = 0; i < x->n_fields; i++) {
         uint64_t shape[2] = {rows, (uint64_t)x->fields[i].width};
         TRY(safetensors_expect(&x->values[i], x->file, x->fields[i].name, x->fields[i].type,
@@ -441,11 +287,11 @@ static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
 static err_t read_file(const source *from, int shard, uint32_t first, uint32_t end,
                        table *tables, int n_tables)
 {
-    char         path[PATH_BYTES];
+    char         path[ROW_FIELDS_PATH];
     safetensors *file;
     err_t        err = OK;
 
-    file_path(path, from->folder, shard, from->shards);
+    row_fields_path(path, from->folder, shard, from->shards);
     TRY(safetensors_open(&file, path));
     for (int t = 0; err == OK && t < n_tables; t++) {
         table_reader x = {.table = &tables[t], .from = from, .file = file};

@@ -28,8 +28,9 @@
 #include "common/manifest_chain.h"
 #include "ps/table.h"
 
-/* Write the file of shard k of n, which holds tables[n_tables], into folder. */
-MUST_CHECK err_t snapshot_write(const char *folder, int shard, int shards, const table *tables,
+/* Write the file of shard k of n, which holds tables[n_tables], into folder: a full cut (ps/cut.h),
+ * at once. */
+MUST_CHECK err_t snapshot_write(const char *folder, int shard, int shards, table *tables,
                                 int n_tables, safetensors_digest *digest);
 
 /* Fill the tables, which are empty, with the rows of their buckets from the files of the cut

@@ -6,96 +6,27 @@
 #include <string.h>
 
 #include "common/hash.h"
+#include "ps/row_fields.h"
 
-typedef char tensor_name[CONFIG_NAME_MAX + 32];
-
-static const char *name_of(tensor_name name, const table *t, const char *what)
+err_t counters_declare(counters_tensors *x, safetensors_writer *w, const table *t,
+                       uint64_t waiting, uint64_t days)
 {
-    snprintf(name, sizeof(tensor_name), "%s.%s", t->config->name, what);
-    return name;
-}
+    const sketch *s = &t->admission.sketch;
 
-/* ---- writing ---- */
-
-static err_t declare(const counters_writer *x, safetensors_writer *w, const char *what,
-                     dtype type, uint64_t n, uint64_t width, int *tensor)
-{
-    tensor_name name;
-
-    return safetensors_declare(w, name_of(name, x->table, what), type, width ? 2 : 1,
-                               (uint64_t[]){n, width}, tensor);
-}
-
-err_t counters_declare(counters_writer *x, safetensors_writer *w, const table *t)
-{
-    const admission *a = &t->admission;
-
-    *x = (counters_writer){t, -1, -1, -1, -1, -1, -1};
-    if (a->waiting) {
-        TRY(declare(x, w, "waiting.ids", DTYPE_U64, tally_ids(a->waiting), 0, &x->ids));
-        TRY(declare(x, w, "waiting.buckets", DTYPE_U64, HASH_BUCKETS + 1, 0, &x->buckets));
-        TRY(declare(x, w, "waiting.count", DTYPE_U32, tally_ids(a->waiting), 0, &x->count));
+    *x = (counters_tensors){-1, -1, -1, -1, -1, -1};
+    if (t->admission.waiting) {
+        TRY(row_fields_declare(w, t, "waiting.ids", DTYPE_U64, waiting, 0, &x->ids));
+        TRY(row_fields_declare(w, t, "waiting.buckets", DTYPE_U64, HASH_BUCKETS + 1, 0,
+                               &x->buckets));
+        TRY(row_fields_declare(w, t, "waiting.count", DTYPE_U32, waiting, 0, &x->count));
     }
-    if (a->sketch.at) {
-        TRY(declare(x, w, "sketch.form", DTYPE_U64, 3, 0, &x->form));
-        TRY(declare(x, w, "sketch", DTYPE_U8, t->end_bucket - t->first_bucket, a->sketch.bytes,
-                    &x->sketch));
+    if (s->at) {
+        TRY(row_fields_declare(w, t, "sketch.form", DTYPE_U64, 3, 0, &x->form));
+        TRY(row_fields_declare(w, t, "sketch", DTYPE_U8, t->end_bucket - t->first_bucket,
+                               s->bytes, &x->sketch));
     }
     if (t->config->evict.idle_days)
-        TRY(declare(x, w, "days", DTYPE_I64, t->calendar.days.n, 2, &x->days));
-    return OK;
-}
-
-static err_t write_bucket(const counters_writer *x, safetensors_writer *w,
-                          const tally_entry *entries, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        TRY(safetensors_append(w, x->ids, &entries[i].id, sizeof entries[i].id));
-        TRY(safetensors_append(w, x->count, &entries[i].count, sizeof entries[i].count));
-    }
-    return OK;
-}
-
-static err_t write_waiting(const counters_writer *x, safetensors_writer *w)
-{
-    tally_entry *entries  = NULL;
-    size_t       capacity = 0, n;
-    uint64_t     written  = 0;
-    err_t        err      = safetensors_append(w, x->buckets, &written, sizeof written);
-
-    for (uint32_t b = 0; err == OK && b < HASH_BUCKETS; b++) {
-        err = tally_bucket(x->table->admission.waiting, b, &entries, &capacity, &n);
-        if (err == OK)
-            err = write_bucket(x, w, entries, n);
-        written += err == OK ? n : 0;
-        if (err == OK)
-            err = safetensors_append(w, x->buckets, &written, sizeof written);
-    }
-    free(entries);
-    return err;
-}
-
-static err_t write_sketch(const counters_writer *x, safetensors_writer *w)
-{
-    const sketch *s       = &x->table->admission.sketch;
-    uint64_t      form[3] = {(uint64_t)s->hashes, (uint64_t)s->bits, s->cells};
-
-    TRY(safetensors_append(w, x->form, form, sizeof form));
-    for (uint32_t b = s->first; b < s->end; b++)
-        TRY(safetensors_append(w, x->sketch, sketch_bucket(s, b), s->bytes));
-    return OK;
-}
-
-err_t counters_write(const counters_writer *x, safetensors_writer *w)
-{
-    const calendar *c = &x->table->calendar;
-
-    if (x->ids >= 0)
-        TRY(write_waiting(x, w));
-    if (x->sketch >= 0)
-        TRY(write_sketch(x, w));
-    for (size_t i = 0; x->days >= 0 && i < c->days.n; i++)
-        TRY(safetensors_append(w, x->days, &c->days.at[i], sizeof c->days.at[i]));
+        TRY(row_fields_declare(w, t, "days", DTYPE_I64, days, 2, &x->days));
     return OK;
 }
 
@@ -127,13 +58,13 @@ static err_t read_waiting(table *t, const safetensors *file, uint32_t first, uin
     tensor_name               name;
     const safetensors_tensor *ids, *counts, *buckets;
 
-    ids = safetensors_find(file, name_of(name, t, "waiting.ids"));
+    ids = safetensors_find(file, row_fields_name(name, t, "waiting.ids"));
     if (!ids)
         return OK;
     uint64_t n = ids->count, before = 0;
     TRY(safetensors_expect(&ids, file, name, DTYPE_U64, 1, &n));
-    TRY(safetensors_expect(&counts, file, name_of(name, t, "waiting.count"), DTYPE_U32, 1, &n));
-    TRY(safetensors_expect(&buckets, file, name_of(name, t, "waiting.buckets"), DTYPE_U64, 1,
+    TRY(safetensors_expect(&counts, file, row_fields_name(name, t, "waiting.count"), DTYPE_U32, 1, &n));
+    TRY(safetensors_expect(&buckets, file, row_fields_name(name, t, "waiting.buckets"), DTYPE_U64, 1,
                            &(uint64_t){HASH_BUCKETS + 1}));
     for (uint32_t b = 0; b <= HASH_BUCKETS; b++) {
         uint64_t here = safetensors_get_u64(buckets, b);
@@ -155,11 +86,11 @@ static err_t read_sketch(table *t, const safetensors *file, uint32_t first, uint
 {
     tensor_name               name;
     const sketch             *s     = &t->admission.sketch;
-    const safetensors_tensor *cells = safetensors_find(file, name_of(name, t, "sketch")), *form;
+    const safetensors_tensor *cells = safetensors_find(file, row_fields_name(name, t, "sketch")), *form;
 
     if (!cells)
         return OK;
-    TRY(safetensors_expect(&form, file, name_of(name, t, "sketch.form"), DTYPE_U64, 1,
+    TRY(safetensors_expect(&form, file, row_fields_name(name, t, "sketch.form"), DTYPE_U64, 1,
                            &(uint64_t){3}));
     uint64_t k = safetensors_get_u64(form, 0), bits = safetensors_get_u64(form, 1),
              m = safetensors_get_u64(form, 2);
@@ -171,7 +102,7 @@ static err_t read_sketch(table *t, const safetensors *file, uint32_t first, uint
                        "expected_ids must stay as they were",
                        safetensors_path(file), t->config->name, m, bits, k, t->config->name,
                        s->cells, s->bits, s->hashes);
-    name_of(name, t, "sketch");
+    row_fields_name(name, t, "sketch");
     TRY(safetensors_expect(&cells, file, name, DTYPE_U8, 2,
                            (uint64_t[]){end - first, s->bytes}));
     for (uint32_t b = first; b < end; b++)
@@ -193,7 +124,7 @@ static bool is_calendar(const safetensors_tensor *days)
 static err_t read_days(table *t, const safetensors *file)
 {
     tensor_name               name;
-    const safetensors_tensor *days = safetensors_find(file, name_of(name, t, "days"));
+    const safetensors_tensor *days = safetensors_find(file, row_fields_name(name, t, "days"));
 
     if (!days || t->calendar.days.n)
         return OK;

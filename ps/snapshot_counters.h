@@ -17,13 +17,13 @@
 #include "ps/table.h"
 
 /* A table's tensors in a file being written; -1: there is none. */
-typedef struct counters_writer {
-    const table *table;
-    int          ids, count, buckets, sketch, form, days;
-} counters_writer;
+typedef struct counters_tensors {
+    int ids, count, buckets, sketch, form, days;
+} counters_tensors;
 
-MUST_CHECK err_t counters_declare(counters_writer *x, safetensors_writer *w, const table *t);
-MUST_CHECK err_t counters_write(const counters_writer *x, safetensors_writer *w);
+/* Declare them, for so many ids that wait, and days. */
+MUST_CHECK err_t counters_declare(counters_tensors *x, safetensors_writer *w, const table *t,
+                                  uint64_t waiting, uint64_t days);
 
 /* Take over what file, which is of the buckets first .. end-1, holds for t's buckets.
  * Nothing is believed unchecked. */

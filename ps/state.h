@@ -10,6 +10,7 @@
 #include "common/arena.h"
 #include "common/vec.h"
 #include "common/wire.h"
+#include "ps/cut.h"
 #include "ps/eviction.h"
 #include "ps/shard.h"
 #include "ps/table.h"
@@ -52,6 +53,13 @@ typedef struct parked {
     incoming in;
 } parked;
 
+/* A SAVE that is being carried out. */
+typedef struct saving {
+    cut        *cut; /* NULL: none is */
+    wire_header asked;
+    uint64_t    peer; /* who asked last */
+} saving;
+
 struct shard {
     shard_options options;
     safetensors  *counts; /* mapped; NULL: none */
@@ -67,6 +75,8 @@ struct shard {
     pace    *paces;       /* (workers) async's */
     ticket  *tickets;     /* (workers, TICKETS) */
     VEC(parked) parked;
+    saving   saving;
+    uint64_t noted_since; /* step: rows that left since are noted (ps/table.h) */
 
     uint64_t dropped;    /* messages */
     uint64_t refused, admitted, evicted; /* gradients, ids and rows since BEGIN */
@@ -125,6 +135,14 @@ MUST_CHECK err_t step_push(shard *s, uint32_t worker);
  * eviction may take. In s->scratch. */
 MUST_CHECK err_t holds_find(shard *s, int number, eviction_hold **holds, int *n);
 
+/* ---- saving.c ---- */
+
+/* Do a piece of the checkpoint under way, if there is one; answer who asked when it is done. */
+MUST_CHECK err_t save_advance(shard *s, bool *more);
+
+/* Give it up, unanswered. */
+void save_abandon(shard *s);
+
 /* ---- handlers.c: one per kind. ERR_MESSAGE: the message is to be dropped ---- */
 
 MUST_CHECK err_t handle_begin(shard *s, incoming *in);
@@ -134,6 +152,22 @@ MUST_CHECK err_t handle_birth(shard *s, incoming *in);
 MUST_CHECK err_t handle_push(shard *s, incoming *in);
 MUST_CHECK err_t handle_save(shard *s, incoming *in);
 MUST_CHECK err_t handle_stats(shard *s, incoming *in);
+
+/* An answer bears the generation and the step of what was asked. */
+wire_header answer_header(const shard *s, wire_kind kind, const wire_header *asked);
+
+MUST_CHECK err_t answer(shard *s, uint64_t peer, net_message *m);
+
+/* Tell the asker this thread's error, whose code is failure. */
+MUST_CHECK err_t answer_failed(shard *s, uint64_t peer, const wire_header *asked,
+                               err_t failure);
+
+/* Makes the answer m to a request whose version is now; none yet where m stays empty. */
+typedef err_t carry_out_function(shard *s, const incoming *in, net_message *m);
+
+/* Carry a request out at its version: now, or when the clock is there. */
+MUST_CHECK err_t answer_at(shard *s, incoming *in, uint64_t version,
+                           carry_out_function *carry_out);
 
 /* Answer a pull whose version is now. */
 MUST_CHECK err_t answer_pull(shard *s, ticket *t);

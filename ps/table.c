@@ -78,12 +78,22 @@ void table_clear(table *t)
     row_store_free(&t->rows);
     admission_clear(&t->admission);
     calendar_clear(&t->calendar);
+    ledger_clear(&t->removed);
+}
+
+err_t table_note_removed(table *t)
+{
+    t->notes_removed = true;
+    ledger_clear(&t->removed);
+    return ledger_init(&t->removed, sizeof(uint64_t));
 }
 
 err_t table_empty(table *t)
 {
     row_store_clear(t->rows);
     calendar_clear(&t->calendar);
+    for (uint32_t b = 0; b < HASH_BUCKETS; b++)
+        ledger_drop(&t->removed, b);
     return admission_reset(&t->admission);
 }
 

@@ -25,6 +25,7 @@
 #include "ps/admission.h"
 #include "ps/calendar.h"
 #include "ps/id_counts.h"
+#include "ps/ledger.h"
 #include "ps/row_store.h"
 
 /* Stands for a row's number where the id is not admitted. */
@@ -47,6 +48,9 @@ typedef struct table {
     calendar            calendar; /* kept where evict.idle_days wants it */
     int                 state_at, reals; /* of a payload: in front of the rule's state; all */
     bool                exact; /* rows hold exact counts; else what was seen so far */
+    bool                notes_removed; /* for deltas: */
+    ledger              removed; /* ids (u64) whose rows left since the last cut began */
+    struct table_cut   *cut; /* being written; NULL: none is (ps/table_cut.h); lent by it */
 } table;
 
 /* The reals of a payload by this configuration. */
@@ -67,7 +71,11 @@ void table_set_clock(table *t, uint64_t clock, double lr);
  * (row.touched) at this one; 1 where the table has another penalty. */
 double table_decay_since(const table *t, uint32_t touched);
 
-/* Remove all rows, set all counters of admission to zero, and forget the calendar. */
+/* Note for deltas, from now on, which rows leave. */
+MUST_CHECK err_t table_note_removed(table *t);
+
+/* Remove all rows, set all counters of admission to zero, and forget the calendar. No cut is
+ * under way. */
 MUST_CHECK err_t table_empty(table *t);
 
 /* Whether all ids belong to this shard's buckets. */

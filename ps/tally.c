@@ -119,6 +119,14 @@ err_t tally_add(tally *t, uint64_t id, uint32_t n, uint32_t *count)
     return OK;
 }
 
+uint32_t tally_get(const tally *t, uint64_t id)
+{
+    uint64_t         hash = hash_id(t->salt, id);
+    const tally_map *m    = &t->buckets[hash_bucket(hash)];
+
+    return m->slots ? m->counts[search(m, hash, id)] : 0;
+}
+
 /* Later ids of the run move up, so that no search finds a hole before them (Knuth's
  * algorithm R). */
 void tally_remove(tally *t, uint64_t id)

@@ -30,6 +30,9 @@ void tally_clear(tally *t);
 /* Add n > 0 to the count of id; *count: what it is then. It stops at UINT32_MAX. */
 MUST_CHECK err_t tally_add(tally *t, uint64_t id, uint32_t n, uint32_t *count);
 
+/* The count of id; 0: it has none. */
+uint32_t tally_get(const tally *t, uint64_t id);
+
 /* Forget id, if it is there. */
 void tally_remove(tally *t, uint64_t id);
 

@@ -4,6 +4,7 @@
 #include "common/rng.h"
 #include "ps/gradient.h"
 #include "ps/sample_count.h"
+#include "ps/table_cut.h"
 
 #define AHEAD        16 /* rows between a prefetch and its use: 8 is too few, 40 no better */
 #define LINE         64 /* bytes of a cache line */
@@ -265,6 +266,8 @@ err_t update_apply(table *t, update_part *parts, int n_parts, const update_step 
 {
     plan p = plan_of(t, step);
 
+    if (t->cut)
+        TRY(table_cut_keep_parts(t, parts, n_parts));
     for (int i = 0; i < n_parts; i++)
         TRY(table_bear_missing(t, parts[i].ids, parts[i].n, parts[i].rows));
     table_set_clock(t, (uint64_t)step->step + 1, step->lr);

@@ -77,7 +77,8 @@ static inline world *keeper_world(const keeper_options *o, int shards)
 
     snprintf(yaml, sizeof yaml,
              "tables: {t: {dim: %d, optimizer: sgd, lr: %g, init: {scale: 1}%s%s}}\n"
-             "features: {t: {table: t}}\ntrain: {seed: %d%s}\n",
+             "features: {t: {table: t}}\ntrain: {seed: %d%s}\n"
+             "checkpoint: {delta_every: 1 steps}\n",
              KEEPER_DIM, LEARNING_RATE, *o->yaml ? ", " : "", o->yaml, SEED,
              o->staleness ? ", mode: pipelined, staleness: 4" : "");
     return world_new(yaml, shards, NULL);

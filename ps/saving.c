@@ -1,0 +1,114 @@
+/* saving - SAVE: a checkpoint's file, written while the shard goes on (ps/cut.h). */
+#include <inttypes.h>
+#include <string.h>
+
+#include "ps/state.h"
+
+/* The parent that a SAVE names: its step, plus one; 0: the file is to be a full one. */
+static err_t find_parent(const shard *s, uint32_t status, cut_options *o)
+{
+    o->delta  = status > 0;
+    o->parent = o->delta ? status - 1 : 0;
+    if (!o->delta || o->parent == s->noted_since)
+        return OK;
+    return err_set(ERR_CONFIG,
+                   "a delta upon step %" PRIu64 ": rows that left are known since step %" PRIu64,
+                   o->parent, s->noted_since);
+}
+
+/* Whether the tables are as they are after the clock's steps. */
+static err_t check_drained(const shard *s)
+{
+    return !s->async || s->front == s->clock
+               ? OK
+               : err_set(ERR_MESSAGE,
+                         "a checkpoint of step %" PRIu64 ", and step %" PRIu64 " is applied",
+                         s->clock, s->front - 1);
+}
+
+static err_t begin(shard *s, const char *folder, uint32_t status)
+{
+    cut_options o = {.folder = folder,
+                     .shard  = s->options.index,
+                     .shards = s->options.shards,
+                     .step   = s->clock,
+                     .thread = s->options.save == SAVE_IN_BACKGROUND,
+                     .piece_buckets = s->options.save_buckets};
+
+    TRY(check_drained(s));
+    TRY(find_parent(s, status, &o));
+    s->noted_since = s->clock;
+    return cut_begin(&s->saving.cut, s->tables, s->n_tables, &o);
+}
+
+/* Begin to carry out a SAVE whose step the clock is at; its answer comes later. */
+static err_t save(shard *s, const incoming *in, net_message *m)
+{
+    char      folder[CONFIG_PATH_MAX];
+    wire_text t;
+
+    (void)m;
+    TRY(wire_decode_text(&t, &in->message));
+    if (t.bytes == 0 || t.bytes >= sizeof folder)
+        return err_set(ERR_CONFIG, "a checkpoint's path of %u bytes", t.bytes);
+    memcpy(folder, t.text, t.bytes);
+    folder[t.bytes] = 0;
+    s->saving.asked = in->header;
+    s->saving.peer  = in->peer;
+    return begin(s, folder, t.status);
+}
+
+/* What the shard tells when the file is done, good or bad. */
+static err_t make_saved(shard *s, net_message *m)
+{
+    wire_header        h     = answer_header(s, WIRE_SAVED, &s->saving.asked);
+    wire_saved         saved = {.rows = cut_rows_packed(s->saving.cut)};
+    safetensors_digest digest;
+
+    TRY(cut_finish(&s->saving.cut, &digest));
+    saved.bytes = digest.bytes;
+    saved.xxh3  = digest.xxh3;
+    return wire_encode_saved(m, &h, &saved);
+}
+
+static err_t answer_saved(shard *s)
+{
+    net_message m;
+    err_t       err = make_saved(s, &m);
+
+    return err == OK ? answer(s, s->saving.peer, &m)
+                     : answer_failed(s, s->saving.peer, &s->saving.asked, err);
+}
+
+err_t save_advance(shard *s, bool *more)
+{
+    *more = false;
+    if (!s->saving.cut)
+        return OK;
+    do
+        *more = cut_advance(s->saving.cut);
+    while (*more && s->options.save == SAVE_AT_ONCE);
+    return cut_is_done(s->saving.cut) ? answer_saved(s) : OK;
+}
+
+void save_abandon(shard *s)
+{
+    cut_abandon(&s->saving.cut);
+}
+
+err_t handle_save(shard *s, incoming *in)
+{
+    wire_text t;
+
+    TRY(wire_decode_text(&t, &in->message));
+    if (!s->saving.cut)
+        return answer_at(s, in, in->header.step, save);
+    if (in->header.step == s->saving.asked.step) { /* asked again */
+        s->saving.peer = in->peer;
+        return OK;
+    }
+    return answer_failed(s, in->peer, &in->header,
+                         err_set(ERR_CONFIG,
+                                 "the checkpoint of step %" PRIu64 " is still being written",
+                                 s->saving.asked.step));
+}
