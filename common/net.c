@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
@@ -15,10 +16,19 @@
 #define RECONNECT_MAX 1000
 #define SOCKETS_MAX   4096
 #define KEEPALIVE_S   60
+#define HANDSHAKE_MS  10000 /* a connection gets this long to become a peer */
 #define NEVER_SET     (-2) /* no time-out of ours */
 
+#define Z85_BYTES 41 /* a key as ZeroMQ writes it */
+
+/* A closed net has one pair of keys, its listeners' and its links' alike. */
 struct net {
-    void *context;
+    void         *context;
+    bool          closed;
+    unsigned char public_key[NET_KEY_BYTES];
+    net_key       secret;
+    void         *gate_socket; /* REP; the gate's alone */
+    pthread_t     gate;
 };
 
 /* A socket and the send time-out that it has now. */
@@ -169,49 +179,33 @@ static err_t from_zmq(net_message *m, zmq_msg_t *from)
 
 /* ---- sockets ---- */
 
-/* What glibc maps anew for a message, or gives back behind it, comes page by page, zeroed
- * by the kernel: that took as long as carrying the message. Both limits are glibc's
- * largest or beyond any message. */
-static void keep_memory(void)
-{
-#ifdef __GLIBC__
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-#endif
-}
-
-err_t net_new(net **out)
-{
-    net *n = calloc(1, sizeof *n);
-
-    if (!n)
-        return err_memory(sizeof *n, "the network");
-    keep_memory();
-    n->context = zmq_ctx_new();
-    if (!n->context) {
-        free(n);
-        return err_set(ERR_SYSTEM, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
-    }
-    zmq_ctx_set(n->context, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
-    *out = n;
-    return OK;
-}
-
-void net_free(net **n)
-{
-    if (!*n)
-        return;
-    while (zmq_ctx_term((*n)->context) != 0 && zmq_errno() == EINTR)
-        ;
-    free(*n);
-    *n = NULL;
-}
-
 static void socket_close(socket_end *end)
 {
     if (end->socket)
         zmq_close(end->socket);
     end->socket = NULL;
+}
+
+/* Have the socket speak CurveZMQ, as the side that listens or the one that dials. */
+static bool set_keys(socket_end *end, const net *n, bool listens)
+{
+    const struct {
+        int         name;
+        const void *value;
+        size_t      size;
+    } options[] = {
+        {ZMQ_CURVE_SERVER, &(int){1}, sizeof(int)},
+        {ZMQ_CURVE_SERVERKEY, n->public_key, sizeof n->public_key},
+        {ZMQ_CURVE_PUBLICKEY, n->public_key, sizeof n->public_key},
+        {ZMQ_CURVE_SECRETKEY, n->secret.bytes, sizeof n->secret.bytes},
+    };
+    const int not_this_side = listens ? ZMQ_CURVE_SERVERKEY : ZMQ_CURVE_SERVER;
+
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (options[i].name != not_this_side &&
+            zmq_setsockopt(end->socket, options[i].name, options[i].value, options[i].size))
+            return false;
+    return true;
 }
 
 /* A socket of the kind with everything bounded. Peers are unknown machines until
@@ -231,6 +225,7 @@ static err_t socket_open(socket_end *end, net *n, int kind, const char *endpoint
         {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX},
         {ZMQ_TCP_KEEPALIVE, 1},
         {ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S},
+        {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
     };
     const int64_t biggest = NET_MESSAGE_MAX;
 
@@ -241,6 +236,8 @@ static err_t socket_open(socket_end *end, net *n, int kind, const char *endpoint
         if (zmq_setsockopt(end->socket, options[i].name, &options[i].value, sizeof(int)) != 0)
             goto fail;
     if (zmq_setsockopt(end->socket, ZMQ_MAXMSGSIZE, &biggest, sizeof biggest) != 0)
+        goto fail;
+    if (n->closed && !set_keys(end, n, kind == ZMQ_ROUTER))
         goto fail;
     return OK;
 fail:
@@ -314,6 +311,149 @@ static err_t receive_parts(void *socket, zmq_msg_t *parts, int n, int *found)
         more = zmq_msg_more(part);
     }
     return OK;
+}
+
+/* ---- key ---- */
+
+/* The pair of keys that is the net's: key, and the public one that belongs to it. */
+static err_t take_key(net *n, const net_key *key)
+{
+    char secret[Z85_BYTES], public[Z85_BYTES];
+
+    if (!zmq_has("curve"))
+        return err_set(ERR_SYSTEM, "ZeroMQ was built without CURVE (libsodium)");
+    n->secret = *key;
+    bool good = zmq_z85_encode(secret, key->bytes, sizeof key->bytes) &&
+                zmq_curve_public(public, secret) == 0 && zmq_z85_decode(n->public_key, public);
+    explicit_bzero(secret, sizeof secret);
+    return good ? OK : zmq_failure("make a public key for", "the network");
+}
+
+/* ---- gate: who may come in ----
+ *
+ * CurveZMQ (rfc.zeromq.org/spec/26) has listeners prove that they hold the secret key of a
+ * public one that links know, and links the same of theirs. ZeroMQ asks a thread of the
+ * process by ZAP (rfc.zeromq.org/spec/27) whether a link's public key will do: ours alone. */
+
+static const char gate_endpoint[] = "inproc://zeromq.zap.01";
+
+/* A question has 7 parts: version, number, domain, address, name, mechanism, key. */
+enum { ASK_VERSION = 0, ASK_NUMBER = 1, ASK_MECHANISM = 5, ASK_KEY = 6, ASK_PARTS = 7 };
+
+static bool part_is(zmq_msg_t *part, const void *bytes, size_t n)
+{
+    return zmq_msg_size(part) == n && memcmp(zmq_msg_data(part), bytes, n) == 0;
+}
+
+static bool is_ours(const net *n, zmq_msg_t *ask, int parts)
+{
+    return parts == ASK_PARTS && part_is(&ask[ASK_VERSION], "1.0", 3) &&
+           part_is(&ask[ASK_MECHANISM], "CURVE", 5) &&
+           part_is(&ask[ASK_KEY], n->public_key, sizeof n->public_key);
+}
+
+/* Version, number of the question, 200 (yes) or 400 (no), and no more to say. */
+static void gate_answer(void *socket, zmq_msg_t *number, bool yes)
+{
+    zmq_send(socket, "1.0", 3, ZMQ_SNDMORE);
+    zmq_msg_send(number, socket, ZMQ_SNDMORE);
+    zmq_send(socket, yes ? "200" : "400", 3, ZMQ_SNDMORE);
+    zmq_send(socket, "", 0, ZMQ_SNDMORE);
+    zmq_send(socket, "", 0, ZMQ_SNDMORE);
+    zmq_send(socket, "", 0, 0);
+}
+
+/* Stand there until the context ends. */
+static void *gate_stand(void *self)
+{
+    net           *n    = self;
+    zmq_pollitem_t item = {.socket = n->gate_socket, .events = ZMQ_POLLIN};
+
+    while (zmq_poll(&item, 1, -1) >= 0 || zmq_errno() == EINTR) {
+        zmq_msg_t ask[ASK_PARTS];
+        int       parts = 0;
+        err_t     err   = receive_parts(n->gate_socket, ask, ASK_PARTS, &parts);
+        if (err == OK && parts > ASK_NUMBER)
+            gate_answer(n->gate_socket, &ask[ASK_NUMBER], is_ours(n, ask, parts));
+        for (int i = 0; i < ASK_PARTS; i++)
+            zmq_msg_close(&ask[i]);
+    }
+    zmq_close(n->gate_socket);
+    return NULL;
+}
+
+static err_t gate_open(net *n)
+{
+    int   code;
+    err_t err = OK;
+
+    n->gate_socket = zmq_socket(n->context, ZMQ_REP);
+    if (!n->gate_socket)
+        return zmq_failure("make a socket for", gate_endpoint);
+    if (zmq_bind(n->gate_socket, gate_endpoint) != 0)
+        err = zmq_failure("listen at", gate_endpoint);
+    else if ((code = pthread_create(&n->gate, NULL, gate_stand, n)) != 0)
+        err = err_set(ERR_SYSTEM, "starting a thread: %s", strerror(code));
+    if (err == OK)
+        n->closed = true;
+    else
+        zmq_close(n->gate_socket);
+    return err;
+}
+
+/* ---- net ---- */
+
+/* What glibc maps anew for a message, or gives back behind it, comes page by page, zeroed
+ * by the kernel: that took as long as carrying the message. Both limits are glibc's
+ * largest or beyond any message. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
+err_t net_new(net **out)
+{
+    net *n = calloc(1, sizeof *n);
+
+    *out = NULL;
+    if (!n)
+        return err_memory(sizeof *n, "the network");
+    keep_memory();
+    n->context = zmq_ctx_new();
+    if (!n->context) {
+        free(n);
+        return err_set(ERR_SYSTEM, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
+    }
+    zmq_ctx_set(n->context, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
+    *out = n;
+    return OK;
+}
+
+err_t net_new_closed(net **out, const net_key *key)
+{
+    TRY(net_new(out));
+    err_t err = take_key(*out, key);
+    if (err == OK)
+        err = gate_open(*out);
+    if (err != OK)
+        net_free(out);
+    return err;
+}
+
+void net_free(net **n)
+{
+    if (!*n)
+        return;
+    while (zmq_ctx_term((*n)->context) != 0 && zmq_errno() == EINTR)
+        ;
+    if ((*n)->closed)
+        pthread_join((*n)->gate, NULL);
+    net_key_forget(&(*n)->secret);
+    free(*n);
+    *n = NULL;
 }
 
 /* ---- listener ---- */

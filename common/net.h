@@ -18,6 +18,7 @@
 
 #include "common/clock.h"
 #include "common/err.h"
+#include "common/net_key.h"
 
 #define NET_ENDPOINT_MAX 256
 #define NET_MESSAGE_MAX  ((INT64_C(1) << 32) + 4096) /* bytes; who announces more is cut off */
@@ -44,6 +45,12 @@ typedef struct net net;
 
 MUST_CHECK err_t net_new(net **out);
 void             net_free(net **n);
+
+/* The same for holders of key (which is copied): over tcp and ipc all is CurveZMQ. Listeners
+ * let in who proves to hold the key, links speak to such listeners alone; who holds none gets
+ * no answer, and nobody learns that he tried. inproc is within the process and as it was.
+ * ERR_SYSTEM where ZeroMQ was built without CURVE. */
+MUST_CHECK err_t net_new_closed(net **out, const net_key *key);
 
 /* ---- listener ---- */
 
