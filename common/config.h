@@ -21,6 +21,7 @@
 
 typedef enum { IDS_INTEGER, IDS_STRING } ids_kind;
 typedef enum { PRECISION_FP32, PRECISION_BF16 } precision_kind;
+typedef enum { CURVE_AUTO, CURVE_ON, CURVE_OFF } curve_kind;
 typedef enum { INIT_NORMAL, INIT_UNIFORM, INIT_ZERO } init_kind;
 typedef enum {
     OPTIMIZER_SGD,
@@ -309,6 +310,7 @@ typedef struct config {
         double heartbeat_timeout, step_timeout, start_timeout; /* seconds */
         int    max_restarts; /* returns to a checkpoint after a death */
         precision_kind values; /* of rows and gradients between workers and servers */
+        curve_kind     curve;
     } cluster;
     struct {
         config_every every;

@@ -11,6 +11,7 @@
 
 LIST(ids_words,        [IDS_INTEGER] = "integer", [IDS_STRING] = "string");
 LIST(precision_words,  [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16");
+LIST(curve_words,      [CURVE_AUTO] = "auto", [CURVE_ON] = "on", [CURVE_OFF] = "off");
 LIST(init_words,       [INIT_NORMAL] = "normal", [INIT_UNIFORM] = "uniform",
                        [INIT_ZERO] = "zero");
 LIST(rule_words,       [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_MOMENTUM] = "momentum",
@@ -430,6 +431,8 @@ const option option_table[] = {
      .help = "Open MPI's hostfile; '': this machine, or the Slurm allocation"},
     {"cluster.interface", OPTION_TEXT, RUN(cluster.interface), .init = "''",
      .help = "network interface between hosts; '': loopback on one host"},
+    {"cluster.curve", OPTION_ENUM, RUN(cluster.curve), WORDS(curve_words), .init = "auto",
+     .help = "close the run's messages to who lacks its key (CurveZMQ); auto: beyond one host"},
     {"cluster.values", OPTION_ENUM, RUN(cluster.values), WORDS(precision_words),
      .init = "fp32",
      .help = "rows and gradients on the wire; bf16: half the bytes, rounded to nearest"},

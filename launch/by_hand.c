@@ -10,6 +10,7 @@
 
 #include "launch/coordinator.h"
 #include "launch/ranks.h"
+#include "launch/run_key.h"
 
 #define ELSEWHERE_S  2    /* after which rank 0 has not found the same */
 #define LAST_WORDS_S 15.0 /* for the coordinator to end after the ranks did */
@@ -19,6 +20,7 @@ typedef struct place {
     err_t code; /* of the coordinator's start */
     char  endpoint[NET_ENDPOINT_MAX];
     char  folder[CONFIG_PATH_MAX];
+    char  key[CONFIG_PATH_MAX]; /* "": messages are open */
 } place;
 
 /* ---- the coordinator's process ---- */
@@ -42,6 +44,7 @@ static void listening(void *self, const char *endpoint)
 
     snprintf(p.endpoint, sizeof p.endpoint, "%s", endpoint);
     snprintf(p.folder, sizeof p.folder, "%s", c->launch->folder);
+    snprintf(p.key, sizeof p.key, "%s", c->launch->key ? c->launch->key : "");
     tell(c->pipe, &p);
     c->pipe = -1;
 }
@@ -57,15 +60,19 @@ _Noreturn static void coordinate(launch *l, const start_options *options, int pi
 {
     coordinating              c = {.launch = l, .pipe = pipe};
     run_folder                f = {.lock = -1};
+    char                      key[CONFIG_PATH_MAX];
     err_t                     err;
     const coordinator_options coordinator = {
         .start_servers = true, .listening = listening, .failing = failing, .self = &c};
 
     setpgid(0, 0); /* mpirun ends the group of rank 0 */
     err = options->open_folder(options->self, &f);
+    if (err == OK)
+        err = run_key_path(key, l->config, f.path, options->key, NULL);
     if (err == OK) {
         l->folder = f.path;
         l->held   = &f;
+        l->key    = *key ? key : NULL;
         err       = coordinator_run(l, &coordinator);
     } else {
         failing(NULL);
@@ -151,6 +158,7 @@ err_t by_hand_run(launch *l, const start_options *options)
     }
     if (err == OK) {
         l->folder = p.folder;
+        l->key    = *p.key ? p.key : NULL;
         err       = ranks_work(l, p.endpoint, &workers);
     }
     comm_close(&workers);

@@ -25,6 +25,8 @@ struct control {
     uint32_t            index, generation;
     double              heartbeat_timeout;
     silence             silence;
+    bool                answered; /* the coordinator has said something */
+    char               *key;      /* file; NULL: none */
 
     atomic_llong progress;
     atomic_int   wish; /* OK, ERR_INTERRUPT, ERR_TERMINATE */
@@ -66,10 +68,10 @@ static wire_header header(const control *c, wire_kind kind)
 }
 
 /* Failing to send is not fatal: the coordinator will miss our beats, or we its. */
-static void say(control *c, net_message *m)
+static void say(control *c, net_message *m, int timeout_ms)
 {
-    if (c->coordinator->send(c->coordinator->self, 0, m, SEND_MS) != OK)
-        log_each(LOG_WARN, "to the coordinator: %s", err_text());
+    if (c->coordinator->send(c->coordinator->self, 0, m, timeout_ms) != OK)
+        log_each(timeout_ms ? LOG_WARN : LOG_DEBUG, "to the coordinator: %s", err_text());
 }
 
 static void beat(control *c)
@@ -78,7 +80,7 @@ static void beat(control *c)
     net_message m;
 
     if (wire_encode_empty(&m, &h) == OK)
-        say(c, &m);
+        say(c, &m, 0); /* who waits to be heard does not hear how silent it is */
 }
 
 static void say_bye(control *c)
@@ -90,7 +92,7 @@ static void say_bye(control *c)
     net_message m;
 
     if (wire_encode_text(&m, &h, &t) == OK)
-        say(c, &m);
+        say(c, &m, SEND_MS);
 }
 
 static err_t take_welcome(control *c, const net_message *m, uint32_t generation)
@@ -142,6 +144,7 @@ static err_t take(control *c, const net_message *m)
 
     TRY(wire_open(&h, m));
     silence_heard(&c->silence, clock_now(c->clock));
+    c->answered = true;
     if (h.kind == WIRE_WELCOME)
         return take_welcome(c, m, h.generation);
     if (h.kind == WIRE_END)
@@ -160,6 +163,17 @@ static void listen(control *c)
     net_message_clear(&m);
 }
 
+_Noreturn static void end_for_silence(const control *c)
+{
+    bool stranger = c->key && !c->answered;
+
+    end_process(err_exit_status(ERR_TIMEOUT),
+                "nothing from the coordinator (%s) for %.1f s%s%s", c->endpoint,
+                c->heartbeat_timeout,
+                stranger ? ", who answers nobody without the run's key; was it not in " : "",
+                stranger ? c->key : "");
+}
+
 static void *run(void *self)
 {
     control *c      = self;
@@ -174,9 +188,7 @@ static void *run(void *self)
             beaten = now;
         }
         if (silence_seconds(&c->silence, now) > c->heartbeat_timeout)
-            end_process(err_exit_status(ERR_TIMEOUT),
-                        "nothing from the coordinator (%s) for %.1f s", c->endpoint,
-                        c->heartbeat_timeout);
+            end_for_silence(c);
     }
     say_bye(c);
     return NULL;
@@ -216,6 +228,7 @@ static void release(control *c)
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->news);
     free(c->endpoints);
+    free(c->key);
     free(c);
 }
 
@@ -223,6 +236,8 @@ static err_t begin(control *c, net *n, const control_options *o)
 {
     const char *endpoint = c->endpoint;
 
+    if (o->key && !(c->key = strdup(o->key)))
+        return err_memory(strlen(o->key), "a name");
     TRY(net_dial(&c->link, n, 1, &endpoint));
     c->coordinator = net_link_transport(c->link);
     TRY(say_hello(c, o));

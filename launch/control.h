@@ -23,6 +23,7 @@ typedef struct control_options {
     int                n_endpoints; /* of a server: its shards */
     const char *const *endpoints;
     double             heartbeat_timeout; /* seconds */
+    const char        *key;               /* the file that n's key is from; NULL: it has none */
 } control_options;
 
 /* Dial and begin; options are lent for the call. control_close. */

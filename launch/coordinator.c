@@ -12,6 +12,8 @@
 #include "launch/announce.h"
 #include "launch/lines.h"
 #include "launch/recovery.h"
+#include "launch/run_folder.h"
+#include "launch/run_key.h"
 #include "launch/shards.h"
 #include "launch/signals.h"
 #include "launch/starter.h"
@@ -148,7 +150,12 @@ static err_t listen(coordinator *c)
         snprintf(endpoint, sizeof endpoint, "tcp://%s", c->options->listen);
     else
         shards_endpoint(endpoint, c->launch->config, "coordinator");
-    TRY(net_new(&c->net));
+    if (!c->launch->key && lines_leave_host(c->launch->config))
+        log_once(LOG_WARN,
+                 "cluster.curve is off: who reaches the network of %s reads the run's "
+                 "messages and may send his own",
+                 c->launch->config->cluster.interface);
+    TRY(run_key_make_net(&c->net, c->launch->key));
     TRY(net_listen(&c->listener, c->net, endpoint));
     snprintf(c->leftovers.endpoint, sizeof c->leftovers.endpoint, "%s",
              net_listener_endpoint(c->listener));

@@ -11,6 +11,7 @@ typedef struct launch {
     const config *config;
     const schema *schema;
     const char   *folder;  /* where run.yaml, logs/ and session/ are (run_folder.h) */
+    const char   *key;     /* the file with its key; NULL: its messages are open */
     int           columns; /* of the user's terminal; 0: there is none */
     run_folder   *held;    /* the folder where this process holds it; NULL in others */
     uint32_t      generation; /* how often the run has returned to a checkpoint */

@@ -24,6 +24,8 @@ err_t leftovers_name(leftovers *l, const char *folder)
     if (!absolute)
         return err_errno("finding the folder %s", folder);
     err_t err = run_folder_path(l->session, absolute, "session");
+    if (err == OK)
+        err = run_folder_path(l->key, absolute, RUN_FOLDER_KEY);
     free(absolute);
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         random = (unsigned)getppid();
@@ -157,10 +159,23 @@ void leftovers_end_workers(const leftovers *l, void (*reap)(void *self), void *s
     end(&(which){l->endpoint, "worker"}, reap, self);
 }
 
-void leftovers_clean(const leftovers *l)
+static void remove_folders(const leftovers *l)
 {
     if (*l->session)
         run_folder_remove_tree(l->session);
     if (*l->shared_memory)
         run_folder_remove_tree(l->shared_memory);
+}
+
+err_t leftovers_renew(leftovers *l)
+{
+    remove_folders(l);
+    return leftovers_make(l);
+}
+
+void leftovers_clean(const leftovers *l)
+{
+    remove_folders(l);
+    if (*l->key)
+        unlink(l->key);
 }

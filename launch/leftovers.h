@@ -14,9 +14,10 @@ typedef struct leftovers {
     char endpoint[NET_ENDPOINT_MAX];
     char session[CONFIG_PATH_MAX];       /* absolute; "": none */
     char shared_memory[CONFIG_NAME_MAX]; /* "": none */
+    char key[CONFIG_PATH_MAX];           /* the file that run_key makes; absolute; "": none */
 } leftovers;
 
-/* Name folder/session and a folder in /dev/shm; nothing is made yet, and the endpoint is
+/* Name folder/session, folder/key and a folder in /dev/shm; nothing is made yet, and the endpoint is
  * still to be filled in. */
 MUST_CHECK err_t leftovers_name(leftovers *l, const char *folder);
 
@@ -34,7 +35,10 @@ void leftovers_end_processes(const leftovers *l, void (*reap)(void *self), void 
 /* The same of those that are workers, and their mpirun. */
 void leftovers_end_workers(const leftovers *l, void (*reap)(void *self), void *self);
 
-/* Remove the folders. */
+/* Remove the folders and make them anew, for another mpirun of the same job. */
+MUST_CHECK err_t leftovers_renew(leftovers *l);
+
+/* Remove the folders, and the key. */
 void leftovers_clean(const leftovers *l);
 
 #endif

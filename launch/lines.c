@@ -87,6 +87,14 @@ static void add_mpirun(words *w, const config *c, const char *session,
 
 /* ---- the lines ---- */
 
+static void add_key(words *w, const launch *l)
+{
+    if (!l->key)
+        return;
+    words_add(w, "--key");
+    words_add(w, "%s", l->key);
+}
+
 static void add_role(words *w, const char *dips, const char *role, const launch *l,
                      const char *coordinator)
 {
@@ -100,6 +108,7 @@ static void add_role(words *w, const char *dips, const char *role, const launch 
         words_add(w, "--generation");
         words_add(w, "%u", l->generation);
     }
+    add_key(w, l);
 }
 
 err_t lines_server(words *w, const launch *l, const char *coordinator, int index)
@@ -210,6 +219,7 @@ err_t lines_print(const launch *l, const char *source, int n, char *const *words
     words_add(&w, "--attach");
     words_add(&w, "--listen");
     words_add(&w, "%s", listen);
+    add_key(&w, l);
     fprintf(to, "# the coordinator, which waits for the others:\n");
     TRY(end_train(&w, n, words_given, to));
     for (int k = 0; k < l->config->cluster.servers; k++) {

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "launch/control.h"
 #include "launch/run_folder.h"
+#include "launch/run_key.h"
 #include "launch/shards.h"
 #include "launch/signals.h"
 
@@ -100,10 +101,11 @@ static err_t dial_coordinator(worker *w, const char *coordinator)
         .role              = WIRE_WORKER,
         .index             = (uint32_t)w->rank,
         .generation        = w->launch->generation,
+        .key               = w->launch->key,
         .heartbeat_timeout = w->launch->config->cluster.heartbeat_timeout,
     };
 
-    TRY(net_new(&w->net));
+    TRY(run_key_net(&w->net, w->launch->key));
     return control_open(&w->control, w->net, &options);
 }
 
@@ -264,7 +266,8 @@ err_t ranks_work(const launch *l, const char *coordinator, comm **workers)
     return err_give(&report);
 }
 
-void ranks_refuse(const char *coordinator, int role, int index, uint32_t generation, err_t err)
+void ranks_refuse(const char *coordinator, const char *key, int role, int index,
+                  uint32_t generation, err_t err)
 {
     net                  *n = NULL;
     control              *c = NULL;
@@ -278,7 +281,7 @@ void ranks_refuse(const char *coordinator, int role, int index, uint32_t generat
     };
 
     err_keep(&report, err);
-    if (net_new(&n) == OK && control_open(&c, n, &options) == OK)
+    if (run_key_net(&n, key) == OK && control_open(&c, n, &options) == OK)
         control_close(&c, err_exit_status(report.code), report.text);
     net_free(&n);
     err_give(&report);

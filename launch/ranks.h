@@ -17,7 +17,9 @@ MUST_CHECK err_t ranks_join(comm **workers, double timeout_s);
  * other ranks do not share, MPI ends this process. */
 MUST_CHECK err_t ranks_work(const launch *l, const char *coordinator, comm **workers);
 
-/* Tell the coordinator that a process could not begin: err and its sentence. */
-void ranks_refuse(const char *coordinator, int role, int index, uint32_t generation, err_t err);
+/* Tell the coordinator that a process could not begin: err and its sentence. key: the file
+ * with the run's; NULL: none. */
+void ranks_refuse(const char *coordinator, const char *key, int role, int index,
+                  uint32_t generation, err_t err);
 
 #endif

@@ -178,8 +178,7 @@ static err_t replace_servers(coordinator *c, void (*reap)(void *self))
 static err_t replace_workers(coordinator *c)
 {
     vacate_workers(c);
-    leftovers_clean(&c->leftovers); /* what a killed mpirun could not tidy up */
-    TRY(leftovers_make(&c->leftovers));
+    TRY(leftovers_renew(&c->leftovers)); /* without what a killed mpirun left there */
     return starter_workers(c);
 }
 

@@ -206,6 +206,8 @@ static err_t fill(run_folder *f, bool fresh, const config *c, const schema *s)
     TRY(write_configuration(f->path, c));
     TRY(run_folder_path(folder, f->path, "session")); /* of a job that was killed */
     run_folder_remove_tree(folder);
+    TRY(run_folder_path(folder, f->path, RUN_FOLDER_KEY));
+    unlink(folder);
     return OK;
 }
 

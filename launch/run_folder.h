@@ -6,6 +6,7 @@
  *   DIR/logs/            what each process wrote that is not for the user's eyes
  *   DIR/lock             while a job lives: its process; flock tells whether it does
  *   DIR/session/         while a job lives: mpirun's
+ *   DIR/key              while a job lives whose messages are closed (run_key.h)
  *
  * Evaluation and prediction get a temporary one of the same shape, which goes with them. */
 #ifndef DIPS_LAUNCH_RUN_FOLDER_H
@@ -14,6 +15,8 @@
 #include <stdbool.h>
 
 #include "common/schema.h"
+
+#define RUN_FOLDER_KEY "key"
 
 typedef struct run_folder {
     char path[CONFIG_PATH_MAX];

@@ -8,10 +8,11 @@
 #include "launch/flags.h"
 #include "launch/ranks.h"
 #include "launch/run_folder.h"
+#include "launch/run_key.h"
 #include "launch/shards.h"
 
 static struct {
-    const char *coordinator, *folder;
+    const char *coordinator, *folder, *key;
     int64_t     index, generation;
 } my;
 
@@ -35,7 +36,7 @@ static err_t start(serving *s)
                        (long long)my.index, s->config->cluster.servers);
     snprintf(name, sizeof name, "server-%lld-shard-%%d", (long long)my.index);
     shards_endpoint(endpoint, s->config, name);
-    TRY(net_new(&s->net));
+    TRY(run_key_net(&s->net, my.key));
     return shards_start(&s->shards, s->net, s->config, s->schema, (int)my.index, endpoint);
 }
 
@@ -50,6 +51,7 @@ static err_t say_hello(serving *s)
         .generation        = (uint32_t)my.generation,
         .n_endpoints       = n,
         .endpoints         = at,
+        .key               = my.key,
         .heartbeat_timeout = s->config->cluster.heartbeat_timeout,
     };
 
@@ -95,7 +97,7 @@ static err_t run_and_tell(void)
         control_close(&s.control, err_exit_status(report.code),
                       report.code == OK ? "" : report.text);
     else
-        ranks_refuse(my.coordinator, WIRE_SERVER, (int)my.index, (uint32_t)my.generation,
+        ranks_refuse(my.coordinator, my.key, WIRE_SERVER, (int)my.index, (uint32_t)my.generation,
                      report.code);
     if (s.shards && server_stop(&s.shards) != OK)
         log_each(LOG_WARN, "stopping the shards: %s", err_text());
@@ -117,6 +119,7 @@ err_t command_server(int argc, char **argv)
                                   .help = "the run folder: run.yaml is read"},
                                  {"generation", FLAG_INT, &my.generation, .max = UINT32_MAX, .meta = "N",
                                   .help = "how often the run has returned to a checkpoint"},
+                                 {"key", FLAG_TEXT, &my.key, .meta = "FILE", .help = RUN_KEY_HELP},
                                  {0}};
     bool              helped;
 

@@ -9,6 +9,7 @@
 #include "launch/by_hand.h"
 #include "launch/coordinator.h"
 #include "launch/ranks.h"
+#include "launch/run_key.h"
 
 bool start_is_alone(const config *c)
 {
@@ -59,13 +60,16 @@ static err_t run_with_folder(launch *l, const start_options *options)
                                              .start_servers = !options->attach,
                                              .start_workers = !options->attach};
     run_folder                f;
+    char                      key[CONFIG_PATH_MAX];
 
     TRY(options->open_folder(options->self, &f));
     l->folder = f.path;
     l->held   = &f;
-    err_t err = start_is_alone(l->config) && !options->attach
-                    ? alone_run(l)
-                    : coordinator_run(l, &coordinator);
+    err_t err = run_key_path(key, l->config, f.path, options->key, options->listen);
+    l->key    = *key ? key : NULL;
+    if (err == OK)
+        err = start_is_alone(l->config) && !options->attach ? alone_run(l)
+                                                            : coordinator_run(l, &coordinator);
     run_folder_close(&f);
     return err;
 }

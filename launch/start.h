@@ -13,6 +13,7 @@ typedef struct start_options {
     void       *self;
     bool        attach; /* servers and workers come by themselves */
     const char *listen; /* HOST:PORT for the coordinator; NULL: where it suits */
+    const char *key;    /* the file with the run's key; NULL: none is named */
 } start_options;
 
 /* The configuration and schema of a command: the file source with the words key=value over

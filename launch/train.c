@@ -12,12 +12,13 @@
 #include "launch/commands.h"
 #include "launch/flags.h"
 #include "launch/lines.h"
+#include "launch/run_key.h"
 #include "launch/start.h"
 #include "launch/terminal.h"
 
 typedef struct training {
     const char *source; /* RUN.yaml */
-    const char *dir, *listen;
+    const char *dir, *listen, *key;
     bool        fresh, dry_run, attach;
     config     *config;
     schema     *schema;
@@ -51,13 +52,15 @@ static err_t free_address(char *text, size_t size)
 
 static err_t print_lines(training *t, int n, char *const *given)
 {
-    char   address[64], dir[CONFIG_PATH_MAX];
+    char   address[64], dir[CONFIG_PATH_MAX], key[CONFIG_PATH_MAX];
     launch l = {.config = t->config, .schema = t->schema, .folder = dir};
 
     if (t->dir)
         snprintf(dir, sizeof dir, "%s", t->dir);
     else
         TRY(run_folder_new_name(dir, t->source));
+    TRY(run_key_path(key, t->config, dir, t->key, t->listen));
+    l.key = *key ? key : NULL;
     if (start_is_alone(t->config))
         return lines_print_alone(&l, t->source, n, given, stdout);
     if (!t->listen)
@@ -102,8 +105,11 @@ static err_t train(training *t, int n, char *const *given)
                                    .config  = t->config,
                                    .schema  = t->schema,
                                    .columns = terminal_columns()};
-    const start_options options = {
-        .open_folder = open_folder, .self = t, .attach = t->attach, .listen = t->listen};
+    const start_options options = {.open_folder = open_folder,
+                                   .self        = t,
+                                   .attach      = t->attach,
+                                   .listen      = t->listen,
+                                   .key         = t->key};
     return start_run(&l, &options);
 }
 
@@ -127,6 +133,8 @@ err_t command_train(int argc, char **argv)
          .help = "wait for servers and workers that are started by others"},
         {"listen", FLAG_TEXT, &t.listen, .meta = "HOST:PORT",
          .help = "where the coordinator waits for the others"},
+        {"key", FLAG_TEXT, &t.key, .meta = "FILE",
+         .help = "the key of the run's processes, made where there is none (cluster.curve)"},
         {0}};
     int  n;
     bool helped;

@@ -1,16 +1,16 @@
 /* worker - `dips worker`: one rank of a run's workers. */
 #include <stdlib.h>
 #include <unistd.h>
-#include <unistd.h>
 
 #include "common/wire.h"
 #include "launch/commands.h"
 #include "launch/flags.h"
 #include "launch/ranks.h"
 #include "launch/run_folder.h"
+#include "launch/run_key.h"
 
 static struct {
-    const char *coordinator, *folder, *task, *checkpoint, *out;
+    const char *coordinator, *folder, *key, *task, *checkpoint, *out;
     bool        json;
     int64_t     columns, generation;
 } my;
@@ -36,6 +36,7 @@ err_t command_worker(int argc, char **argv)
                 .help = "where the coordinator listens"},
                {"folder", FLAG_TEXT, &my.folder, .meta = "DIR", .required = true,
                 .help = "the run folder: run.yaml is read, logs are written"},
+               {"key", FLAG_TEXT, &my.key, .meta = "FILE", .help = RUN_KEY_HELP},
                {"task", FLAG_TEXT, &my.task, .choices = TASK_NAMES, .help = "what to do"},
                {"checkpoint", FLAG_TEXT, &my.checkpoint, .meta = "DIR",
                 .help = "evaluate, predict: the checkpoint"},
@@ -63,6 +64,7 @@ err_t command_worker(int argc, char **argv)
                             .out        = my.out,
                             .json       = my.json},
                 .folder  = my.folder,
+                .key     = my.key,
                 .columns = (int)my.columns,
                 .generation = (uint32_t)my.generation};
     int    rank, size;
@@ -71,7 +73,7 @@ err_t command_worker(int argc, char **argv)
         dup2(STDOUT_FILENO, STDERR_FILENO);
     err_t err = work(&l, &c, &s);
     if (err != OK && !l.schema)
-        ranks_refuse(my.coordinator, WIRE_WORKER, rank, l.generation, err);
+        ranks_refuse(my.coordinator, my.key, WIRE_WORKER, rank, l.generation, err);
     schema_free(&s);
     config_free(&c);
     return err;

@@ -98,7 +98,7 @@ nothing_left() {
     local left
     left=$(
         processes_of "$2"
-        ls -d "$2/session" "$2/lock" "/dev/shm/dips-$1-"* 2>/dev/null
+        ls -d "$2/session" "$2/lock" "$2/key" "/dev/shm/dips-$1-"* 2>/dev/null
         ls -A "$TMPDIR"
         ss -xl 2>/dev/null | grep -o "@dips-$1-[^ ]*"
     )
