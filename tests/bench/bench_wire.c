@@ -1,6 +1,6 @@
 /* bench_wire - keys/s of pull and push from a worker through the wire to a shard and back.
  *
- *     bench_wire [ROWS [SECONDS [SHARDS [KIND...]]]]        KIND: tcp ipc inproc
+ *     bench_wire [ROWS [SECONDS [SHARDS [KIND...]]]]        KIND: tcp curve ipc inproc
  *
  * SHARDS threads, one unless told, with ROWS rows of 16 (SGD), all born before anything is
  * timed, in a process of their own (inproc: of this one); random distinct ids, 1,000 to 100,000
@@ -101,7 +101,7 @@ static err_t open_bench(bench *b, const char *kind)
         shards[k] = b->far.endpoints[k];
     b->net = b->far.net;
     if (b->far.pid)
-        TRY(net_new(&b->net));
+        TRY(far_net(&b->net, &b->far));
     TRY(net_dial(&b->link, b->net, b->shards, shards));
     TRY(net_dial(&b->echo, b->net, 1, &echo));
     ps_client_options options = {.transport = net_link_transport(b->link),

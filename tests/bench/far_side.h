@@ -18,6 +18,8 @@ typedef struct far_side {
     const config *config;
     const schema *schema;
     net          *net;
+    net_key       key; /* of both sides, where closed */
+    bool          closed;
     server       *server;
     net_listener *echo;
     pthread_t     thread;
@@ -39,6 +41,12 @@ static inline void *run_echo(void *argument)
     return NULL;
 }
 
+/* A net of either side. */
+static inline err_t far_net(net **out, const far_side *f)
+{
+    return f->closed ? net_new_closed(out, &f->key) : net_new(out);
+}
+
 static inline err_t far_start(far_side *f, const char *shard_at, const char *echo_at)
 {
     server_options options = {.config      = f->config,
@@ -47,7 +55,7 @@ static inline err_t far_start(far_side *f, const char *shard_at, const char *ech
                               .shards      = f->shards,
                               .endpoint    = shard_at};
 
-    TRY(net_new(&f->net));
+    TRY(far_net(&f->net, f));
     TRY(server_start(&f->server, f->net, &options));
     TRY(net_listen(&f->echo, f->net, echo_at));
     for (int k = 0; k < f->shards; k++)
@@ -101,19 +109,22 @@ static inline err_t far_fork(far_side *f, const char *shard_at, const char *echo
     return OK;
 }
 
-/* Open `shards` shards at endpoints of kind tcp, ipc (a process) or inproc (threads). There
- * must be no thread yet where it is a process. */
+/* Open `shards` shards at endpoints of kind tcp, curve (tcp with CURVE), ipc (a process) or
+ * inproc (threads). There must be no thread yet where it is a process. */
 static inline err_t far_open(far_side *f, const char *kind, int shards, const config *c,
                              const schema *s)
 {
     char at[2][64];
-    bool inproc = !strcmp(kind, "inproc");
+    bool inproc = !strcmp(kind, "inproc"), closed = !strcmp(kind, "curve");
 
     for (int i = 0; i < 2; i++)
         snprintf(at[i], sizeof at[i],
-                 !strcmp(kind, "tcp") ? "tcp://127.0.0.1:*" : "%s://%sdips-bench-%d-%s", kind,
-                 inproc ? "" : "@", (int)getpid(), i ? "echo" : "%d");
-    *f = (far_side){.config = c, .schema = s, .shards = shards};
+                 closed || !strcmp(kind, "tcp") ? "tcp://127.0.0.1:*"
+                                                : "%s://%sdips-bench-%d-%s",
+                 kind, inproc ? "" : "@", (int)getpid(), i ? "echo" : "%d");
+    *f = (far_side){.config = c, .schema = s, .shards = shards, .closed = closed};
+    if (closed)
+        TRY(net_key_new(&f->key));
     return (inproc ? far_start : far_fork)(f, at[0], at[1]);
 }
 
