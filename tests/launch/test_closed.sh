@@ -30,8 +30,11 @@ check "its processes are told the file" is \
 check "there are some" says processes "--key closed/key"
 first=$(cat closed/key)
 wait_until 20 test -e closed/checkpoints/step-000000000020/manifest.json
-pkill -KILL -f -- "server --coordinator .* --folder closed .*--index 1"
-check "a server that died comes back with the key" wait_until 20 grep -qs '"event":"restart"' closed/metrics.jsonl
+for p in $(processes_of closed); do
+    grep -qz -x -e --index "/proc/$p/cmdline" && grep -qz -x 1 "/proc/$p/cmdline" && kill -KILL "$p"
+done
+check "a server that died comes back with the key" \
+    wait_until 20 grep -qs '"event":"restart"' closed/metrics.jsonl
 wait_until 20 test -e closed/checkpoints/step-000000000060/manifest.json
 check "its key is nowhere else" is "$(traces_of closed/key closed)" ""
 kill -TERM $job
