@@ -99,16 +99,22 @@ static err_t find_tensors(cut_rows *r)
 }
 
 /* As the table was when its servers wrote it (ps/table.h, table_set_clock). */
+double cut_decay(const config *c, int64_t step, const char *table)
+{
+    int64_t last = step > 0 ? step - 1 : 0;
+
+    for (int t = 0; t < c->n_tables; t++) {
+        const table_config *one = &c->tables[t];
+        if (!strcmp(one->name, table) && one->penalty.kind == PENALTY_DECAY)
+            return one->optimizer.lr * config_lr_factor(c, last) * one->penalty.lambda;
+    }
+    return 0;
+}
+
 static void find_decay(cut_rows *r, const saved_cut *c)
 {
-    int64_t last = c->manifest.step > 0 ? c->manifest.step - 1 : 0;
-
-    for (int t = 0; c->config && t < c->config->n_tables; t++) {
-        const table_config *table = &c->config->tables[t];
-        if (!strcmp(table->name, r->table) && table->penalty.kind == PENALTY_DECAY)
-            r->decay =
-                table->optimizer.lr * config_lr_factor(c->config, last) * table->penalty.lambda;
-    }
+    if (c->config)
+        r->decay = cut_decay(c->config, c->manifest.step, r->table);
     if (r->decay != 0)
         powers_init(&r->left, 1 - r->decay);
 }

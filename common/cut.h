@@ -20,6 +20,10 @@ typedef struct saved_cut {
 MUST_CHECK err_t cut_open(saved_cut *c, const char *path);
 void             cut_close(saved_cut *c);
 
+/* What penalty: decay takes of a weight of table in a step, as it was at the cut of a run of c;
+ * 0 where the table has another penalty. */
+double cut_decay(const config *c, int64_t step, const char *table);
+
 /* The number of a table among the manifest's, or -1. */
 int cut_find_table(const saved_cut *c, const char *name);
 
