@@ -9,6 +9,8 @@ static const command commands[] = {
     {"diff", "in what two checkpoints differ", checkpoint_diff},
     {"reshard", "the same rows in another number of shards", checkpoint_reshard},
     {"compact", "a delta becomes a full checkpoint", checkpoint_compact},
+    {"export", "rows and weights as files for other programs", checkpoint_export},
+    {"import", "a checkpoint from such files", checkpoint_import},
     {0},
 };
 

@@ -69,9 +69,7 @@ err_t shards_counts_path(char path[CONFIG_PATH_MAX], const config *c)
     return OK;
 }
 
-/* The path of the counts; "" where no table asks for them and they are not named either: at
- * hundreds of millions of ids they are gigabytes. */
-static err_t find_counts(char path[CONFIG_PATH_MAX], const config *c)
+err_t shards_find_counts(char path[CONFIG_PATH_MAX], const config *c)
 {
     if (!*c->data.counts && !needs_counts(c)) {
         *path = '\0';
@@ -87,7 +85,7 @@ err_t shards_start(server **out, net *n, const config *c, const schema *s, int i
     char counts[CONFIG_PATH_MAX];
 
     *out = NULL;
-    TRY(find_counts(counts, c));
+    TRY(shards_find_counts(counts, c));
     const server_options options = {
         .config      = c,
         .schema      = s,
