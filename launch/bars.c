@@ -25,7 +25,7 @@ struct bars {
     size_t      size;
     int         y; /* where the next line goes */
     bar        *at;
-    int         n, room;
+    int         n, room, most; /* most: to be shown */
     char        name[128];
 };
 
@@ -68,9 +68,10 @@ static void forget(bars *b)
     b->n = 0;
 }
 
-err_t bars_begin(bars *b, const char *name, int n)
+err_t bars_begin(bars *b, const char *name, int n, int most)
 {
     forget(b);
+    b->most = most;
     snprintf(b->name, sizeof b->name, "%s", name);
     if (n <= b->room)
         return OK;
@@ -113,23 +114,47 @@ static void draw_bar(bars *b, const bar *one, double scale)
     b->y += SVG_LINE;
 }
 
+/* A line of text in both. */
+static void print_line(bars *b, const char *text)
+{
+    fprintf(b->to, "  %s\n", text);
+    draw_text(b, 14, "l", text);
+    b->y += SVG_LINE;
+}
+
+/* What the bars from number shown on are, which are not. */
+static void print_rest(bars *b, int shown)
+{
+    double most = 0;
+    char   text[128];
+
+    for (int i = shown; i < b->n; i++)
+        most = fmax(most, fabs(b->at[i].value));
+    snprintf(text, sizeof text, "and %d more, of %.4f at most", b->n - shown, most);
+    if (shown < b->n)
+        print_line(b, text);
+}
+
 err_t bars_end(bars *b)
 {
     double most = 0, sum = 0;
+    int    shown = b->n < b->most ? b->n : b->most;
     char   head[256];
 
     for (int i = 0; i < b->n; i++) {
         most = fmax(most, fabs(b->at[i].value));
         sum += b->at[i].value;
     }
-    snprintf(head, sizeof head, "%s: %d weights, their sum %.4f", b->name, b->n, sum);
-    fprintf(b->to, "  %s\n", head);
-    draw_text(b, 14, "l", head);
-    b->y += SVG_LINE;
-    for (int i = 0; i < b->n; i++) {
+    if (b->n > 0)
+        snprintf(head, sizeof head, "%s: %d weights, their sum %.4f", b->name, b->n, sum);
+    else
+        snprintf(head, sizeof head, "%s: there is nothing to weigh here", b->name);
+    print_line(b, head);
+    for (int i = 0; i < shown; i++) {
         print_bar(b, &b->at[i], most > 0 ? 1 / most : 0);
         draw_bar(b, &b->at[i], most > 0 ? 1 / most : 0);
     }
+    print_rest(b, shown);
     forget(b);
     return ferror(b->to) ? err_errno("writing to standard output") : OK;
 }

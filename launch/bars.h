@@ -16,8 +16,9 @@ MUST_CHECK err_t bars_new(bars **out, FILE *to, const char *svg);
 
 MUST_CHECK err_t bars_title(bars *b, const char *text);
 
-/* A group of n bars: bars_add each, then bars_end. */
-MUST_CHECK err_t bars_begin(bars *b, const char *name, int n);
+/* A group of n bars: bars_add each, then bars_end. Only the first `most` of them are shown, and
+ * how many more there are. */
+MUST_CHECK err_t bars_begin(bars *b, const char *name, int n, int most);
 void             bars_add(bars *b, double value, const char *label);
 MUST_CHECK err_t bars_end(bars *b);
 

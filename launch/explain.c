@@ -15,6 +15,7 @@
 #include "launch/signals.h"
 #include "worker/evaluator.h"
 #include "worker/graph.h"
+#include "worker/layers/layers.h"
 #include "worker/ranker.h"
 
 #define LABEL_MAX 200 /* bytes of an event's or candidate's description */
@@ -24,6 +25,7 @@ typedef struct explaining {
     const schema *schema;
     const char   *names_folder, *item_files, *request_file, *svg;
     int64_t       sample; /* of data.test; -1: requests */
+    int64_t       top;    /* pairs of fields to show */
 
     items          *items;
     request_rules   rules;
@@ -78,12 +80,28 @@ static void describe_event(const explaining *x, char text[LABEL_MAX], const requ
 
     *text = '\0';
     for (int k = 0; k < s->n_slots; k++)
-        if (s->slots[k].sequence == sequence && !s->slots[k].is_gap)
+        if (s->slots[k].sequence == sequence && !s->slots[k].is_gap && !s->slots[k].is_negative)
             add_row(x, text, k, &q->asked.slots[k], t,
                     s->slots[k].name + strlen(s->sequences[sequence].name) + 1);
 }
 
-/* ---- weights ---- */
+/* Field number f of those that are crossed: with its ids, unless events were pooled in it. */
+static void add_field(const explaining *x, char text[LABEL_MAX], const requests *q, int c,
+                      const char *name)
+{
+    const schema *s    = x->schema;
+    int           slot = schema_find_slot(s, name);
+    size_t        used = strlen(text);
+
+    if (slot < 0 || s->slots[slot].sequence >= 0)
+        snprintf(text + used, LABEL_MAX - used, "%s", name);
+    else if (requests_slot_of_candidate(s, &x->config->model, slot))
+        add_row(x, text, slot, &q->each.slots[slot], c, name);
+    else
+        add_row(x, text, slot, &q->asked.slots[slot], 0, name);
+}
+
+/* ---- weights of rows: events, ads, sessions ---- */
 
 /* Row t of those that candidate c has along per. */
 static void describe_row(const explaining *x, char text[LABEL_MAX], const requests *q, int per,
@@ -92,49 +110,94 @@ static void describe_row(const explaining *x, char text[LABEL_MAX], const reques
     if (per < x->schema->n_sequences)
         describe_event(x, text, q, per, t);
     else
-        snprintf(text, LABEL_MAX, "%d", t + 1);
+        snprintf(text, LABEL_MAX, "session %d", t + 1);
 }
 
-/* The rows of candidate c, or of a tensor with a row a candidate its columns. */
-static err_t show_weights(const explaining *x, const requests *q, const marked_weights *m,
-                          int c)
+static err_t show_rows(const explaining *x, const requests *q, const marked_weights *m, int c)
 {
     const tensor *w       = m->weights;
-    const graph  *g       = learner_graph(ranker_learner(x->ranker));
-    bool          columns = w->per == PER_SAMPLE;
-    const int    *offsets = columns ? NULL : graph_axis(g, w->per)->offsets;
-    int first = columns ? 0 : offsets[c], n = columns ? w->cols : offsets[c + 1] - first;
-    const real *at = columns ? w->x + (size_t)c * (size_t)w->cols : w->x + first;
+    const int *offsets = graph_axis(learner_graph(ranker_learner(x->ranker)), w->per)->offsets;
+    int        n       = offsets[c + 1] - offsets[c];
 
-    TRY(bars_begin(x->bars, m->name, n));
+    TRY(bars_begin(x->bars, m->name, n, n));
     for (int t = 0; t < n; t++) {
         char text[LABEL_MAX] = "";
-        if (columns)
-            snprintf(text, sizeof text, "%d", t + 1);
-        else
-            describe_row(x, text, q, w->per, t);
-        bars_add(x->bars, (double)at[t], text);
+        describe_row(x, text, q, w->per, t);
+        bars_add(x->bars, (double)w->x[offsets[c] + t], text);
     }
     return bars_end(x->bars);
 }
 
+/* ---- weights of columns: pairs of fields ---- */
+
+typedef struct pair {
+    double weight;
+    int    i, j; /* fields */
+} pair;
+
+/* The heaviest first, those that weigh the same as the fields stand. */
+static int by_weight(const void *a, const void *b)
+{
+    const pair *x = a, *y = b;
+
+    if (x->weight != y->weight)
+        return x->weight < y->weight ? 1 : -1;
+    return x->i != y->i ? x->i - y->i : x->j - y->j;
+}
+
+static err_t show_pairs(const explaining *x, const requests *q, const marked_weights *m, int c)
+{
+    const char *names[FIELDS_MAX];
+    int         F = fields_names(names, x->schema, &x->config->model), n = 0;
+    const real *w     = m->weights->x + (size_t)c * (size_t)m->weights->cols;
+    pair       *pairs = calloc((size_t)m->weights->cols + 1, sizeof *pairs);
+
+    if (!pairs)
+        return err_memory((size_t)m->weights->cols * sizeof *pairs, "the pairs of fields");
+    for (int i = 0; i < F; i++)
+        for (int j = i + 1; j < F && n < m->weights->cols; j++, n++)
+            pairs[n] = (pair){(double)w[n], i, j};
+    qsort(pairs, (size_t)n, sizeof *pairs, by_weight);
+    err_t err = bars_begin(x->bars, m->name, n, (int)x->top);
+    for (int k = 0; k < n && err == OK; k++) {
+        char text[LABEL_MAX] = "", other[LABEL_MAX] = "", both[2 * LABEL_MAX + 4];
+        add_field(x, text, q, c, names[pairs[k].i]);
+        add_field(x, other, q, c, names[pairs[k].j]);
+        snprintf(both, sizeof both, "%s * %s", text, other);
+        bars_add(x->bars, pairs[k].weight, both);
+    }
+    free(pairs);
+    return err == OK ? bars_end(x->bars) : err;
+}
+
+/* ---- a request ---- */
+
+static err_t nothing_to_show(const model_config *model)
+{
+    if (!strcmp(model->kind, "dstn"))
+        return err_set(ERR_CONFIG, "model dstn weighs ads with model.dstn.mode self or "
+                                   "interactive alone: there is nothing to explain");
+    return err_set(ERR_CONFIG,
+                   "model %s weighs nothing by attention: there is nothing to explain",
+                   model->kind);
+}
+
 static err_t explain(explaining *x, requests *q, const char *name)
 {
-    const graph *g = learner_graph(ranker_learner(x->ranker));
-    double      *probabilities;
+    const graph          *g = learner_graph(ranker_learner(x->ranker));
+    const marked_weights *m;
+    double               *probabilities;
 
     TRY(ranker_rank(x->ranker, q, true, &probabilities));
     if (!graph_marked(g, 0))
-        return err_set(ERR_CONFIG,
-                       "model %s weighs nothing by attention: there is nothing to show",
-                       x->config->model.kind);
+        return nothing_to_show(&x->config->model);
     for (int c = 0; c < q->each.B; c++) {
         char text[LABEL_MAX], title[2 * LABEL_MAX];
         describe_candidate(x, text, q, c);
         snprintf(title, sizeof title, "%s, %s: probability %.6f", name, text, probabilities[c]);
         TRY(bars_title(x->bars, title));
-        for (int i = 0; graph_marked(g, i); i++)
-            TRY(show_weights(x, q, graph_marked(g, i), c));
+        for (int i = 0; (m = graph_marked(g, i)); i++)
+            TRY((m->weights->per == PER_SAMPLE ? show_pairs : show_rows)(x, q, m, c));
         TRY(signals_stop());
     }
     return OK;
@@ -230,11 +293,13 @@ err_t command_explain(int argc, char **argv)
     static const char usage[] =
         "dips explain RUN.yaml --checkpoint DIR [flags] [key=value ...] [< REQUESTS]";
     static const char about[] =
-        "Show what the model weighs the events of a history by (or sessions, or pairs) when "
-        "it\n"
-        "predicts a candidate: a bar for each weight, with the names that dips prepare kept.\n"
-        "Explains a sample of data.test, or requests as dips rank reads them.";
-    explaining x       = {.sample = -1};
+        "Show what a model with attention weighs when it predicts a candidate: the events of "
+        "a\n"
+        "history (din, dien), sessions (dsin), ads (dstn), pairs of fields (afm). A bar for "
+        "each\n"
+        "weight, with the names that dips prepare kept. Explains a sample of data.test, or\n"
+        "requests as dips rank reads them.";
+    explaining x       = {.sample = -1, .top = 20};
     task       t       = {.kind = TASK_SERVE, .serve = serve, .self = &x};
     const flag flags[] = {
         APPLY_FLAG_CHECKPOINT(t.checkpoint),
@@ -242,6 +307,8 @@ err_t command_explain(int argc, char **argv)
          .help = "the number of a sample of data.test; -1: requests on standard input"},
         REQUEST_SOURCE_FLAG(x.request_file),
         {"svg", FLAG_TEXT, &x.svg, .meta = "FILE", .help = "draw the bars into this file, too"},
+        {"top", FLAG_INT, &x.top, .min = 1, .max = 1e6,
+         .help = "afm: how many pairs of fields to show, the heaviest"},
         {"names", FLAG_TEXT, &x.names_folder, .meta = "DIR",
          .help = "where names-T.safetensors are; without it beside the training data"},
         {"items", FLAG_TEXT, &x.item_files, .meta = "FILES",

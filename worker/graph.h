@@ -199,8 +199,9 @@ bool pass_learns(const pass *p);
 /* Whether a pass that serves reads the ids of candidates' events, rather than the requests'. */
 bool graph_reads_events(const graph *g);
 
-/* What the model weighs its sample's events by (or sessions, or pairs): a number for each row
- * of weights, or for each of its columns. Named so that people can be shown it. */
+/* What the model weighs its sample's events by (or ads, or sessions): a number for each row of
+ * weights; or, with a row a sample, for each pair of its fields, (0, 1), (0, 2), ..., (1, 2),
+ * ... Named so that people can be shown it. */
 void graph_mark_weights(graph *g, tensor *weights, const char *name);
 
 typedef struct marked_weights {
