@@ -267,8 +267,9 @@ const option option_table[] = {
     {"model.auxiliary.weight", OPTION_REAL, RUN(model.auxiliary.weight), .min = 0, .max = 1e6,
      .init = "1", .help = "alpha of DIEN, eq. 7"},
     {"model.auxiliary.mean_over", OPTION_ENUM, RUN(model.auxiliary.mean_over),
-     WORDS(mean_words), .init = "samples",
-     .help = "samples: summed over a sample's events, as in DIEN, eq. 6; events: a mean over them"},
+     WORDS(mean_words), .init = "events",
+     .help = "events: the mean over all events of a step, as in DIEN's program; samples: over "
+             "samples, each one's events summed, as in the paper, eq. 6"},
     {"model.auxiliary.negatives", OPTION_NAMES, RUN(model.auxiliary.negatives), .init = "[]",
      .help = "columns of the history with an id that each event was not; no model reads them "
              "as events"},

@@ -24,7 +24,7 @@ model:
   profile: [user]
   candidate: [goods, cate]
   history: history
-  auxiliary: {units: [5, 4], negatives: [negative_goods, negative_cate]}
+  auxiliary: {units: [5, 4], mean_over: samples, negatives: [negative_goods, negative_cate]}
   mlp: {units: [6, 5], activation: prelu}
 data:  {train: data/world/train-*.safetensors, shuffle: false}
 train: {batch: 50, seed: 3}

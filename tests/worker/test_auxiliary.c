@@ -123,8 +123,8 @@ static void check_losses(const char *yaml, bool by_net, double factor)
 static void the_loss_of_a_sample_is_its_formula(void **state)
 {
     (void)state;
-    check_losses(YAML("kind: dot, weight: 0.5"), false, 1);
-    check_losses(YAML("units: [4, 2], weight: 0.5"), true, 1);
+    check_losses(YAML("kind: dot, weight: 0.5, mean_over: samples"), false, 1);
+    check_losses(YAML("units: [4, 2], weight: 0.5, mean_over: samples"), true, 1);
 }
 
 /* Samples of 3, 0, 1, 70, 3 and 0 events with the weights above: 7.5 samples and
@@ -132,7 +132,7 @@ static void the_loss_of_a_sample_is_its_formula(void **state)
 static void over_events_it_is_their_mean(void **state)
 {
     (void)state;
-    check_losses(YAML("kind: dot, weight: 0.5, mean_over: events"), false, 7.5 / 76);
+    check_losses(YAML("kind: dot, weight: 0.5"), false, 7.5 / 76);
 }
 
 static void a_batch_without_two_events_of_a_sample_has_none(void **state)
