@@ -380,6 +380,21 @@ void tensor_rows_backward(const tensor *t, const pass *p, const real *g, int fir
     t->maker->layer->rows_backward(t->maker, p, g, first, count);
 }
 
+void tensor_rows_ahead(const tensor *t, const pass *p, ahead *a, int first, int count,
+                       bool backward)
+{
+    size_t before = (size_t)first * (size_t)t->cols,
+           bytes  = (size_t)count * (size_t)t->cols * sizeof *t->x;
+
+    if (!t->x) {
+        t->maker->layer->rows_ahead(t->maker, p, a, first, count, backward);
+        return;
+    }
+    ahead_range(a, t->x + before, bytes);
+    if (backward && t->g)
+        ahead_range(a, t->g + before, bytes);
+}
+
 static err_t forward_all(graph *g, pass *p)
 {
     for (size_t i = 0; i < g->nodes.n; i++) {

@@ -24,6 +24,7 @@
 #include "common/schema.h"
 #include "worker/data/dataset.h"
 #include "worker/dense.h"
+#include "worker/kernels/ahead.h"
 
 /* The axis that all others end in; the schema's sequences are the axes 0, 1, ... by their
  * number, with parent PER_SAMPLE; then come those of graph_add_axis. */
@@ -100,6 +101,8 @@ typedef struct layer {
     unsigned by_rows;
     void (*rows)(const node *n, const pass *p, real *x, int first, int count);
     void (*rows_backward)(const node *n, const pass *p, const real *g, int first, int count);
+    void (*rows_ahead)(const node *n, const pass *p, ahead *a, int first, int count,
+                       bool backward); /* lists what these two will touch */
 } layer;
 
 #define NODE_MAX_INPUTS 16
@@ -174,6 +177,11 @@ const real *tensor_rows(const tensor *t, const pass *p, real *room, int first, i
 
 /* The gradient g (count, cols) of such rows, where t->x is NULL; once for each row. */
 void tensor_rows_backward(const tensor *t, const pass *p, const real *g, int first, int count);
+
+/* List what tensor_rows will read; backward: what is read and written of their gradients, too.
+ */
+void tensor_rows_ahead(const tensor *t, const pass *p, ahead *a, int first, int count,
+                       bool backward);
 
 /* ---- axes of a batch ---- */
 

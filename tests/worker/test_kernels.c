@@ -176,7 +176,7 @@ static void dice_has_the_values_of_its_formula(void **state)
     real x[] = {-1, 1}, y[2], mean[] = {0}, inv[] = {1}, a[] = {(real).5};
 
     (void)state;
-    dice_forward(y, x, mean, inv, a, 2, 1);
+    dice_forward(y, x, mean, inv, a, 2, 1, NULL);
     assert_near((double)y[0], -.6344707106849976, NEAR);
     assert_near((double)y[1], .8655292893150024, NEAR);
 }
@@ -202,7 +202,7 @@ static void dice_s_gradient_is_the_jacobian_s(void **state)
     dice_backward_sums(ga, sums, sums + D, g, x, mean, inv, a, N, D);
     for (int d = 0; d < 2 * D; d++)
         means[d] = (real)(sums[d] / N);
-    dice_backward(gx, g, x, mean, inv, a, means, means + D, false, N, D);
+    dice_backward(gx, g, x, mean, inv, a, means, means + D, false, N, D, NULL);
 
     for (int d = 0; d < D; d += 11) {
         double alpha = (double)a[d], want_ga = 0;
@@ -237,11 +237,11 @@ static void check_halves(const dice_kernels *by)
     draw(means, 2 * D);
     for (int d = 0; d < D; d++)
         inv[d] = (real)(.5 + d % 3);
-    by->forward(want_y, x, mean, inv, a, N, D);
+    by->forward(want_y, x, mean, inv, a, N, D, NULL);
     by->backward_sums(want_ga, want_sums, want_sums + D, g, x, mean, inv, a, N, D);
-    by->backward(want, g, x, mean, inv, a, means, means + D, false, N, D);
-    by->backward_rows(g, y, ga, sums, sums + D, x, mean, inv, a, N, D);
-    by->backward_means(gx, g, x, mean, inv, means, means + D, N, D);
+    by->backward(want, g, x, mean, inv, a, means, means + D, false, N, D, NULL);
+    by->backward_rows(g, y, ga, sums, sums + D, x, mean, inv, a, N, D, NULL);
+    by->backward_means(gx, g, x, mean, inv, means, means + D, N, D, NULL);
     for (int i = 0; i < N * D; i++) {
         assert_near((double)gx[i], (double)want[i], NEAR * 5);
         assert_near((double)y[i], (double)want_y[i], NEAR);
@@ -280,7 +280,7 @@ static void dice_is_the_same_by_vectors_of_any_width(void **state)
         if (!dice_by(bits))
             continue;
         y[N * D] = 77;
-        dice_by(bits)->forward(y, x, mean, inv, a, N, D);
+        dice_by(bits)->forward(y, x, mean, inv, a, N, D, NULL);
         for (int i = 0; i < N * D; i++) {
             int    d = i % D;
             double z = (double)x[i], p = 1 / (1 + exp((double)(mean[d] - x[i]) * (double)inv[d]));
@@ -298,7 +298,7 @@ static void dice_of_what_is_no_number_is_none(void **state)
     (void)state;
     for (int bits = 0; bits <= 512; bits += 512)
         if (dice_by(bits)) {
-            dice_by(bits)->forward(y, x, mean, inv, a, 2, 1);
+            dice_by(bits)->forward(y, x, mean, inv, a, 2, 1, NULL);
             assert_true(isnan(y[0]) && y[1] == 0);
         }
 }

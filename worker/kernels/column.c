@@ -45,8 +45,6 @@ static inline void block_squares(real *squares, const real *x, const real *mean,
     memset(squares, 0, (size_t)columns * sizeof *squares);
     for (int n = 0; n < rows; n++) {
         const real *x_n = ROW(x, n, D);
-        for (int c = 0; c < columns; c += VECTOR)
-            fetch_to_write(x_n + c, (size_t)rows * (size_t)D);
 #pragma omp simd
         for (int c = 0; c < columns; c++) {
             real far = x_n[c] - mean[c];

@@ -29,7 +29,7 @@ INLINE void load_constants(column_constants *k, const real *mean, const real *in
     } while (0)
 
 INLINE void forward_columns(int d, int columns, int D, real *y, const real *x, const real *mean,
-                            const real *inv, const real *a, int N)
+                            const real *inv, const real *a, int N, ahead *next)
 {
     column_constants k;
 
@@ -37,7 +37,7 @@ INLINE void forward_columns(int d, int columns, int D, real *y, const real *x, c
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D) + d;
         real       *y_n = ROW(y, n, D) + d;
-        fetch(x_n, (size_t)N * (size_t)D);
+        ahead_ask_for(next, 1);
 #pragma omp simd
         for (int c = 0; c < columns; c++) {
             real p = sigmoid((x_n[c] - k.mean[c]) * k.inv[c]);
@@ -47,9 +47,9 @@ INLINE void forward_columns(int d, int columns, int D, real *y, const real *x, c
 }
 
 CLONES static void forward(real *y, const real *x, const real *mean, const real *inv,
-                         const real *a, int N, int D)
+                           const real *a, int N, int D, ahead *next)
 {
-    BY_COLUMNS(forward_columns, D, y, x, mean, inv, a, N);
+    BY_COLUMNS(forward_columns, D, y, x, mean, inv, a, N, next);
 }
 
 /* The three sums over `rows` rows and `columns` columns. */
@@ -97,7 +97,8 @@ CLONES static void backward_sums(real *ga, double *sum_gh, double *sum_ghxh, con
 
 INLINE void gradient_columns(int d, int columns, int D, real *gx, const real *g, const real *x,
                              const real *mean, const real *inv, const real *a,
-                             const real *mean_gh, const real *mean_ghxh, bool add, int N)
+                             const real *mean_gh, const real *mean_ghxh, bool add, int N,
+                             ahead *next)
 {
     column_constants k;
 
@@ -105,7 +106,7 @@ INLINE void gradient_columns(int d, int columns, int D, real *gx, const real *g,
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D) + d, *g_n = ROW(g, n, D) + d;
         real       *gx_n = ROW(gx, n, D) + d;
-        fetch(x_n, (size_t)N * (size_t)D);
+        ahead_ask_for(next, 1);
 #pragma omp simd
         for (int c = 0; c < columns; c++) {
             real xh   = (x_n[c] - k.mean[c]) * k.inv[c];
@@ -119,18 +120,20 @@ INLINE void gradient_columns(int d, int columns, int D, real *gx, const real *g,
 }
 
 CLONES static void backward(real *gx, const real *g, const real *x, const real *mean,
-                          const real *inv, const real *a, const real *mean_gh,
-                          const real *mean_ghxh, bool add, int N, int D)
+                            const real *inv, const real *a, const real *mean_gh,
+                            const real *mean_ghxh, bool add, int N, int D, ahead *next)
 {
     if (add)
-        BY_COLUMNS(gradient_columns, D, gx, g, x, mean, inv, a, mean_gh, mean_ghxh, true, N);
+        BY_COLUMNS(gradient_columns, D, gx, g, x, mean, inv, a, mean_gh, mean_ghxh, true, N,
+                   next);
     else
-        BY_COLUMNS(gradient_columns, D, gx, g, x, mean, inv, a, mean_gh, mean_ghxh, false, N);
+        BY_COLUMNS(gradient_columns, D, gx, g, x, mean, inv, a, mean_gh, mean_ghxh, false, N,
+                   next);
 }
 
 INLINE void rows_columns(int d, int columns, int D, real *g, real *y, real *ga, double *sum_gh,
                          double *sum_ghxh, const real *x, const real *mean, const real *inv,
-                         const real *a, int N)
+                         const real *a, int N, ahead *next)
 {
     real             part_a[VECTOR] = {0}, part_h[VECTOR] = {0}, part_hx[VECTOR] = {0};
     column_constants k;
@@ -139,8 +142,7 @@ INLINE void rows_columns(int d, int columns, int D, real *g, real *y, real *ga, 
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D) + d;
         real       *g_n = ROW(g, n, D) + d, *y_n = ROW(y, n, D) + d;
-        fetch(x_n, (size_t)N * (size_t)D);
-        fetch_to_write(g_n, (size_t)N * (size_t)D);
+        ahead_ask_for(next, 1);
 #pragma omp simd
         for (int c = 0; c < columns; c++) {
             real xh    = (x_n[c] - k.mean[c]) * k.inv[c];
@@ -163,25 +165,22 @@ INLINE void rows_columns(int d, int columns, int D, real *g, real *y, real *ga, 
 }
 
 CLONES static void backward_rows(real *g, real *y, real *ga, double *sum_gh, double *sum_ghxh,
-                               const real *x, const real *mean, const real *inv, const real *a,
-                               int N, int D)
+                                 const real *x, const real *mean, const real *inv,
+                                 const real *a, int N, int D, ahead *next)
 {
     for (int n = 0; n < N; n += BLOCK_ROWS)
         BY_COLUMNS(rows_columns, D, ROW(g, n, D), ROW(y, n, D), ga, sum_gh, sum_ghxh,
-                   ROW(x, n, D), mean, inv, a, least(BLOCK_ROWS, N - n));
+                   ROW(x, n, D), mean, inv, a, least(BLOCK_ROWS, N - n), next);
 }
 
 CLONES static void backward_means(real *gx, const real *g, const real *x, const real *mean,
-                                const real *inv, const real *mean_gh, const real *mean_ghxh,
-                                int N, int D)
+                                  const real *inv, const real *mean_gh, const real *mean_ghxh,
+                                  int N, int D, ahead *next)
 {
     for (int n = 0; n < N; n++) {
         const real *x_n = ROW(x, n, D), *g_n = ROW(g, n, D);
         real       *gx_n = ROW(gx, n, D);
-        for (int d = 0; d < D; d += VECTOR) {
-            fetch(x_n + d, (size_t)N * (size_t)D);
-            fetch(g_n + d, (size_t)N * (size_t)D);
-        }
+        ahead_ask_for(next, D / VECTOR);
 #pragma omp simd
         for (int d = 0; d < D; d++)
             gx_n[d] =
@@ -214,9 +213,9 @@ static const dice_kernels *best(void)
 }
 
 void dice_forward(real *y, const real *x, const real *mean, const real *inv, const real *a,
-                  int N, int D)
+                  int N, int D, ahead *next)
 {
-    best()->forward(y, x, mean, inv, a, N, D);
+    best()->forward(y, x, mean, inv, a, N, D, next);
 }
 
 void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *g,
@@ -228,21 +227,21 @@ void dice_backward_sums(real *ga, double *sum_gh, double *sum_ghxh, const real *
 
 void dice_backward(real *gx, const real *g, const real *x, const real *mean, const real *inv,
                    const real *a, const real *mean_gh, const real *mean_ghxh, bool add, int N,
-                   int D)
+                   int D, ahead *next)
 {
-    best()->backward(gx, g, x, mean, inv, a, mean_gh, mean_ghxh, add, N, D);
+    best()->backward(gx, g, x, mean, inv, a, mean_gh, mean_ghxh, add, N, D, next);
 }
 
 void dice_backward_rows(real *g, real *y, real *ga, double *sum_gh, double *sum_ghxh,
                         const real *x, const real *mean, const real *inv, const real *a, int N,
-                        int D)
+                        int D, ahead *next)
 {
-    best()->backward_rows(g, y, ga, sum_gh, sum_ghxh, x, mean, inv, a, N, D);
+    best()->backward_rows(g, y, ga, sum_gh, sum_ghxh, x, mean, inv, a, N, D, next);
 }
 
 void dice_backward_means(real *gx, const real *g, const real *x, const real *mean,
                          const real *inv, const real *mean_gh, const real *mean_ghxh, int N,
-                         int D)
+                         int D, ahead *next)
 {
-    best()->backward_means(gx, g, x, mean, inv, mean_gh, mean_ghxh, N, D);
+    best()->backward_means(gx, g, x, mean, inv, mean_gh, mean_ghxh, N, D, next);
 }

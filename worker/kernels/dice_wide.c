@@ -42,24 +42,23 @@ WIDE INLINE vector scaled(const columns *c, vector x)
 
 #define ROWS 8 /* of a vector of columns, before the next */
 
-WIDE INLINE void forward_rows(const columns *c, float *y, const float *x, size_t ahead,
-                              int rows, int D)
+WIDE INLINE void forward_rows(const columns *c, float *y, const float *x, int rows, int D)
 {
     for (int n = 0; n < rows; n++) {
         vector x_n = load(c, ROW(x, n, D));
-        fetch(ROW(x, n, D), ahead);
         store(c, ROW(y, n, D), x_n * (c->a + falling_sigmoid(scaled(c, x_n)) * c->rest));
     }
 }
 
 WIDE static void forward(float *y, const float *x, const float *mean, const float *inv,
-                         const float *a, int N, int D)
+                         const float *a, int N, int D, ahead *next)
 {
     for (int n = 0; n < N; n += ROWS)
         for (int d = 0; d < D; d += LANES) {
-            columns c = columns_at(d, D, mean, inv, a);
-            forward_rows(&c, ROW(y, n, D) + d, ROW(x, n, D) + d, (size_t)N * (size_t)D,
-                         least(ROWS, N - n), D);
+            columns c    = columns_at(d, D, mean, inv, a);
+            int     rows = least(ROWS, N - n);
+            ahead_ask_for(next, rows);
+            forward_rows(&c, ROW(y, n, D) + d, ROW(x, n, D) + d, rows, D);
         }
 }
 
@@ -118,15 +117,13 @@ WIDE INLINE void sum_rows(const columns *c, sums *s, const float *g, const float
 
 /* g = g slope + inv gh in place, and y. */
 WIDE INLINE void change_rows(const columns *c, sums *s, float *g, float *y, const float *x,
-                             size_t ahead, int rows, int D)
+                             int rows, int D)
 {
     vector factor = c->inv * c->rest;
 
     for (int n = 0; n < rows; n++) {
         vector     x_n = load(c, ROW(x, n, D)), g_n = load(c, ROW(g, n, D));
         derivative of = derive(c, g_n, x_n);
-        fetch(ROW(x, n, D), ahead);
-        fetch_to_write(ROW(g, n, D), ahead);
         sums_add(s, &of);
         store(c, ROW(y, n, D), x_n * of.slope);
         store(c, ROW(g, n, D), g_n * of.slope + factor * of.bend);
@@ -137,10 +134,8 @@ WIDE INLINE void change_rows(const columns *c, sums *s, float *g, float *y, cons
 WIDE INLINE void backward_blocks(float *changed, float *y, float *ga, double *sum_gh,
                                  double *sum_ghxh, const float *g, const float *x,
                                  const float *mean, const float *inv, const float *a, int N,
-                                 int D)
+                                 int D, ahead *next)
 {
-    size_t ahead = (size_t)N * (size_t)D;
-
     for (int first = 0; first < D; first += CHUNK * LANES)
         for (int begin = 0; begin < N; begin += BLOCK_ROWS) {
             int  end = least(N, begin + BLOCK_ROWS), last = least(D, first + CHUNK * LANES);
@@ -151,9 +146,10 @@ WIDE INLINE void backward_blocks(float *changed, float *y, float *ga, double *su
                     columns c  = columns_at(d, D, mean, inv, a);
                     sums   *to = &s[(d - first) / LANES], here = *to;
                     int     rows = least(ROWS, end - n);
+                    ahead_ask_for(next, rows);
                     if (changed)
                         change_rows(&c, &here, ROW(changed, n, D) + d, ROW(y, n, D) + d,
-                                    ROW(x, n, D) + d, ahead, rows, D);
+                                    ROW(x, n, D) + d, rows, D);
                     else
                         sum_rows(&c, &here, ROW(g, n, D) + d, ROW(x, n, D) + d, rows, D);
                     *to = here;
@@ -169,14 +165,14 @@ WIDE static void backward_sums(float *ga, double *sum_gh, double *sum_ghxh, cons
 {
     memset(sum_gh, 0, (size_t)D * sizeof *sum_gh);
     memset(sum_ghxh, 0, (size_t)D * sizeof *sum_ghxh);
-    backward_blocks(NULL, NULL, ga, sum_gh, sum_ghxh, g, x, mean, inv, a, N, D);
+    backward_blocks(NULL, NULL, ga, sum_gh, sum_ghxh, g, x, mean, inv, a, N, D, NULL);
 }
 
 WIDE static void backward_rows(float *g, float *y, float *ga, double *sum_gh, double *sum_ghxh,
                                const float *x, const float *mean, const float *inv,
-                               const float *a, int N, int D)
+                               const float *a, int N, int D, ahead *next)
 {
-    backward_blocks(g, y, ga, sum_gh, sum_ghxh, g, x, mean, inv, a, N, D);
+    backward_blocks(g, y, ga, sum_gh, sum_ghxh, g, x, mean, inv, a, N, D, next);
 }
 
 /* What the means take away of a column: inv mean_gh, and what times t is inv xh mean_ghxh. */
@@ -190,7 +186,7 @@ WIDE INLINE taken taken_at(const columns *c, const float *mean_gh, const float *
 }
 
 WIDE INLINE void gradient_rows(const columns *c, taken means, float *gx, const float *g,
-                               const float *x, bool add, size_t ahead, int rows, int D)
+                               const float *x, bool add, int rows, int D)
 {
     vector factor = c->inv * c->rest;
 
@@ -198,7 +194,6 @@ WIDE INLINE void gradient_rows(const columns *c, taken means, float *gx, const f
         vector     x_n = load(c, ROW(x, n, D)), g_n = load(c, ROW(g, n, D));
         derivative of = derive(c, g_n, x_n);
         vector     v  = g_n * of.slope + (factor * of.bend - (means.same + means.by_t * of.t));
-        fetch(ROW(x, n, D), ahead);
         if (add)
             v += load(c, ROW(gx, n, D));
         store(c, ROW(gx, n, D), v);
@@ -207,31 +202,30 @@ WIDE INLINE void gradient_rows(const columns *c, taken means, float *gx, const f
 
 WIDE static void backward(float *gx, const float *g, const float *x, const float *mean,
                           const float *inv, const float *a, const float *mean_gh,
-                          const float *mean_ghxh, bool add, int N, int D)
+                          const float *mean_ghxh, bool add, int N, int D, ahead *next)
 {
     for (int n = 0; n < N; n += ROWS)
         for (int d = 0; d < D; d += LANES) {
             columns c     = columns_at(d, D, mean, inv, a);
             taken   means = taken_at(&c, mean_gh + d, mean_ghxh + d);
+            int     rows  = least(ROWS, N - n);
+            ahead_ask_for(next, rows);
             gradient_rows(&c, means, ROW(gx, n, D) + d, ROW(g, n, D) + d, ROW(x, n, D) + d, add,
-                          (size_t)N * (size_t)D, least(ROWS, N - n), D);
+                          rows, D);
         }
 }
 
 WIDE static void backward_means(float *gx, const float *g, const float *x, const float *mean,
                                 const float *inv, const float *mean_gh, const float *mean_ghxh,
-                                int N, int D)
+                                int N, int D, ahead *next)
 {
-    size_t ahead = (size_t)N * (size_t)D;
-
     for (int n = 0; n < N; n += ROWS)
         for (int d = 0; d < D; d += LANES) {
             columns c     = columns_at(d, D, mean, inv, mean);
             taken   means = taken_at(&c, mean_gh + d, mean_ghxh + d);
+            ahead_ask_for(next, least(ROWS, N - n));
             for (int i = n; i < n + ROWS && i < N; i++) {
                 const float *g_i = ROW(g, i, D) + d, *x_i = ROW(x, i, D) + d;
-                fetch(x_i, ahead);
-                fetch(g_i, ahead);
                 store(&c, ROW(gx, i, D) + d,
                       load(&c, g_i) - (means.same + means.by_t * scaled(&c, load(&c, x_i))));
             }

@@ -40,19 +40,6 @@ static inline bool wide_vectors(void)
 #endif
 }
 
-/* Begin to fetch what lies `ahead` numbers behind x; past an array's end, too, it does no harm.
- * Kernels that go over a piece of a large array fetch the next piece so, a line for each that
- * they use: by columns they go too unsteadily for the hardware to foresee it. */
-INLINE void fetch(const real *x, size_t ahead)
-{
-    __builtin_prefetch((const void *)((uintptr_t)x + ahead * sizeof *x));
-}
-
-INLINE void fetch_to_write(const real *x, size_t ahead)
-{
-    __builtin_prefetch((const void *)((uintptr_t)x + ahead * sizeof *x), 1);
-}
-
 #ifdef DIPS_REAL_IS_DOUBLE
 
 static inline real exp_vector(real x)

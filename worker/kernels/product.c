@@ -9,6 +9,7 @@ typedef struct product_work {
     strided     A;
     const real *B;
     int         stride, first_stride, b_stride, M, N, K;
+    ahead      *ahead;
 } product_work;
 
 #if defined(__x86_64__) && !defined(DIPS_PLAIN_KERNELS)
@@ -29,6 +30,10 @@ typedef struct product_work {
  *                    of A fill the registers
  *   MASK_OF(n)       the first n lanes; LOAD and STORE touch these alone */
 #define MOST_ROWS 12
+
+/* Steps along K for each line that is asked for meanwhile: asked for faster than memory answers,
+ * lines stop the multiplications. */
+#define STEPS_A_LINE 2
 
 #define NAME(function) function##_512
 #define TARGET         __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma")))
@@ -122,18 +127,24 @@ static void run(int bits, const product_work *w)
     }
 }
 
+void product_ahead(ahead *a, real *C, int stride, const real *first, int first_stride,
+                   strided A, const real *B, int b_stride, int M, int N, int K)
+{
+    const product_work w = {C, first, A, B, stride, first_stride, b_stride, M, N, K, a};
+
+    run(widest(), &w);
+}
+
 void product(real *C, int stride, const real *first, int first_stride, strided A, const real *B,
              int b_stride, int M, int N, int K)
 {
-    const product_work w = {C, first, A, B, stride, first_stride, b_stride, M, N, K};
-
-    run(widest(), &w);
+    product_ahead(NULL, C, stride, first, first_stride, A, B, b_stride, M, N, K);
 }
 
 bool product_by(int bits, real *C, int stride, const real *first, int first_stride, strided A,
                 const real *B, int b_stride, int M, int N, int K)
 {
-    const product_work w = {C, first, A, B, stride, first_stride, b_stride, M, N, K};
+    const product_work w = {C, first, A, B, stride, first_stride, b_stride, M, N, K, NULL};
 
     if (bits > widest())
         return false;

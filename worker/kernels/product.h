@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "common/real.h"
+#include "worker/kernels/ahead.h"
 
 /* A matrix whose number (i, j) is at[i row + j column]; a transpose swaps the two. */
 typedef struct strided {
@@ -36,6 +37,10 @@ static inline strided columns_of(const real *at, int stride)
  * Any size may be 0. */
 void product(real *C, int stride, const real *first, int first_stride, strided A, const real *B,
              int b_stride, int M, int N, int K);
+
+/* The same, and lines of a are asked for meanwhile; a may be NULL. */
+void product_ahead(ahead *a, real *C, int stride, const real *first, int first_stride,
+                   strided A, const real *B, int b_stride, int M, int N, int K);
 
 /* The same with vectors of 512 or 256 bits, or by plain loops (0). false: the machine has no
  * such vectors, and nothing was done. */

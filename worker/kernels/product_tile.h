@@ -19,6 +19,18 @@ TARGET INLINE void NAME(store)(real *x, NAME(vector) v, bool last, MASK mask)
         *(NAME(vector_at) *)x = v;
 }
 
+/* A step along K: a column of A meets a row of B. */
+#define STEP                                                                                   \
+    do {                                                                                       \
+        for (int v = 0; v < vectors; v++)                                                      \
+            b[v] = NAME(load)(B + v * LANES, v == vectors - 1, mask);                          \
+        for (int r = 0; r < rows; r++)                                                         \
+            for (int v = 0; v < vectors; v++)                                                  \
+                sum[r][v] += A[r * row] * b[v];                                                \
+        A += w->A.column;                                                                      \
+        B += w->b_stride;                                                                      \
+    } while (0)
+
 /* `rows` rows of C from row m and `vectors` vectors from column n on. Both counts are constants
  * where this is inlined, so that all sums are registers. */
 TARGET INLINE void NAME(tile)(const product_work *w, int m, int n, MASK mask, const int rows,
@@ -35,20 +47,22 @@ TARGET INLINE void NAME(tile)(const product_work *w, int m, int n, MASK mask, co
             sum[r][v] = first ? NAME(load)(ROW(first, r, w->first_stride) + v * LANES,
                                            v == vectors - 1, mask)
                               : (NAME(vector)){0};
-    for (int k = 0; k < w->K; k++) {
-        for (int v = 0; v < vectors; v++)
-            b[v] = NAME(load)(B + v * LANES, v == vectors - 1, mask);
-        for (int r = 0; r < rows; r++)
-            for (int v = 0; v < vectors; v++)
-                sum[r][v] += A[r * row] * b[v];
-        A += w->A.column;
-        B += w->b_stride;
+    const void *const *lines = NULL;
+    int asked = w->ahead ? ahead_take(w->ahead, w->K / STEPS_A_LINE, &lines) : 0;
+    for (int i = 0; i < asked; i++) {
+        ahead_ask(lines[i]);
+        for (int k = 0; k < STEPS_A_LINE; k++)
+            STEP;
     }
+    for (int k = asked * STEPS_A_LINE; k < w->K; k++)
+        STEP;
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++)
             NAME(store)(ROW(w->C, m + r, w->stride) + n + v * LANES, sum[r][v],
                         v == vectors - 1, mask);
 }
+
+#undef STEP
 
 #define CASE(count)                                                                            \
     case count:                                                                                \

@@ -72,7 +72,7 @@ static err_t dice_layer_forward(node *n, pass *p)
     TRY(graph_output(n, p, x->rows));
     TRY(arena_take(p->arena, sizeof *s, &s));
     TRY(statistics_take(s, n->config, x, p));
-    dice_forward(n->output->x, x->x, s->mean, s->inv, n->params[0]->w, x->rows, x->cols);
+    dice_forward(n->output->x, x->x, s->mean, s->inv, n->params[0]->w, x->rows, x->cols, NULL);
     n->scratch = s;
     return OK;
 }
@@ -92,7 +92,7 @@ static err_t dice_layer_backward(node *n, pass *p)
                        x->rows, D);
     TRY(statistics_means(s, n->config, sums, means, 2 * D, p));
     dice_backward(x->g, n->output->g, x->x, s->mean, s->inv, alpha->w, means, means + D,
-                  !n->fresh[0], x->rows, D);
+                  !n->fresh[0], x->rows, D, NULL);
     return OK;
 }
 

@@ -67,6 +67,7 @@ typedef struct unit {
     const real        *k_here;      /* (a piece's events, Dk) */
     real              *k_room, *gk; /* where k does not lie in memory */
     int               *offsets;     /* of a piece's samples, from its first event */
+    ahead              next;        /* what the next piece needs */
 } unit;
 
 static void scale_numbers(real *x, real factor, int n)
@@ -107,6 +108,72 @@ static const real *events_of(unit *u, const piece *e)
 static real *stored_rows(const stored *s, const piece *e, int stride)
 {
     return s->whole ? ROW(s->at, e->first, stride) : s->at;
+}
+
+/* ---- what the next piece needs ---- */
+
+static void ask_for_stored(unit *u, const stored *s, const piece *e, int l)
+{
+    int stride = u->hidden[l].stride;
+
+    if (s->whole)
+        ahead_range(&u->next, ROW(s->at, e->first, stride),
+                    (size_t)e->events * (size_t)stride * sizeof *s->at);
+}
+
+static void ask_for_events(unit *u, const piece *e, bool backward)
+{
+    tensor_rows_ahead(u->k, u->p, &u->next, e->first, e->events, backward);
+}
+
+/* The list begins anew; *e becomes the piece behind it. false: there is none. */
+static bool begin_ahead(unit *u, piece *e)
+{
+    u->next.n = u->next.next = 0;
+    u->next.rate             = 1;
+    if (e->end == u->pair.B)
+        return false;
+    *e = next_piece(u, e->end);
+    return true;
+}
+
+/* Where a pass multiplies nothing, its other kernels must ask for all. */
+static void set_rate(unit *u, const piece *e, int l)
+{
+    int vectors = e->events * u->hidden[l].stride / VECTOR;
+
+    if (vectors > 0)
+        u->next.rate = 1 + u->next.n / vectors;
+}
+
+/* Of the piece behind e and layers l .. end-1. */
+static void forward_ahead(unit *u, piece e, int l, int end)
+{
+    if (!begin_ahead(u, &e))
+        return;
+    if (l > 0)
+        ask_for_stored(u, &u->x[l - 1], &e, l - 1);
+    if (l == 0 || (end > u->n && u->c->sums))
+        ask_for_events(u, &e, false);
+    for (int i = l; i < end && i < u->n; i++)
+        ask_for_stored(u, &u->x[i], &e, i);
+    if (l == u->n)
+        set_rate(u, &e, u->n - 1);
+}
+
+/* Of the pass that ends with the activation of layer end, and began so high as layer l is. */
+static void backward_ahead(unit *u, piece e, int l, int end)
+{
+    if (!begin_ahead(u, &e))
+        return;
+    for (int i = least(l + 1, u->n - 1); i >= 0 && i >= end; i--) {
+        ask_for_stored(u, &u->x[i], &e, i);
+        ask_for_stored(u, &u->g[i], &e, i);
+    }
+    if (end < 0 || (l == u->n - 1 && u->c->sums))
+        ask_for_events(u, &e, end < 0 && u->k->wants_gradient);
+    if (end == u->n - 1)
+        set_rate(u, &e, u->n - 1);
 }
 
 /* ---- forward ---- */
@@ -165,10 +232,14 @@ static err_t open_unit(unit *u, const node *n, pass *p)
     TRY(arena_take(p->arena, layers * sizeof *u->x, &u->x));
     TRY(arena_take(p->arena, layers * sizeof *u->g, &u->g));
     int longest = piece_longest(u->pair.offsets, u->pair.B);
+    TRY(arena_take(p->arena, AHEAD_LINES * sizeof *u->next.lines, &u->next.lines));
+    u->pair.next = &u->next;
     if (u->bf16)
         TRY(open_split(u, n, longest, p));
-    for (int l = 0; l < u->n; l++)
+    for (int l = 0; l < u->n; l++) {
         TRY(open_hidden(u, n, l, longest, p));
+        u->hidden[l].next = &u->next;
+    }
     TRY(take_events(u, longest, p));
     if (u->c->sums)
         TRY(arena_take(p->arena, (size_t)u->k->rows * sizeof *u->scores, &u->scores));
@@ -285,6 +356,7 @@ static err_t unit_forward(node *n, pass *p)
         end = u->in_passes ? l + 1 : u->n + 1;
         for (int b = 0; b < u->pair.B; b = e.end) {
             e = next_piece(u, b);
+            forward_ahead(u, e, l, end);
             for (int i = l; i < end; i++)
                 forward_layer(u, n, &e, i, p);
         }
@@ -460,6 +532,7 @@ static err_t unit_backward(node *n, pass *p)
         end = u->in_passes ? l : -1;
         for (int b = 0; b < u->pair.B; b = e.end) {
             e = next_piece(u, b);
+            backward_ahead(u, e, l, end);
             for (int i = l; i >= end; i--) {
                 if (i < u->n - 1)
                     backward_product(u, &e, i + 1);

@@ -131,6 +131,32 @@ static void embedding_rows_backward(const node *n, const pass *p, const real *g,
                          e->schema->slots[e->pieces[i].index].pool, places[i], first, count, p);
 }
 
+static void ids_ahead(ahead *a, const real *table, const piece *one, const int *place,
+                      int first, int count, const pass *p)
+{
+    const int *offsets = p->batch->slots[one->index].offsets;
+    int        begin   = offsets ? offsets[first] : first;
+    int        end     = offsets ? offsets[first + count] : first + count;
+
+    ahead_rows(a, table, place + begin, end - begin, one->width);
+}
+
+static void embedding_rows_ahead(const node *n, const pass *p, ahead *a, int first, int count,
+                                 bool backward)
+{
+    const embedding *e      = n->config;
+    int            **places = n->scratch;
+
+    for (int i = 0; i < e->n; i++) {
+        const piece *one = &e->pieces[i];
+        if (one->numbers)
+            continue;
+        ids_ahead(a, p->rows[one->table], one, places[i], first, count, p);
+        if (backward)
+            ids_ahead(a, p->row_gradients[one->table], one, places[i], first, count, p);
+    }
+}
+
 static err_t embedding_backward(node *n, pass *p)
 {
     embedding_rows_backward(n, p, n->output->g, 0, n->output->rows);
@@ -145,7 +171,8 @@ static const layer events_layer = {.name          = "events",
                                    .forward       = embedding_forward,
                                    .backward      = embedding_backward,
                                    .rows          = embedding_rows,
-                                   .rows_backward = embedding_rows_backward};
+                                   .rows_backward = embedding_rows_backward,
+                                   .rows_ahead    = embedding_rows_ahead};
 
 /* ---- building ---- */
 

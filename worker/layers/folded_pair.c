@@ -125,8 +125,8 @@ static const real *transposed_weights_of(folded_pair *a, int b)
 void folded_pair_forward(folded_pair *a, real *z, const real *k, int b)
 {
     if (events_of(a, b) > 0)
-        product(z, a->U_stride, ROW(a->s, b, a->U_stride), 0, rows_of(k, a->Dk),
-                weights_of(a, b), a->U_stride, events_of(a, b), a->U_stride, a->D);
+        product_ahead(a->next, z, a->U_stride, ROW(a->s, b, a->U_stride), 0, rows_of(k, a->Dk),
+                      weights_of(a, b), a->U_stride, events_of(a, b), a->U_stride, a->D);
 }
 
 void folded_pair_spread(const folded_pair *a, real *z, int begin, int end)
@@ -167,11 +167,11 @@ void folded_pair_backward(folded_pair *a, real *gk, const real *gz, const real *
         return;
     column_sum(ROW(a->gs, b, U), gz, T, U);
     if (gk)
-        product(gk, a->Dk, add ? gk : NULL, a->Dk, rows_of(gz, U), transposed_weights_of(a, b),
-                a->D_stride, T, a->D, a->U);
+        product_ahead(a->next, gk, a->Dk, add ? gk : NULL, a->Dk, rows_of(gz, U),
+                      transposed_weights_of(a, b), a->D_stride, T, a->D, a->U);
     real *gW = a->parts->with_product ? a->gW_q : a->gK;
-    product(gW, U, a->parts->with_product ? NULL : gW, U, columns_of(k, a->Dk), gz, U, a->D, U,
-            T);
+    product_ahead(a->next, gW, U, a->parts->with_product ? NULL : gW, U, columns_of(k, a->Dk),
+                  gz, U, a->D, U, T);
     if (a->parts->with_product)
         pair_weights_backward(a->gK, a->gP, ROW(a->gq, b, a->Dq), gW, a->P, q, a->D, a->Dq, U);
 }

@@ -22,6 +22,7 @@
 #define DIPS_WORKER_LAYERS_FOLDED_PAIR_H
 
 #include "worker/graph.h"
+#include "worker/kernels/ahead.h"
 
 #define PARTS 4
 
@@ -38,6 +39,7 @@ typedef struct folded_pair {
     const pair_parts *parts;
     const tensor     *q, *k;
     const int        *offsets;
+    ahead            *next; /* what to ask for meanwhile, or NULL: the caller's */
     int               B, Dq, Dk, U;
     int               D, D_stride;      /* columns of k that meet weights */
     int               U_stride;         /* of z, s and all that is wide U */

@@ -120,8 +120,8 @@ void hidden_product(const hidden *h, real *x, const real *below, int N)
                      (bf16_right){s->Wt, s->wide_U}, N, h->stride, h->in);
         return;
     }
-    product(x, h->stride, h->b, 0, rows_of(below, h->in_stride), h->Wt, h->stride, N, h->stride,
-            h->in);
+    product_ahead(h->next, x, h->stride, h->b, 0, rows_of(below, h->in_stride), h->Wt,
+                  h->stride, N, h->stride, h->in);
 }
 
 void hidden_settle(hidden *h, real *x, int N, const pass *p)
@@ -153,7 +153,7 @@ const real *hidden_values(hidden *h, const real *x, int N)
     if (keeps_values(h))
         return x;
     if (h->c->activation == ACTIVATION_DICE)
-        dice_forward(h->y, x, h->mean, h->inv, h->slope, N, h->stride);
+        dice_forward(h->y, x, h->mean, h->inv, h->slope, N, h->stride, h->next);
     else
         prelu_forward(h->y, x, h->slope, N, h->stride);
     return h->y;
@@ -178,7 +178,7 @@ const real *hidden_backward_rows(hidden *h, real *g, const real *x, int N)
     switch (h->c->activation) {
     case ACTIVATION_DICE:
         dice_backward_rows(g, h->y, h->g_slope, h->sums, h->sums + h->stride, x, h->mean,
-                           h->inv, h->slope, N, h->stride);
+                           h->inv, h->slope, N, h->stride, h->next);
         return h->y;
     case ACTIVATION_PRELU:
         prelu_forward(h->y, x, h->slope, N, h->stride);
@@ -206,14 +206,14 @@ err_t hidden_backward_statistics(hidden *h, pass *p)
 const real *hidden_backward_means(hidden *h, const real *g, const real *x, int N)
 {
     dice_backward_means(h->gx, g, x, h->mean, h->inv, h->means, h->means + h->stride, N,
-                        h->stride);
+                        h->stride, h->next);
     return h->gx;
 }
 
 void hidden_backward_again(const hidden *h, real *g, const real *x, int N)
 {
     dice_backward(g, g, x, h->mean, h->inv, h->slope, h->means, h->means + h->stride, false, N,
-                  h->stride);
+                  h->stride, h->next);
 }
 
 /* gW += g^T a' */
@@ -236,8 +236,8 @@ void hidden_weight_gradient(const hidden *h, const real *g, const real *below, i
         weight_gradient_bf16(h, below, N);
         return;
     }
-    product(h->weight->g, h->in, h->weight->g, h->in, columns_of(g, h->stride), below,
-            h->in_stride, h->U, h->in, N);
+    product_ahead(h->next, h->weight->g, h->in, h->weight->g, h->in, columns_of(g, h->stride),
+                  below, h->in_stride, h->U, h->in, N);
 }
 
 void hidden_bias_gradient(const hidden *h, const real *g, int N)
@@ -255,8 +255,8 @@ void hidden_below(const hidden *h, real *g_below, const real *g, int N)
                      (bf16_right){s->W, s->wide_in}, N, h->in_stride, h->U);
         return;
     }
-    product(g_below, h->in_stride, NULL, 0, rows_of(g, h->stride), h->W, h->in_stride, N,
-            h->in_stride, h->U);
+    product_ahead(h->next, g_below, h->in_stride, NULL, 0, rows_of(g, h->stride), h->W,
+                  h->in_stride, N, h->in_stride, h->U);
 }
 
 void hidden_close_backward(hidden *h)

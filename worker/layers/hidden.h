@@ -8,7 +8,7 @@
 #ifndef DIPS_WORKER_LAYERS_HIDDEN_H
 #define DIPS_WORKER_LAYERS_HIDDEN_H
 
-#include "worker/kernels/kernel.h"
+#include "worker/kernels/ahead.h"
 #include "worker/kernels/product_bf16.h"
 #include "worker/layers/statistics.h"
 
@@ -43,6 +43,7 @@ typedef struct hidden {
     double              *sums;         /* (2, stride) of dice's gradient */
     real                *means;        /* the same over all rows */
     real                *y, *gx;       /* (a piece's rows, stride) a, where x is kept; g */
+    ahead               *next;         /* what to ask for meanwhile, or NULL: the caller's */
     const bf16_path     *bf16;         /* of its products; NULL: they are in reals */
     hidden_halves        halves;
 } hidden;

@@ -137,7 +137,7 @@ static void activate(const stage *x, int N)
 
     switch (x->activation) {
     case ACTIVATION_DICE:
-        dice_forward(x->x, x->x, x->mean, x->inv, x->alpha, N, x->stride);
+        dice_forward(x->x, x->x, x->mean, x->inv, x->alpha, N, x->stride, NULL);
         break;
     case ACTIVATION_PRELU:
         prelu_forward(x->x, x->x, x->alpha, N, x->stride);
