@@ -43,6 +43,13 @@ err_t leftovers_make(leftovers *l)
     return OK;
 }
 
+err_t leftovers_session(char path[CONFIG_PATH_MAX], const leftovers *l, const char *name)
+{
+    TRY(run_folder_path(path, l->session, name));
+    run_folder_remove_tree(path);
+    return mkdir(path, 0700) == 0 ? OK : err_errno("making the folder %s", path);
+}
+
 /* ---- processes ---- */
 
 /* The command line of a process, words ended by zeros, and its size. */
@@ -167,10 +174,13 @@ static void remove_folders(const leftovers *l)
         run_folder_remove_tree(l->shared_memory);
 }
 
-err_t leftovers_renew(leftovers *l)
+void leftovers_renew(leftovers *l)
 {
-    remove_folders(l);
-    return leftovers_make(l);
+    if (!*l->shared_memory)
+        return;
+    run_folder_remove_tree(l->shared_memory);
+    if (mkdir(l->shared_memory, 0700) != 0)
+        *l->shared_memory = '\0';
 }
 
 void leftovers_clean(const leftovers *l)

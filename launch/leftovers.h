@@ -35,8 +35,13 @@ void leftovers_end_processes(const leftovers *l, void (*reap)(void *self), void 
 /* The same of those that are workers, and their mpirun. */
 void leftovers_end_workers(const leftovers *l, void (*reap)(void *self), void *self);
 
-/* Remove the folders and make them anew, for another mpirun of the same job. */
-MUST_CHECK err_t leftovers_renew(leftovers *l);
+/* An empty folder for the files of one mpirun, into path. Each has its own: two that begin in
+ * one folder may take each other's files for stale ones. */
+MUST_CHECK err_t leftovers_session(char path[CONFIG_PATH_MAX], const leftovers *l,
+                                   const char *name);
+
+/* An empty folder of shared memory, for other workers of the same job. */
+void leftovers_renew(leftovers *l);
 
 /* Remove the folders, and the key. */
 void leftovers_clean(const leftovers *l);

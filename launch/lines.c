@@ -77,6 +77,12 @@ static void add_mpirun(words *w, const config *c, const char *session,
         mca(w, "btl_tcp_if_include", interface);
         mca(w, "oob_tcp_if_include", interface);
     }
+    if (lines_leave_host(
+            c)) { /* a daemon of mpirun whose network is gone ends in 16 s, not 8 min */
+        mca(w, "oob_tcp_keepalive_time", "10");
+        mca(w, "oob_tcp_keepalive_intvl", "2");
+        mca(w, "oob_tcp_keepalive_probes", "3");
+    }
     mca(w, "btl_vader_single_copy_mechanism", "none"); /* needs ptrace rights in containers */
     if (shared_memory)
         mca(w, "btl_vader_backing_directory", shared_memory);
@@ -111,7 +117,8 @@ static void add_role(words *w, const char *dips, const char *role, const launch 
     add_key(w, l);
 }
 
-err_t lines_server(words *w, const launch *l, const char *coordinator, int index)
+err_t lines_server(words *w, const launch *l, const char *coordinator, int index,
+                   const char *session)
 {
     char dips[4096], host[256];
 
@@ -119,7 +126,7 @@ err_t lines_server(words *w, const launch *l, const char *coordinator, int index
     TRY(process_own_path(dips, sizeof dips));
     if (lines_leave_host(l->config)) {
         TRY(find_host(host, l->config->cluster.hostfile, index));
-        add_mpirun(w, l->config, NULL, NULL);
+        add_mpirun(w, l->config, session, NULL);
         words_add(w, "--host");
         words_add(w, "%s", host);
         words_add(w, "-n");
@@ -224,7 +231,7 @@ err_t lines_print(const launch *l, const char *source, int n, char *const *words
     TRY(end_train(&w, n, words_given, to));
     for (int k = 0; k < l->config->cluster.servers; k++) {
         fprintf(to, "# server %d:\n", k);
-        TRY(print_line(&w, lines_server(&w, l, endpoint, k), to));
+        TRY(print_line(&w, lines_server(&w, l, endpoint, k, NULL), to));
     }
     fprintf(to, "# the workers:\n");
     return print_line(&w, lines_workers(&w, l, endpoint, NULL, NULL), to);

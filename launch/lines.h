@@ -5,8 +5,10 @@
 #include "launch/launch.h"
 #include "launch/words.h"
 
-/* `dips server`: server index of the run, which dials coordinator. words_clear. */
-MUST_CHECK err_t lines_server(words *w, const launch *l, const char *coordinator, int index);
+/* `dips server`: server index of the run, which dials coordinator; on its own host by its own
+ * mpirun. session: a folder for mpirun's own files; NULL: where it likes. words_clear. */
+MUST_CHECK err_t lines_server(words *w, const launch *l, const char *coordinator, int index,
+                              const char *session);
 
 /* `dips worker`, under mpirun where there is more than one. session, shared_memory: folders
  * for mpirun's own files; NULL: where it likes. words_clear. */

@@ -178,7 +178,7 @@ static err_t replace_servers(coordinator *c, void (*reap)(void *self))
 static err_t replace_workers(coordinator *c)
 {
     vacate_workers(c);
-    TRY(leftovers_renew(&c->leftovers)); /* without what a killed mpirun left there */
+    leftovers_renew(&c->leftovers); /* without what a killed mpirun left there */
     return starter_workers(c);
 }
 

@@ -41,10 +41,11 @@ err_t starter_server(coordinator *c, int index)
 {
     const launch l = launch_now(c);
     words        w;
-    char         log[32];
+    char         log[32], session[CONFIG_PATH_MAX];
 
     snprintf(log, sizeof log, "server-%d", index);
-    err_t built = lines_server(&w, &l, c->leftovers.endpoint, index);
+    TRY(leftovers_session(session, &c->leftovers, log));
+    err_t built = lines_server(&w, &l, c->leftovers.endpoint, index, session);
     return start_line(c, &c->members.at[index].process, &w, built, log, -1);
 }
 
@@ -62,11 +63,12 @@ err_t starter_workers(coordinator *c)
                            "apt-get install openmpi-bin)",
                            c->members.workers);
         struct stat st;
-        char        log[CONFIG_PATH_MAX];
+        char        log[CONFIG_PATH_MAX], session[CONFIG_PATH_MAX];
         TRY(run_folder_path(log, c->launch->folder, "logs/mpirun.log"));
+        TRY(leftovers_session(session, l, "workers"));
         c->log_begin = stat(log, &st) == 0 ? st.st_size : 0;
         bool  away   = lines_leave_host(c->launch->config);
-        err_t built  = lines_workers(&w, &now, l->endpoint, l->session,
+        err_t built  = lines_workers(&w, &now, l->endpoint, session,
                                     away || !*l->shared_memory ? NULL : l->shared_memory);
         return start_line(c, &c->mpirun, &w, built, "mpirun", STDERR_FILENO);
     }
