@@ -107,6 +107,13 @@ nothing_left() {
 
 rank_is() { tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$2"; }
 
+# Whether the process $1 is a child of the job's, or of an mpirun of the job's.
+descends() {
+    local parent
+    parent=$(ps -o ppid= -p "$1" | tr -d ' ')
+    [ "$parent" = "$job" ] || [ "$(ps -o ppid= -p "${parent:-0}" 2>/dev/null | tr -d ' ')" = "$job" ]
+}
+
 # find_process WHO: of the job with process $job, into $victim; fails while it is not there.
 find_process() {
     local p
@@ -114,11 +121,19 @@ find_process() {
     case $1 in
     coordinator) victim=$job ;;
     watchdog) victim=$(pgrep -P "$job" -x dips-watchdog) ;;
-    mpirun) victim=$(pgrep -P "$job" -x mpirun) ;;
-    server*) victim=$(pgrep -P "$job" -f -- "--index ${1#server }\$") ;;
+    mpirun) # of the workers
+        for p in $(pgrep -P "$job" -x mpirun); do
+            tr '\0' ' ' <"/proc/$p/cmdline" | grep -q "worker --coordinator" && victim=$p
+        done
+        ;;
+    server*)
+        for p in $(pgrep -f -- "server --coordinator .* --index ${1#server }( |\$)"); do
+            [ "$(ps -o comm= -p $p)" != mpirun ] && descends $p && victim=$p
+        done
+        ;;
     worker*)
-        for p in $(pgrep -P "$(pgrep -P "$job" -x mpirun)" 2>/dev/null); do
-            rank_is "$p" "${1#worker }" && victim=$p
+        for p in $(pgrep -f -- "worker --coordinator"); do
+            descends $p && rank_is "$p" "${1#worker }" && victim=$p
         done
         ;;
     esac

@@ -21,7 +21,7 @@
 
 #include "common/wire.h"
 
-#define HELD_MS 3000
+#define HELD_MS 10000
 
 int zmq_msg_send(void *message, void *socket, int flags);
 

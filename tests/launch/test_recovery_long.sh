@@ -29,11 +29,12 @@ again() {
 for who in "server 1" "worker 1"; do
     again "pipelined, $who" "$who" "in a pull" train.mode=pipelined train.staleness=2
 done
-again "shards in worker 0" "worker 0" "in a pull" cluster.servers=0
-again "three workers" "server 0" "in an all-reduce" cluster.workers=3
+again "shards in worker 0, worker 0" "worker 0" "in a pull" cluster.servers=0
+again "three workers, server 0" "server 0" "in an all-reduce" cluster.workers=3
 echo localhost slots=8 >hosts
-again "servers behind launchers" "server 1" "in a pull" cluster.hostfile=hosts cluster.interface=lo
-again "servers behind launchers" "worker 1" "in a pull" cluster.hostfile=hosts cluster.interface=lo
+for who in "server 1" "worker 1" mpirun; do
+    again "servers behind launchers, $who" "$who" "in a pull" cluster.hostfile=hosts cluster.interface=lo
+done
 
 # The last return that is allowed, and one more.
 die_often() {
