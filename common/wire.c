@@ -605,7 +605,8 @@ err_t wire_decode_done(wire_done *d, const net_message *m)
     done_part fixed;
 
     TRY(take_copy(&r, &fixed, sizeof fixed, "fixed part"));
-    if (fixed.request != WIRE_BEGIN && fixed.request != WIRE_BIRTH)
+    if (fixed.request != WIRE_BEGIN && fixed.request != WIRE_BIRTH &&
+        fixed.request != WIRE_SAVE)
         return refuse_request(&r, fixed.request);
     *d = (wire_done){(wire_kind)fixed.request, fixed.rows};
     return expect_end(&r);

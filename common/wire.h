@@ -19,7 +19,7 @@
  *   0  u32  workers                8  u32  bytes of path   12  u32  0
  *   4  u32  bytes per real        16  path of the checkpoint's folder, or nothing
  *                             header.step: the clock of that cut
- * DONE    shard -> worker     BEGIN, BIRTH were carried out
+ * DONE    shard -> worker     BEGIN, BIRTH were carried out; SAVE has begun: steps may go on
  *   0  u64  kind of the request    8  u64  rows held by the shard now
  *
  * PULL    worker -> shard     rows for header.step, from the state at version
@@ -45,7 +45,7 @@
  *  28  u32  tables T              32  T x { u32 n;  u16 dim;  u8 type;  u8 0 }
  *   .  T x { type gradient[n][dim], padded to 8 }       sums over samples
  *
- * SAVED   shard -> worker     SAVE was carried out: the file is on the disk
+ * SAVED   shard -> worker     SAVE was carried out, after its DONE: the file is on the disk
  *   0  u64  bytes of the file      8  u64  XXH3 of the file    16  u64  rows in it
  * STATS   worker -> shard     (empty body) header.step is the asker's number
  * STATED  shard -> worker

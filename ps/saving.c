@@ -41,43 +41,75 @@ static err_t begin(shard *s, const char *folder, uint32_t status)
     return cut_begin(&s->saving.cut, s->tables, s->n_tables, &o);
 }
 
-/* Begin to carry out a SAVE whose step the clock is at; its answer comes later. */
+/* The cut has begun. */
+static err_t make_begun(const shard *s, const wire_header *asked, net_message *m)
+{
+    wire_header h = answer_header(s, WIRE_DONE, asked);
+    wire_done   d = {.request = WIRE_SAVE};
+
+    return wire_encode_done(m, &h, &d);
+}
+
+/* Begin to carry out a SAVE whose step the clock is at. */
 static err_t save(shard *s, const incoming *in, net_message *m)
 {
     char      folder[CONFIG_PATH_MAX];
     wire_text t;
 
-    (void)m;
     TRY(wire_decode_text(&t, &in->message));
     if (t.bytes == 0 || t.bytes >= sizeof folder)
         return err_set(ERR_CONFIG, "a checkpoint's path of %u bytes", t.bytes);
     memcpy(folder, t.text, t.bytes);
     folder[t.bytes] = 0;
+    s->saving.ended = false;
     s->saving.asked = in->header;
     s->saving.peer  = in->peer;
-    return begin(s, folder, t.status);
+    TRY(begin(s, folder, t.status));
+    return make_begun(s, &in->header, m);
 }
 
-/* What the shard tells when the file is done, good or bad. */
-static err_t make_saved(shard *s, net_message *m)
+static err_t end(shard *s)
 {
-    wire_header        h     = answer_header(s, WIRE_SAVED, &s->saving.asked);
     wire_saved         saved = {.rows = cut_rows_packed(s->saving.cut)};
     safetensors_digest digest;
 
     TRY(cut_finish(&s->saving.cut, &digest));
-    saved.bytes = digest.bytes;
-    saved.xxh3  = digest.xxh3;
-    return wire_encode_saved(m, &h, &saved);
+    saved.bytes     = digest.bytes;
+    saved.xxh3      = digest.xxh3;
+    s->saving.saved = saved;
+    s->saving.ended = true;
+    return OK;
 }
 
+/* What the shard tells when the file is on the disk. */
 static err_t answer_saved(shard *s)
 {
+    wire_header h = answer_header(s, WIRE_SAVED, &s->saving.asked);
     net_message m;
-    err_t       err = make_saved(s, &m);
 
-    return err == OK ? answer(s, s->saving.peer, &m)
+    TRY(wire_encode_saved(&m, &h, &s->saving.saved));
+    return answer(s, s->saving.peer, &m);
+}
+
+/* The file is done, good or bad. */
+static err_t tell_end(shard *s)
+{
+    err_t err = end(s);
+
+    return err == OK ? answer_saved(s)
                      : answer_failed(s, s->saving.peer, &s->saving.asked, err);
+}
+
+/* One who asks again, of the cut under way or the one before, lost an answer. */
+static err_t answer_again(shard *s, const incoming *in)
+{
+    net_message m;
+
+    s->saving.peer = in->peer;
+    if (s->saving.ended)
+        return answer_saved(s);
+    TRY(make_begun(s, &in->header, &m));
+    return answer(s, in->peer, &m);
 }
 
 err_t save_advance(shard *s, bool *more)
@@ -88,12 +120,13 @@ err_t save_advance(shard *s, bool *more)
     do
         *more = cut_advance(s->saving.cut);
     while (*more && s->options.save == SAVE_AT_ONCE);
-    return cut_is_done(s->saving.cut) ? answer_saved(s) : OK;
+    return cut_is_done(s->saving.cut) ? tell_end(s) : OK;
 }
 
 void save_abandon(shard *s)
 {
     cut_abandon(&s->saving.cut);
+    s->saving.ended = false;
 }
 
 err_t handle_save(shard *s, incoming *in)
@@ -101,12 +134,10 @@ err_t handle_save(shard *s, incoming *in)
     wire_text t;
 
     TRY(wire_decode_text(&t, &in->message));
+    if ((s->saving.cut || s->saving.ended) && in->header.step == s->saving.asked.step)
+        return answer_again(s, in);
     if (!s->saving.cut)
         return answer_at(s, in, in->header.step, save);
-    if (in->header.step == s->saving.asked.step) { /* asked again */
-        s->saving.peer = in->peer;
-        return OK;
-    }
     return answer_failed(s, in->peer, &in->header,
                          err_set(ERR_CONFIG,
                                  "the checkpoint of step %" PRIu64 " is still being written",

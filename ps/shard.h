@@ -4,8 +4,8 @@
  * that its owner gives. It never waits, never reads a clock and never opens a socket,
  * so that a test (or a simulation) can run many of them in one thread.
  *
- * SAVE writes the state at its step while later steps are applied, and is answered when the file
- * is on the disk. One is carried out at a time; BEGIN gives it up. Such a file is a delta where
+ * SAVE writes the state at its step while later steps are applied: it is answered with DONE when
+ * it begins, and with SAVED when the file is on the disk. One is carried out at a time; BEGIN gives it up. Such a file is a delta where
  * SAVE names the step of its parent, which must be that of the last SAVE or BEGIN: since then the
  * shard knows which rows left.
  *

@@ -58,6 +58,8 @@ typedef struct saving {
     cut        *cut; /* NULL: none is */
     wire_header asked;
     uint64_t    peer; /* who asked last */
+    bool        ended; /* well: what was answered is kept for who asks again */
+    wire_saved  saved;
 } saving;
 
 struct shard {

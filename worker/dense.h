@@ -98,7 +98,15 @@ bool dense_finite(const dense *d);
 /* XXH3 of all weights: equal on all workers unless something is broken. */
 uint64_t dense_hash(const dense *d);
 
-/* Write path with all parameters, optimizer state and moments. */
+/* All parameters, optimizer state and moments as they are now, to be written later, and by any
+ * thread; dense_image_free. */
+typedef struct dense_image dense_image;
+MUST_CHECK err_t dense_copy(dense_image **out, const dense *d);
+MUST_CHECK err_t dense_image_save(const dense_image *x, const char *path,
+                                  safetensors_digest *digest);
+void             dense_image_free(dense_image **x);
+
+/* Write path with all of them. */
 MUST_CHECK err_t dense_save(const dense *d, const char *path, safetensors_digest *digest);
 
 /* What dense_take did about a parameter. */

@@ -1,6 +1,8 @@
 /* dense_file - dense weights, their optimizer's state and moments, as tensors of a file. */
 #include <stdio.h>
+#include <string.h>
 
+#include "common/vec.h"
 #include "worker/dense_state.h"
 
 /* What a parameter consists of in a file: itself, then the parts of its state. */
@@ -53,34 +55,92 @@ static err_t each_piece(const dense *d, piece_function *f, void *file, int *numb
     return OK;
 }
 
-static err_t declare(void *file, const piece *one, int *number)
+/* Pieces as they were: their values lie one after another. */
+struct dense_image {
+    VEC(piece) pieces;
+    real *values;
+};
+
+static err_t list_piece(void *image, const piece *one, int *number)
 {
-    int tensor;
+    dense_image *x = image;
 
     (void)number;
-    return safetensors_declare(file, one->name, DTYPE_REAL, one->n_dims, one->shape, &tensor);
+    return vec_push(&x->pieces, *one);
+}
+
+err_t dense_copy(dense_image **out, const dense *d)
+{
+    dense_image *x = calloc(1, sizeof *x);
+    size_t       n = 0;
+    int          number;
+
+    *out = x;
+    if (!x)
+        return err_memory(sizeof *x, "a copy of the dense weights");
+    err_t err = each_piece(d, list_piece, x, &number);
+    for (size_t i = 0; i < x->pieces.n; i++)
+        n += x->pieces.at[i].count;
+    x->values = err == OK ? malloc((n + 1) * sizeof *x->values) : NULL;
+    if (!x->values) {
+        dense_image_free(out);
+        return err == OK ? err_memory(n * sizeof(real), "a copy of the dense weights") : err;
+    }
+    real *to = x->values;
+    for (size_t i = 0; i < x->pieces.n; i++) {
+        piece *p = &x->pieces.at[i];
+        memcpy(to, p->at, p->count * sizeof *to);
+        p->at = to;
+        to += p->count;
+    }
+    return OK;
+}
+
+void dense_image_free(dense_image **x)
+{
+    if (!*x)
+        return;
+    vec_clear(&(*x)->pieces);
+    free((*x)->values);
+    free(*x);
+    *x = NULL;
 }
 
 /* Tensors are numbered in the order of their declaration. */
-static err_t append(void *file, const piece *one, int *number)
+static err_t write_image(const dense_image *x, safetensors_writer *file)
 {
-    return safetensors_append(file, *number, one->at, one->count * sizeof(real));
+    int tensor;
+
+    for (size_t i = 0; i < x->pieces.n; i++) {
+        const piece *p = &x->pieces.at[i];
+        TRY(safetensors_declare(file, p->name, DTYPE_REAL, p->n_dims, p->shape, &tensor));
+    }
+    for (size_t i = 0; i < x->pieces.n; i++)
+        TRY(safetensors_append(file, (int)i, x->pieces.at[i].at,
+                               x->pieces.at[i].count * sizeof(real)));
+    return OK;
+}
+
+err_t dense_image_save(const dense_image *x, const char *path, safetensors_digest *digest)
+{
+    safetensors_writer *file;
+
+    TRY(safetensors_create(&file, path));
+    err_t err = write_image(x, file);
+    if (err == OK)
+        return safetensors_finish(&file, digest);
+    safetensors_abandon(&file);
+    return err;
 }
 
 err_t dense_save(const dense *d, const char *path, safetensors_digest *digest)
 {
-    safetensors_writer *file;
-    int                 number;
+    dense_image *x;
 
-    TRY(safetensors_create(&file, path));
-    err_t e = each_piece(d, declare, file, &number);
-    if (e == OK)
-        e = each_piece(d, append, file, &number);
-    if (e != OK) {
-        safetensors_abandon(&file);
-        return e;
-    }
-    return safetensors_finish(&file, digest);
+    TRY(dense_copy(&x, d));
+    err_t err = dense_image_save(x, path, digest);
+    dense_image_free(&x);
+    return err;
 }
 
 static err_t check(void *file, const piece *one, int *number)

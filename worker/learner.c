@@ -9,12 +9,15 @@
 #include "common/manifest.h"
 #include "worker/kernels/finite.h"
 #include "worker/models/model.h"
+#include "worker/saving.h"
 
 struct learner {
     const job *job;
     dense     *dense;
     graph     *graph;
     ps_client *client;
+    saving    *saving; /* worker 0's checkpoint under way; NULL: none is */
+    int64_t    base;   /* the checkpoint since which the shards know what left; -1: none */
     times      times;
     int64_t    asked[CONFIG_STALENESS_MAX + 1]; /* clock: when the rows of a step were asked
                                                    for; by step modulo their number */
@@ -137,6 +140,7 @@ void learner_free(learner **l)
 {
     if (!*l)
         return;
+    saving_abandon(&(*l)->saving);
     ps_client_free(&(*l)->client);
     graph_free(&(*l)->graph);
     dense_free(&(*l)->dense);
@@ -366,67 +370,75 @@ err_t learner_begin(learner *l, const char *folder, int64_t step)
 
     if (comm_rank(l->job->workers) == 0) {
         begin_long_work(l);
-        err = ps_begin(l->client, folder, step);
+        err     = ps_begin(l->client, folder, step);
+        l->base = err == OK && folder ? step : -1;
     }
     TRY(end_long_work(l));
     TRY(share_error(l, err));
     return folder ? load_dense(l->dense, folder) : OK;
 }
 
-/* Worker 0's part of a checkpoint. */
-static err_t write_checkpoint(learner *l, const char *folder, const learner_cut *cut)
+/* Worker 0: no checkpoint is under way any more: a good one is what a delta may stand upon. */
+static err_t end_save(learner *l, int64_t *saved)
 {
-    const job *j      = l->job;
-    int        shards = j->shards->peers;
-    char       path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
-    size_t     text_bytes;
-    manifest   m = {
-          .step        = cut->step,
-          .bad_steps   = cut->bad_steps,
-          .dealt       = cut->dealt,
-          .seed        = j->config->train.seed,
-          .shards      = shards,
-          .schema_hash = j->schema->hash,
-          .real        = REAL_NAME,
-          .n_files     = shards + 1,
-    };
+    err_t err = saving_end(&l->saving, saved);
 
-    m.files = calloc((size_t)m.n_files, sizeof *m.files);
-    if (!m.files)
-        return err_memory((size_t)m.n_files * sizeof *m.files, "a manifest");
-    err_t err = config_text(&m.configuration, &text_bytes, j->config);
-    if (err == OK)
-        err = manifest_begin(folder);
-    if (err == OK)
-        err = ps_save(l->client, cut->step, folder, m.files + 1);
-    if (err == OK) {
-        snprintf(m.files[0].name, sizeof m.files[0].name, "dense.safetensors");
-        snprintf(path, sizeof path, "%s/%s", folder, m.files[0].name);
-        err = dense_save(l->dense, path, &m.files[0].digest);
-    }
-    if (err == OK)
-        err = manifest_write(folder, &m, j->schema);
-    m.dealt = (manifest_dealt){0};
-    manifest_clear(&m);
+    l->base = err == OK ? *saved : -1;
     return err;
 }
 
-err_t learner_save(learner *l, const char *dir, const learner_cut *cut)
+static err_t begin_save(learner *l, const char *dir, const learner_cut *cut)
+{
+    int64_t base = l->base;
+
+    l->base = -1; /* until it is on the disk */
+    return saving_begin(&l->saving, l->job, l->client, l->dense, dir, cut, base);
+}
+
+err_t learner_save_begin(learner *l, const char *dir, const learner_cut *cut)
 {
     err_t err = OK;
-    char  folder[CONFIG_PATH_MAX];
 
     if (comm_rank(l->job->workers) == 0) {
-        manifest_folder(folder, dir, cut->step);
         begin_long_work(l);
-        err = write_checkpoint(l, folder, cut);
-        if (err != OK)
-            err = err_add(err, "checkpoint of step %" PRId64, cut->step);
-        else if (manifest_keep(dir, l->job->config->checkpoint.keep) != OK)
-            log_once(LOG_WARN, "an old checkpoint stays: %s", err_text());
+        err = begin_save(l, dir, cut);
     }
     TRY(end_long_work(l));
     return share_error(l, err);
+}
+
+bool learner_is_saving(const learner *l)
+{
+    return l->saving;
+}
+
+err_t learner_save_poll(learner *l, bool *ended, int64_t *saved)
+{
+    *ended = false;
+    if (!l->saving)
+        return OK;
+    TRY(saving_poll(l->saving, ended));
+    return *ended ? end_save(l, saved) : OK;
+}
+
+err_t learner_save_wait(learner *l, int64_t *saved)
+{
+    struct {
+        err_report report;
+        int64_t    saved;
+    } all = {.saved = *saved};
+
+    if (comm_rank(l->job->workers) == 0) {
+        begin_long_work(l);
+        err_t err = l->saving ? saving_wait(l->saving) : OK;
+        if (l->saving && err == OK)
+            err = end_save(l, &all.saved);
+        err_keep(&all.report, err);
+    }
+    TRY(end_long_work(l));
+    TRY(comm_broadcast(l->job->workers, &all, sizeof all));
+    *saved = all.saved;
+    return err_give(&all.report);
 }
 
 err_t learner_compare(learner *l, int64_t step)

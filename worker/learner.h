@@ -79,13 +79,26 @@ bool learner_reads_events(const learner *l);
 typedef struct learner_cut {
     int64_t        step;
     int64_t        bad_steps;
-    manifest_dealt dealt; /* lent; on worker 0 */
+    bool           delta; /* upon the checkpoint before it, if there is one of the same kind */
+    manifest_dealt dealt; /* on worker 0; lent until the call returns */
 } learner_cut;
 
-/* Collective. Write the checkpoint of the cut into dir, and keep the newest. What
- * cannot be written is an ERR_SYSTEM on every worker, and training may go on; an older one
- * that cannot be removed is a warning. */
-MUST_CHECK err_t learner_save(learner *l, const char *dir, const learner_cut *cut);
+/* Collective, at a drain point, with no checkpoint under way. Begin to write that of the cut into
+ * dir: steps may go on at once. What cannot be written is an ERR_SYSTEM or ERR_MEMORY on every
+ * worker, here or when it ends, and training may go on. */
+MUST_CHECK err_t learner_save_begin(learner *l, const char *dir, const learner_cut *cut);
+
+/* Whether this worker knows of one under way: only worker 0 does. */
+bool learner_is_saving(const learner *l);
+
+/* Bring the one under way forward, without waiting. *ended: it has, the older ones beyond
+ * checkpoint.keep are gone (one that cannot be removed is a warning), and what it came to is
+ * returned; *saved = its step, if all is well. */
+MUST_CHECK err_t learner_save_poll(learner *l, bool *ended, int64_t *saved);
+
+/* Collective. Wait until none is under way; what the last one came to is told to all workers, and
+ * *saved of worker 0 becomes everybody's. */
+MUST_CHECK err_t learner_save_wait(learner *l, int64_t *saved);
 
 /* Collective. ERR_NUMERIC names the workers whose dense weights differ from worker 0's. */
 MUST_CHECK err_t learner_compare(learner *l, int64_t step);

@@ -48,6 +48,10 @@ struct ps_client {
     int               shards;
     exchange         *pulls; /* (in_flight) a pull is kept until its push */
     exchange          call;  /* the request of a function that waits */
+    exchange          save;  /* a checkpoint under way; call waits for its begin */
+    wire_text         save_text;
+    char              save_folder[CONFIG_PATH_MAX];
+    int64_t           save_news; /* clock: of its last answer */
     uint64_t          asked; /* numbers the calls that are of no step */
     push_log          pushed; /* what the shards may not have applied yet */
     net_message       push;  /* where gradients are written that travel as they are */
@@ -484,6 +488,31 @@ static err_t use_rows(ps_client *c, exchange *x, int shard)
     return OK;
 }
 
+static bool lacks_answer(const exchange *x, const wire_header *h, int from)
+{
+    return x->request == WIRE_SAVE && x->step == h->step && !x->answers[from].data;
+}
+
+/* An answer to a SAVE: DONE, that the cut has begun, for who waits for that; SAVED and FAILED say
+ * the same, and that it has ended. m is taken. */
+static err_t take_save(ps_client *c, int from, const wire_header *h, net_message *m)
+{
+    err_t err = OK;
+
+    if (lacks_answer(&c->call, h, from)) {
+        err = net_message_share(&c->call.answers[from], m);
+        c->call.missing -= err == OK;
+    }
+    if (err == OK && h->kind != WIRE_DONE && lacks_answer(&c->save, h, from)) {
+        c->save.answers[from] = *m;
+        c->save.missing--;
+        c->save_news = clock_now(c->options.clock);
+        return OK;
+    }
+    net_message_clear(m);
+    return err;
+}
+
 /* Put m, which is taken, where it is waited for. Late, repeated and bad messages and
  * those of another generation are dropped. A failure is an error at once; that of a SAVE
  * is kept as its answer, because the other shards still write. */
@@ -507,8 +536,9 @@ static err_t take_answer(ps_client *c, int from, net_message *m)
     exchange *x      = exchange_find(c, request, h.step);
     bool      known  = h.generation == c->options.generation;
     bool      wanted = x && x->missing > 0 && !x->answers[from].data;
-    if (known && h.kind == WIRE_FAILED && request != WIRE_SAVE &&
-        (wanted || request == WIRE_PUSH)) {
+    if (known && request == WIRE_SAVE)
+        return take_save(c, from, &h, m);
+    if (known && h.kind == WIRE_FAILED && (wanted || request == WIRE_PUSH)) {
         wire_text failed;
         err = wire_decode_text(&failed, m);
         err = err == OK ? failure_of(from, &failed) : err;
@@ -637,7 +667,7 @@ static err_t lend_rows(const ps_client *c, exchange *x, real **rows)
 err_t ps_client_new(ps_client **out, const ps_client_options *options)
 {
     ps_client *c     = calloc(1, sizeof *c);
-    size_t     calls = (size_t)options->in_flight + 1;
+    size_t     calls = (size_t)options->in_flight + 2;
     int        n     = options->transport->peers;
 
     assert(n > 0 && options->in_flight > 0 && options->schema->n_tables <= WIRE_MAX_TABLES);
@@ -645,7 +675,7 @@ err_t ps_client_new(ps_client **out, const ps_client_options *options)
     if (!c)
         return err_memory(sizeof *c, "a client of the servers");
     *c            = (ps_client){.options = *options, .shards = n};
-    c->pulls      = calloc(calls - 1, sizeof *c->pulls);
+    c->pulls      = calloc((size_t)options->in_flight, sizeof *c->pulls);
     c->complained = calloc((size_t)n, sizeof *c->complained);
     /* one piece for all exchanges; the call's is the first */
     c->call.answers = calloc(calls * (size_t)n, sizeof *c->call.answers);
@@ -655,6 +685,7 @@ err_t ps_client_new(ps_client **out, const ps_client_options *options)
     }
     for (int i = 0; i < options->in_flight; i++)
         c->pulls[i].answers = c->call.answers + (size_t)(i + 1) * (size_t)n;
+    c->save.answers = c->call.answers + (calls - 1) * (size_t)n;
     /* Rows of step t are of version t + 1 - in_flight or later; async: the clock is at most as
        many steps behind as a shard has tickets for. */
     err_t err =
@@ -677,6 +708,8 @@ void ps_client_free(ps_client **out)
             free(c->pulls[i].room);
         }
         exchange_close(c, &c->call);
+        if (c->save.answers)
+            exchange_close(c, &c->save);
     }
     net_message_clear(&c->push);
     push_log_clear(&c->pushed);
@@ -826,7 +859,7 @@ err_t ps_birth(ps_client *c, int64_t version, const id_set *sets)
 /* The file that the shard has written, or why it could not. */
 static err_t read_saved(manifest_file *file, const ps_client *c, int shard)
 {
-    const net_message *m = &c->call.answers[shard];
+    const net_message *m = &c->save.answers[shard];
     wire_header        h;
     wire_saved         saved;
     wire_text          failed;
@@ -842,14 +875,40 @@ static err_t read_saved(manifest_file *file, const ps_client *c, int shard)
     return OK;
 }
 
-err_t ps_save(ps_client *c, int64_t step, const char *folder, manifest_file *files)
+err_t ps_save_begin(ps_client *c, int64_t step, int64_t parent, const char *folder)
 {
-    wire_text path = {.text = folder, .bytes = (uint32_t)strlen(folder)};
-    err_t     err  = call(c, WIRE_SAVE, (uint64_t)step, 0, NULL, encode_save, &path);
+    if (strlen(folder) >= sizeof c->save_folder)
+        return err_set(ERR_CONFIG, "a checkpoint's path of %zu bytes", strlen(folder));
+    snprintf(c->save_folder, sizeof c->save_folder, "%s", folder);
+    c->save_text = (wire_text){.status = (uint32_t)(parent + 1),
+                               .text   = c->save_folder,
+                               .bytes  = (uint32_t)strlen(folder)};
+    TRY(exchange_open(c, &c->save, WIRE_SAVE, (uint64_t)step, 0, NULL));
+    c->save.encode = encode_save;
+    c->save.what   = &c->save_text;
+    err_t err    = call(c, WIRE_SAVE, (uint64_t)step, 0, NULL, encode_save, &c->save_text);
+    c->save_news = clock_now(c->options.clock);
+    exchange_close(c, &c->call);
+    if (err != OK)
+        exchange_close(c, &c->save);
+    return err;
+}
+
+err_t ps_save_is_done(ps_client *c, bool *done)
+{
+    *done = c->save.missing == 0;
+    if (!*done && clock_seconds(c->options.clock, c->save_news) >= c->save.timeout_s)
+        return tell_silence(c, &c->save);
+    return OK;
+}
+
+err_t ps_save_end(ps_client *c, manifest_file *files)
+{
+    err_t err = await(c, &c->save);
 
     for (int k = 0; err == OK && k < c->shards; k++)
         err = read_saved(&files[k], c, k);
-    exchange_close(c, &c->call);
+    exchange_close(c, &c->save);
     return err;
 }
 

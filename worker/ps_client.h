@@ -8,7 +8,7 @@
  * for longer than timeout_s without an answer of some shard, and who was silent is named
  * (ERR_TIMEOUT). Where a shard answers FAILED,
  * functions return its error, code and sentence; after an error of any function but
- * ps_save the client is good for ps_client_free alone.
+ * ps_save_begin and ps_save_end the client is good for ps_client_free alone.
  *
  * With one shard rows are read, and gradients written, where they travel; several shards'
  * pieces, and bf16 ones, are brought together in memory of the client. */
@@ -85,9 +85,18 @@ MUST_CHECK err_t ps_read(ps_client *c, int64_t version, const id_set *sets, real
 /* Make rows, at their birth values, of ids that have none. Waits. */
 MUST_CHECK err_t ps_birth(ps_client *c, int64_t version, const id_set *sets);
 
-/* Have each shard write its file of the cut at step into folder; files[n_shards] are
- * filled (caller's). Returns when all shards are done, also where one of them failed. */
-MUST_CHECK err_t ps_save(ps_client *c, int64_t step, const char *folder, manifest_file *files);
+/* Have each shard write its file of the cut at step into folder: a delta upon the checkpoint at
+ * parent, or -1: a full one. Returns when all shards have begun, and later steps may go on. One
+ * at a time. What failed to begin is told by ps_save_end. */
+MUST_CHECK err_t ps_save_begin(ps_client *c, int64_t step, int64_t parent, const char *folder);
+
+/* Whether all shards are done, so that ps_save_end would not wait; what they say is heard in the
+ * waits of other functions. ERR_TIMEOUT as if one waited. */
+MUST_CHECK err_t ps_save_is_done(ps_client *c, bool *done);
+
+/* Wait until all shards are done, also where one of them failed. files[n_shards] are filled
+ * (caller's). */
+MUST_CHECK err_t ps_save_end(ps_client *c, manifest_file *files);
 
 typedef struct ps_stats {
     uint64_t rows, bytes, dropped; /* over all shards; common/wire.h says what they are */

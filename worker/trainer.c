@@ -23,7 +23,7 @@
 /* The steps of a run and its planned drain points, in steps; 0: never. */
 typedef struct plan {
     int64_t epoch_steps, first, last;
-    int64_t checkpoint_every, evaluate_every;
+    int64_t checkpoint_every, delta_every, evaluate_every;
 } plan;
 
 typedef struct trainer {
@@ -82,6 +82,7 @@ static int64_t next_drain(const plan *p, int64_t step)
     int64_t drain = least(p->last, next_multiple(step, p->epoch_steps));
 
     drain = least(drain, next_multiple(step, p->checkpoint_every));
+    drain = least(drain, next_multiple(step, p->delta_every));
     return least(drain, next_multiple(step, p->evaluate_every));
 }
 
@@ -181,6 +182,7 @@ static void make_plan(trainer *t)
                               ? c->train.steps
                               : (int64_t)(c->train.epochs * (double)p->epoch_steps + 0.999999);
     p->checkpoint_every = every_steps(&c->checkpoint.every, p->epoch_steps);
+    p->delta_every      = every_steps(&c->checkpoint.delta_every, p->epoch_steps);
     p->evaluate_every   = t->test ? every_steps(&c->train.eval_every, p->epoch_steps) : 0;
 }
 
@@ -344,10 +346,31 @@ static void describe_saved(const trainer *t, char *text, size_t size)
         snprintf(text, size, "; the newest checkpoint is that of step %" PRId64, t->saved);
 }
 
-static err_t too_many_bad_steps(const trainer *t, int64_t step)
+/* A checkpoint that cannot be written is a warning, unless it is the last one. */
+static err_t judge_save(trainer *t, err_t err, bool last)
 {
     char saved[80];
 
+    if (err == OK || last || (err != ERR_SYSTEM && err != ERR_MEMORY))
+        return err;
+    console_end_line(&t->console);
+    describe_saved(t, saved, sizeof saved);
+    log_once(LOG_WARN, "%s; training goes on%s", err_text(), saved);
+    return OK;
+}
+
+/* Wait for the checkpoint under way. */
+static err_t end_save(trainer *t, bool last)
+{
+    return judge_save(t, learner_save_wait(t->learner, &t->saved), last);
+}
+
+/* On all workers: they know the same of each step. */
+static err_t too_many_bad_steps(trainer *t, int64_t step)
+{
+    char saved[80];
+
+    TRY(end_save(t, false)); /* so that it is there to go on from */
     describe_saved(t, saved, sizeof saved);
     return err_set(ERR_NUMERIC,
                    "a gradient of step %" PRId64 " is infinite or not a number; "
@@ -406,6 +429,14 @@ static int64_t version_of(const config *c, int64_t step, int64_t first)
     return c->train.mode == MODE_ASYNC || ahead < first ? first : ahead;
 }
 
+/* Worker 0: bring the checkpoint under way forward. */
+static err_t poll_save(trainer *t)
+{
+    bool ended;
+
+    return judge_save(t, learner_save_poll(t->learner, &ended, &t->saved), false);
+}
+
 /* Train the steps first .. drain-1, both drain points; ends early when t->stop is set.
  * *reached is the step it ended at. */
 static err_t train_stretch(trainer *t, int64_t first, int64_t drain, int64_t *reached)
@@ -435,6 +466,7 @@ static err_t train_stretch(trainer *t, int64_t first, int64_t drain, int64_t *re
         TRY(account(t, step + 1, &outcome, clock_seconds(j->clock, began)));
         if (j->config->train.check_every > 0 && (step + 1) % j->config->train.check_every == 0)
             TRY(learner_compare(t->learner, step + 1));
+        TRY(poll_save(t));
         if (j->progress)
             j->progress(j->self, step + 1);
         if (j->check)
@@ -481,26 +513,20 @@ static err_t log_rows(trainer *t, int64_t step)
     return metrics_log_write(t->log, "rows", sizeof fields / sizeof *fields, fields);
 }
 
-/* A checkpoint that cannot be written is a warning, unless it is the last one. */
-static err_t save(trainer *t, int64_t step, bool last)
+/* Begin the checkpoint of step, which is written while training goes on; the last one is waited
+ * for. One that comes due while another is being written waits for that: planned cuts are all
+ * made, and each delta has its parent. */
+static err_t save(trainer *t, int64_t step, bool delta, bool last)
 {
-    char        saved[80];
-    learner_cut cut = {.step = step, .bad_steps = t->bad_steps};
+    learner_cut cut = {.step = step, .bad_steps = t->bad_steps, .delta = delta};
 
+    TRY(end_save(t, false));
     if (t->dealt)
         TRY(deal_record(t->dealt, step, &cut.dealt));
-    err_t err = learner_save(t->learner, t->checkpoints, &cut);
+    err_t err = learner_save_begin(t->learner, t->checkpoints, &cut);
     manifest_dealt_clear(&cut.dealt);
-    if (err == OK) {
-        t->saved = step;
-        return OK;
-    }
-    if (last || (err != ERR_SYSTEM && err != ERR_MEMORY))
-        return err;
-    console_end_line(&t->console);
-    describe_saved(t, saved, sizeof saved);
-    log_once(LOG_WARN, "%s; training goes on%s", err_text(), saved);
-    return OK;
+    TRY(judge_save(t, err, last));
+    return last ? end_save(t, true) : OK;
 }
 
 static err_t drain_point(trainer *t, int64_t step)
@@ -513,8 +539,9 @@ static err_t drain_point(trainer *t, int64_t step)
     TRY(ps_drain(learner_client(t->learner), step));
     if (t->test && !stopped && (last || epoch || falls_on(step, p->evaluate_every)))
         TRY(evaluate(t, step));
-    if (last || falls_on(step, p->checkpoint_every))
-        TRY(save(t, step, last));
+    bool full = last || falls_on(step, p->checkpoint_every);
+    if (full || falls_on(step, p->delta_every))
+        TRY(save(t, step, !full, last));
     TRY(log_times(t, step));
     TRY(log_rows(t, step));
     if (epoch && !last)
@@ -576,7 +603,7 @@ static err_t write_first_state(trainer *t)
     arena_clear(&a);
     TRY(err);
     TRY(comm_barrier(t->job->workers));
-    TRY(save(t, 0, true));
+    TRY(save(t, 0, false, true));
     log_once(LOG_INFO, "the initial state is the checkpoint of step 0 in %s", t->checkpoints);
     return OK;
 }

@@ -370,7 +370,7 @@ static void what_can_not_be_said_is_refused(void **state)
     assert_refused(WIRE_PULL, 12, 1, "must be 0");
     assert_refused(WIRE_PULL, 76, 1, "padding that is not zero");
     assert_refused(WIRE_ROWS, 12, WIRE_PUSH, "cannot answer a request of kind");
-    assert_refused(WIRE_DONE, 0, WIRE_SAVE, "cannot answer a request of kind");
+    assert_refused(WIRE_DONE, 0, WIRE_STATS, "cannot answer a request of kind");
     assert_refused(WIRE_DONE, 4, 1, "cannot answer a request of kind");
     assert_refused(WIRE_FAILED, 4, WIRE_NONE, "cannot answer a request of kind 0");
     assert_refused(WIRE_FAILED, 4, WIRE_KIND_COUNT, "cannot answer a request of kind");

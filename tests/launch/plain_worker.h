@@ -239,7 +239,8 @@ static inline err_t plain_write(plain_worker *w, const char *folder, int64_t ste
                              .files         = files};
 
     TRY(manifest_begin(folder));
-    TRY(ps_save(w->client, step, folder, files));
+    TRY(ps_save_begin(w->client, step, -1, folder));
+    TRY(ps_save_end(w->client, files));
     snprintf(files[run->shards].name, sizeof files->name, "dense.safetensors");
     snprintf(path, sizeof path, "%s/dense.safetensors", folder);
     TRY(safetensors_create(&dense, path));

@@ -323,10 +323,12 @@ static inline void sim_die(simulation *s)
 
 static inline void sim_deliver(simulation *s, sim_mail mail)
 {
+    bool more;
+
     sim_note(s, 3, (uint64_t)mail.shard + 8 * mail.to_shard + 16 * mail.message.size);
     if (mail.to_shard && s->shards[mail.shard].shard) {
         must(shard_handle(s->shards[mail.shard].shard, mail.peer, &mail.message));
-        shard_idle(s->shards[mail.shard].shard);
+        must(shard_idle(s->shards[mail.shard].shard, &more));
     } else if (!mail.to_shard && mail.worker != SIM_NOBODY &&
                s->workers[mail.worker].peer == mail.peer) {
         must(vec_push(&s->workers[mail.worker].mail, mail));

@@ -128,7 +128,8 @@ static void save_run(const char *folder, state *s)
     train_cluster(&c, &zero);
     must(read_all(&zero, STEPS, s));
     must(manifest_begin(folder));
-    must(ps_save(zero.client, STEPS, folder, files + 1));
+    must(ps_save_begin(zero.client, STEPS, -1, folder));
+    must(ps_save_end(zero.client, files + 1));
     manifest m = {.step          = STEPS,
                   .shards        = 2,
                   .schema_hash   = c.schema->hash,

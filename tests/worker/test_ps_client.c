@@ -404,12 +404,10 @@ static void a_silent_shard_is_named_after_the_timeout(void **state)
 /* Shards write and read files for longer than any step takes. */
 static void a_checkpoint_has_a_deadline_of_its_own(void **state)
 {
-    manifest_file files[2];
-
     (void)state;
     start(2, 1);
     run.silent = 2;
-    assert_int_equal(ps_save(client, 7, "runs/a/step-7", files), ERR_TIMEOUT);
+    assert_int_equal(ps_save_begin(client, 7, -1, "runs/a/step-7"), ERR_TIMEOUT);
     assert_says("shard 1 of 2 is silent for 40 s: asked for SAVE of 7");
     assert_int_equal(run.now, 40000 * NS_PER_MS);
     stop();
@@ -674,7 +672,8 @@ static void a_save_lists_the_file_of_every_shard(void **state)
     (void)state;
     start(3, 1);
     run.backwards = true;
-    assert_int_equal(ps_save(client, 9, "runs/a/step-9", files), OK);
+    assert_int_equal(ps_save_begin(client, 9, -1, "runs/a/step-9"), OK);
+    assert_int_equal(ps_save_end(client, files), OK);
     for (int k = 0; k < 3; k++) {
         char name[64];
         snprintf(name, sizeof name, "shard-000%d-of-0003.safetensors", k);
@@ -695,7 +694,8 @@ static void a_save_that_fails_on_one_shard_waits_for_the_others_and_harms_nothin
     run.twice    = true;
     run.fails    = ERR_SYSTEM;
     run.fails_at = WIRE_SAVE;
-    assert_int_equal(ps_save(client, 9, "runs/a/step-9", files), ERR_SYSTEM);
+    assert_int_equal(ps_save_begin(client, 9, -1, "runs/a/step-9"), OK);
+    assert_int_equal(ps_save_end(client, files), ERR_SYSTEM);
     assert_says("shard 1: the disk is full");
     assert_int_equal(run.mail[0].from, 2); /* the second copy of the last answer */
     assert_int_equal(run.letters, 1);
@@ -703,7 +703,8 @@ static void a_save_that_fails_on_one_shard_waits_for_the_others_and_harms_nothin
     assert_int_equal(ps_rows(client, 9, sets, rows), OK);
     assert_rows_of(9);
     run.fails = OK;
-    assert_int_equal(ps_save(client, 10, "runs/a/step-10", files), OK);
+    assert_int_equal(ps_save_begin(client, 10, -1, "runs/a/step-10"), OK);
+    assert_int_equal(ps_save_end(client, files), OK);
     stop();
 }
 
