@@ -83,6 +83,8 @@ static err_t compare_buckets(pair *p)
         TRY(source_list_read(&p->b, bucket, &b));
         compare_bucket(p, &a, &b);
     }
+    source_list_leave(&p->a);
+    source_list_leave(&p->b);
     return OK;
 }
 

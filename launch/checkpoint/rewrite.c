@@ -70,6 +70,7 @@ static err_t copy_list(list_writer *x, safetensors_writer *w, source_list *l, ui
         if (rows.n > 0)
             TRY(list_add(x, w, &rows));
     }
+    source_list_leave(l);
     return list_end(x, w);
 }
 

@@ -59,6 +59,7 @@ typedef struct source_list {
     source_part **parts; /* [link][shard]; owned */
     int           first; /* link: rows are read of all links, what waits of the last one */
     id_list       ids;
+    int           shard;   /* of which pages are held; -1: of none */
     id_list       evicted; /* of a chain, with the following */
     source_picks  picks, merged;
     char         *columns[COLUMNS_MOST];
@@ -81,6 +82,9 @@ MUST_CHECK err_t source_list_count(source_list *l, uint32_t first, uint32_t end,
 /* The rows of a bucket; buckets are asked for in ascending order, again from any. ERR_FORMAT
  * where an id does not belong there, or does not ascend. */
 MUST_CHECK err_t source_list_read(source_list *l, uint32_t bucket, bucket_rows *rows);
+
+/* Nothing more is read for now: what was read last is let go. */
+void source_list_leave(source_list *l);
 
 /* ---- what there is besides lists ---- */
 

@@ -5,7 +5,7 @@
 
 #include "launch/checkpoint/source.h"
 
-#define STRETCH ((uint64_t)1 << 16) /* rows of a file that are fetched and let go together */
+#define STRETCH_BYTES ((uint64_t)4 << 20) /* of rows that are fetched and let go together */
 
 /* ---- opening ---- */
 
@@ -113,7 +113,8 @@ static void begin(source_list *l, const source *s, int t)
 {
     const char *table = s->manifest->tables[t].name;
 
-    *l = (source_list){.source = s, .table = table, .salt = hash_table_salt(table)};
+    *l =
+        (source_list){.source = s, .table = table, .salt = hash_table_salt(table), .shard = -1};
 }
 
 err_t source_rows(source_list *l, const source *s, int t)
@@ -165,22 +166,54 @@ static void advise(const source_list *l, const source_part *p, advise_function *
         f(p->file, p->columns[i], first, end - first);
 }
 
+/* Rows of a stretch. */
+static uint64_t stretch_of(const row_form *form)
+{
+    uint64_t bytes = sizeof(uint64_t);
+
+    for (int i = 0; i < form->n; i++)
+        bytes += form->at[i].bytes;
+    return STRETCH_BYTES / bytes + 1;
+}
+
 /* The reading has come to row at: what is behind it is let go, the next stretch fetched. */
 static void read_on(const source_list *l, source_part *p, uint64_t at)
 {
+    uint64_t stretch = stretch_of(&l->form);
+
     if (at < p->dropped) /* from the beginning again */
         p->dropped = p->fetched = at;
-    if (at - p->dropped >= STRETCH) {
+    if (at - p->dropped >= stretch) {
         advise(l, p, safetensors_drop, p->dropped, at);
         p->dropped = at;
     }
-    if (at + STRETCH <= p->fetched || p->fetched == p->n)
+    if (at + stretch <= p->fetched || p->fetched == p->n)
         return;
     uint64_t from = p->fetched > at ? p->fetched : at;
-    uint64_t end  = p->n - at < 2 * STRETCH ? p->n : at + 2 * STRETCH;
+    uint64_t end  = p->n - at < 2 * stretch ? p->n : at + 2 * stretch;
     if (end > from)
         advise(l, p, safetensors_fetch, from, end);
     p->fetched = end;
+}
+
+void source_list_leave(source_list *l)
+{
+    for (int i = l->first; l->shard >= 0 && i < l->source->chain.n; i++) {
+        source_part *p = &l->parts[i][l->shard];
+        advise(l, p, safetensors_drop, p->dropped, p->n);
+        p->dropped = p->fetched = p->n;
+    }
+    l->shard = -1;
+}
+
+/* The reading has come to a bucket: of one shard's files at a time pages are held. */
+static void come_to(source_list *l, uint32_t bucket)
+{
+    int shard = l->source->shard_of[bucket];
+
+    if (l->shard != shard)
+        source_list_leave(l);
+    l->shard = shard;
 }
 
 /* ---- reading ---- */
@@ -211,6 +244,7 @@ static err_t read_ids(const source_list *l, const source_part *p, const safetens
 /* A full checkpoint: columns are told where they lie. */
 static err_t read_plain(source_list *l, bucket_rows *rows)
 {
+    come_to(l, rows->bucket);
     source_part *p     = part_of(l, l->first, rows->bucket);
     uint64_t     first = safetensors_get_u64(p->buckets, rows->bucket);
     uint64_t     n     = safetensors_get_u64(p->buckets, rows->bucket + 1) - first;
@@ -272,6 +306,7 @@ static err_t merge(source_list *l, int link, uint64_t first)
 /* Which rows the bucket has at the chain's end, and where they stand. */
 static err_t pick(source_list *l, uint32_t bucket)
 {
+    come_to(l, bucket);
     l->picks.n = 0;
     for (int link = l->first; link < l->source->chain.n; link++) {
         source_part *p = part_of(l, link, bucket);

@@ -96,3 +96,42 @@ mv spoilt damaged/shard-0000-of-0001.safetensors
 refused 3 "damaged/shard-0000-of-0001.safetensors is damaged" reshard --shards 2 damaged two
 refused 3 "damaged/shard-0000-of-0001.safetensors is damaged" diff damaged one
 [ ! -e two ] && [ -z "$(ls -d ./*.dips-new 2>/dev/null)" ] || fail "something is left: $(ls)"
+
+say "a checkpoint much larger than a bucket"
+cat >large.yaml <<'YAML'
+tables: {goods: {dim: 16, optimizer: rowwise_adagrad, lr: 0.05}}
+features: {goods: {table: goods}}
+model: {kind: base, candidate: [goods], mlp: {units: [4]}}
+data: {train: [data/train-*.safetensors]}
+YAML
+mkdir table-goods
+python3 - <<'PY'
+import array
+n, dim = 600_000, 16
+header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, {dim}), }}"
+header += " " * (117 - len(header)) + "\n"
+with open("table-goods/weight.npy", "wb") as file:
+    file.write(b"\x93NUMPY\x01\x00\x76\x00" + header.encode())
+    array.array("f", (i % 251 / 251 for i in range(n * dim))).tofile(file)
+PY
+"$dips" checkpoint import --config large.yaml --out large table-goods >out.txt || fail "import: $(cat out.txt)"
+case $(ldd "$dips") in
+*libasan* | *libtsan*) say "memory is not measured: sanitizers have their own" ;;
+*)
+    python3 - "$dips" <<'PY' || fail "memory grows with the checkpoint"
+import os, resource, subprocess, sys
+peak = lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+run = lambda *words: subprocess.run([sys.argv[1], "checkpoint", *words], check=True, stdout=subprocess.DEVNULL)
+size = os.path.getsize("large/shard-0000-of-0001.safetensors")
+run("list", "large")
+before = peak()
+run("reshard", "--shards", "5", "large", "larger")
+run("diff", "large", "larger")
+run("export", "larger", "largest")
+print(f"a checkpoint of {size / 1e6:.1f} MB: {(peak() - before) / 1e6:.1f} MB of memory")
+assert size > 45e6 and peak() - before < 20e6, (size, before, peak())
+PY
+    ;;
+esac
+"$dips" checkpoint diff large larger | tail -n 1 | grep -qx equal || fail "other rows"
+rm -rf large larger largest table-goods

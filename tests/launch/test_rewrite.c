@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "common/rng.h"
 #include "launch/checkpoint/differ.h"
 #include "launch/checkpoint/rewrite.h"
+#include "launch/checkpoint/tools.h"
 
 /* A plain model of a table: what each id's row is, and since when it is gone. From it cuts are
  * written by hand, full ones and deltas, so that what the tools make of a chain can be held
@@ -426,6 +429,57 @@ static void an_id_out_of_its_bucket_stops_the_work(void **state)
     assert_int_equal(count_names("refused-too"), 0);
 }
 
+static err_t compact(const char *folder)
+{
+    char *words[] = {(char *)"compact", (char *)folder};
+    return checkpoint_compact(2, words);
+}
+
+static void a_delta_is_folded_in_its_place_if_none_stands_upon_it(void **state)
+{
+    char folder[CONFIG_PATH_MAX], full[CONFIG_PATH_MAX], out[CONFIG_PATH_MAX], name[64];
+
+    (void)state;
+    step_name(name, 20);
+    snprintf(folder, sizeof folder, "%s/%s", dir, name);
+    assert_int_equal(compact(folder), ERR_USAGE);
+    assert_non_null(strstr(err_text(), "step-000000000030 stands upon"));
+    step_name(name, 40);
+    snprintf(folder, sizeof folder, "%s/%s", dir, name);
+    snprintf(full, sizeof full, "%s/full-3", dir);
+    assert_int_equal(compact(folder), OK);
+    assert_same_files(folder, full);
+    assert_int_equal(compact(folder), OK); /* it is full already */
+    step_name(name, 30);
+    snprintf(folder, sizeof folder, "%s/%s", dir, name);
+    assert_int_equal(compact(folder), OK);
+    step_name(name, 20);
+    snprintf(folder, sizeof folder, "%s/%s", dir, name);
+    snprintf(out, sizeof out, "%s/of-20", dir);
+    assert_int_equal(rewrite(folder, out, 1), OK);
+    assert_int_equal(count_names(".dips-"), 0);
+}
+
+/* A job holds the lock of its run folder. */
+static void a_run_at_work_keeps_its_deltas(void **state)
+{
+    char line[2 * CONFIG_PATH_MAX], path[CONFIG_PATH_MAX];
+
+    (void)state;
+    snprintf(line, sizeof line,
+             "mkdir -p %s/run/checkpoints && cp -r %s/step-* %s/run/checkpoints", dir, dir,
+             dir);
+    assert_int_equal(system(line), 0);
+    snprintf(path, sizeof path, "%s/run/lock", dir);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    snprintf(path, sizeof path, "%s/run/checkpoints/step-000000000020", dir);
+    assert_int_equal(compact(path), ERR_USAGE);
+    assert_non_null(strstr(err_text(), "a job is at work"));
+    close(lock);
+    assert_int_equal(compact(path), OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +487,8 @@ int main(void)
         cmocka_unit_test(a_difference_counts_what_was_changed),
         cmocka_unit_test(a_damaged_parent_is_named_and_nothing_is_left),
         cmocka_unit_test(an_id_out_of_its_bucket_stops_the_work),
+        cmocka_unit_test(a_delta_is_folded_in_its_place_if_none_stands_upon_it),
+        cmocka_unit_test(a_run_at_work_keeps_its_deltas),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
