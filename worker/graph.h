@@ -72,7 +72,7 @@ typedef struct pass {
     bool     training; /* batch statistics, dropout */
     uint64_t seed;
     int64_t  step;
-    comm    *workers; /* for layers whose statistics are synchronised */
+    comm    *workers; /* for layers whose statistics are synchronised; NULL: alone */
     axis        *axes;    /* by number; the graph's, from graph_forward on */
 } pass;
 

@@ -62,3 +62,6 @@ cmp with.safetensors without.safetensors || fail "predictions depend on negative
 ! "$dips" train run.yaml --run bare-run train.steps=1 data.train=bare/train-*.safetensors 2>bare.err ||
     fail "trained without negatives"
 grep -q "no tensor history.negative_goods" bare.err || fail "no word about negatives: $(cat bare.err)"
+
+say "a plan rehearses a step without workers"
+"$dips" plan run.yaml >plan.txt 2>&1 || fail "plan: $(cat plan.txt)"

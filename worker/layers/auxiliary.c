@@ -237,7 +237,8 @@ static void sample_gradient(const contrast *u, int b, real g)
     }
 }
 
-/* Collective: samples / pairs of the whole step, both weighted. */
+/* Collective: samples / pairs of the whole step, both weighted; of this pass where it has no
+ * workers. */
 static err_t share_of_pairs(contrast *u, pass *p)
 {
     const batch *b         = p->batch;
@@ -249,7 +250,8 @@ static err_t share_of_pairs(contrast *u, pass *p)
         counts[0] += w;
         counts[1] += n > 1 ? w * (n - 1) : 0;
     }
-    TRY(comm_sum_double(p->workers, counts, 2));
+    if (p->workers)
+        TRY(comm_sum_double(p->workers, counts, 2));
     u->share = counts[1] > 0 ? counts[0] / counts[1] : 0;
     return OK;
 }
