@@ -10,23 +10,9 @@
  * twice. Beside stands their share of what was measured in the same run: the machine's fused
  * multiply-adds and a large sgemm. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include "common/clones.h"
-#include "common/rng.h"
-#include "worker/kernels/gemm.h"
+#include "tests/bench/machine_bench.h"
 #include "worker/layers/layers.h"
-
-#define MUST(call)                                                                             \
-    do {                                                                                       \
-        if ((call) != OK) {                                                                    \
-            fprintf(stderr, "bench_sessions: %s\n", err_text());                               \
-            exit(1);                                                                           \
-        }                                                                                      \
-    } while (0)
 
 #define MOST_FIELDS 3
 #define KEEP        5
@@ -50,29 +36,15 @@ static const char *const part_words[] = {
 
 /* The model up to a part, and one batch for it. */
 typedef struct bench {
-    setting setting;
-    part    until;
-    bool    ragged;
-    int     B, events, sessions, ids;
-    double  pairs; /* of events within sessions */
-    config *config;
-    schema *schema;
-    dense  *dense;
-    graph  *graph;
-    arena   inputs, step;
-    batch   batch;
-    real  **rows, **gradients;
+    model_bench m;
+    setting     setting;
+    part        until;
+    bool        ragged;
+    int         B, events, sessions;
+    double      pairs; /* of events within sessions */
 } bench;
 
 /* ---- setting up ---- */
-
-static void *room(bench *b, size_t bytes)
-{
-    void *piece = NULL;
-
-    MUST(arena_take_zero(&b->inputs, bytes, &piece));
-    return piece;
-}
 
 static tensor *history(graph *g, int n)
 {
@@ -90,7 +62,7 @@ static tensor *history(graph *g, int n)
 /* DSIN as worker/models/dsin.c has it, ended after the part by sums and one number. */
 static tensor *build(const bench *b, graph *g)
 {
-    const model_config *c = &b->config->model;
+    const model_config *c = &b->m.config->model;
     tensor             *x = history(g, b->setting.fields), *interests, *evolved = NULL, *wanted;
 
     if (b->until >= CUT)
@@ -117,33 +89,18 @@ static tensor *build(const bench *b, graph *g)
 
 static void configure(bench *b)
 {
-    char           yaml[4096], *at = yaml, *end = yaml + sizeof yaml;
-    const setting *s = &b->setting;
+    const setting *s    = &b->setting;
+    yaml_text      kind = {0};
 
-    at += snprintf(at, (size_t)(end - at), "tables: {user: {dim: %d}", s->dim);
-    for (int f = 0; f < s->fields; f++)
-        at += snprintf(at, (size_t)(end - at), ", f%d: {dim: %d}", f, s->dim);
-    at += snprintf(at, (size_t)(end - at), "}\nfeatures:\n  user: {table: user}\n");
-    for (int f = 0; f < s->fields; f++)
-        at += snprintf(at, (size_t)(end - at), "  f%d: {table: f%d}\n", f, f);
-    at += snprintf(at, (size_t)(end - at), "  history: {columns: {time: {kind: time}");
-    for (int f = 0; f < s->fields; f++)
-        at += snprintf(at, (size_t)(end - at), ", f%d: {table: f%d}", f, f);
-    at += snprintf(at, (size_t)(end - at),
-                   "}}\nmodel: {kind: dsin, profile: [user], history: history, candidate: [");
-    for (int f = 0; f < s->fields; f++)
-        at += snprintf(at, (size_t)(end - at), "%sf%d", f ? ", " : "", f);
-    snprintf(at, (size_t)(end - at),
-             "], attention: {score: bilinear, normalize: softmax}, transformer: {heads: %d}, "
-             "sessions: {keep: %d, max_len: %d}, mlp: {units: [%d, %d]}}\n",
+    b->m = (model_bench){.fields = s->fields, .dim = s->dim};
+    yaml_add(&kind,
+             "kind: dsin, attention: {score: bilinear, normalize: softmax}, transformer: "
+             "{heads: %d}, sessions: {keep: %d, max_len: %d}, mlp: {units: [%d, %d]}",
              s->heads, KEEP, LENGTH, s->mlp[0], s->mlp[1]);
-    MUST(config_parse(&b->config, "bench", yaml, strlen(yaml), 0, NULL));
-    MUST(schema_new(&b->schema, b->config));
-    MUST(dense_new(&b->dense, b->config));
-    MUST(graph_new(&b->graph, b->config, b->schema, b->dense));
-    graph_set_logits(b->graph, build(b, b->graph));
-    MUST(graph_error(b->graph));
-    MUST(dense_seal(b->dense, 1));
+    model_bench_open(&b->m, ", time: {kind: time}", kind.at, "");
+    graph_set_logits(b->m.graph, build(b, b->m.graph));
+    MUST(graph_error(b->m.graph));
+    MUST(dense_seal(b->m.dense, 1));
 }
 
 /* Sessions of a sample; ragged: 3.6 with 5.5 events each in the mean. */
@@ -156,8 +113,7 @@ static void draw_history(bench *b, batch_sequence *s, rng *r)
 {
     size_t most = (size_t)b->B * (KEEP + 1) * LENGTH;
 
-    s->offsets = room(b, (size_t)(b->B + 1) * sizeof *s->offsets);
-    s->time    = room(b, most * sizeof *s->time);
+    s->time = room(&b->m, most * sizeof *s->time);
     for (int i = 0; i < b->B; i++) {
         int n = sessions_of(b, r);
         n     = n > KEEP ? KEEP : n;
@@ -171,82 +127,15 @@ static void draw_history(bench *b, batch_sequence *s, rng *r)
         s->offsets[i + 1] = s->events;
     }
     b->events = s->events;
-    b->ids    = 1 + b->events * 2 / 5;
-}
-
-static void draw_batch(bench *b, rng *r)
-{
-    const schema *s = b->schema;
-    batch        *x = &b->batch;
-
-    *x           = (batch){.B = b->B, .weight_sum = b->B};
-    x->label     = room(b, (size_t)b->B * sizeof *x->label);
-    x->slots     = room(b, (size_t)s->n_slots * sizeof *x->slots);
-    x->sequences = room(b, sizeof *x->sequences);
-    draw_history(b, x->sequences, r);
-    for (int i = 0; i < b->B; i++)
-        x->label[i] = (real)rng_below(r, 2);
-    for (int k = 0; k < s->n_slots; k++) {
-        batch_slot *slot = &x->slots[k];
-        slot->rows = slot->n = s->slots[k].sequence < 0 ? b->B : b->events;
-        slot->distinct       = room(b, (size_t)slot->n * sizeof *slot->distinct);
-        for (int i = 0; i < slot->n; i++)
-            slot->distinct[i] = (int)rng_below(r, (uint64_t)b->ids);
-    }
-}
-
-static void draw_rows(bench *b, rng *r)
-{
-    size_t tables = (size_t)b->schema->n_tables, n = (size_t)b->ids * (size_t)b->setting.dim;
-
-    b->rows      = room(b, tables * sizeof *b->rows);
-    b->gradients = room(b, tables * sizeof *b->gradients);
-    for (size_t t = 0; t < tables; t++) {
-        b->rows[t]      = room(b, n * sizeof(real));
-        b->gradients[t] = room(b, n * sizeof(real));
-        for (size_t i = 0; i < n; i++)
-            b->rows[t][i] = (real)(.1 * rng_normal(r));
-    }
-}
-
-static void clear(bench *b)
-{
-    graph_free(&b->graph);
-    dense_free(&b->dense);
-    schema_free(&b->schema);
-    config_free(&b->config);
-    arena_clear(&b->inputs);
-    arena_clear(&b->step);
 }
 
 /* ---- timing ---- */
 
-/* Of this thread's work: other programs may run beside. */
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* The seconds of one forward and backward pass. */
 static double step(bench *b)
 {
-    real  *logits;
-    double loss, begin = seconds();
-    pass   p = {.batch         = &b->batch,
-                .rows          = b->rows,
-                .row_gradients = b->gradients,
-                .arena         = &b->step,
-                .training      = true};
+    double begin = seconds(), loss = train_step(&b->m);
 
-    arena_reset(&b->step);
-    dense_clear_gradients(b->dense);
-    for (int t = 0; t < b->schema->n_tables; t++)
-        memset(b->gradients[t], 0, (size_t)b->ids * (size_t)b->setting.dim * sizeof(real));
-    MUST(graph_forward(b->graph, &p, &logits));
-    MUST(graph_backward(b->graph, &p, &loss));
     if (!isfinite(loss)) {
         fprintf(stderr, "bench_sessions: the loss is %g\n", loss);
         exit(1);
@@ -275,45 +164,6 @@ static double products_of(const bench *b, part which)
     }
 }
 
-#define SUMS 16
-
-typedef real wide __attribute__((vector_size(64)));
-
-CLONES static void multiply_add(wide *sums, long rounds)
-{
-    wide x[SUMS], factor = sums[0] + (real).5, addend = sums[1] + (real).25;
-
-    for (int i = 0; i < SUMS; i++)
-        x[i] = sums[i];
-    for (long n = 0; n < rounds; n++)
-        for (int i = 0; i < SUMS; i++)
-            x[i] = x[i] * factor + addend;
-    for (int i = 0; i < SUMS; i++)
-        sums[i] = x[i];
-}
-
-static double multiply_adds(void)
-{
-    wide       sums[SUMS] = {{0}};
-    const long rounds     = 400000;
-    double     begin      = seconds();
-
-    multiply_add(sums, rounds);
-    return 2.0 * SUMS * sizeof(wide) / sizeof(real) * (double)rounds / (seconds() - begin);
-}
-
-#define LARGE 1024
-
-static double large_gemm(bench *b)
-{
-    real  *A     = room(b, (size_t)LARGE * LARGE * sizeof *A);
-    real  *C     = room(b, (size_t)LARGE * LARGE * sizeof *C);
-    double begin = seconds();
-
-    gemm(C, LARGE, plain(A, LARGE), plain(A, LARGE), LARGE, LARGE, LARGE, false);
-    return 2.0 * LARGE * LARGE * LARGE / (seconds() - begin);
-}
-
 /* ---- lines ---- */
 
 typedef struct best {
@@ -327,8 +177,10 @@ static bench *open_bench(const setting *s, part until, int B, bool ragged)
 
     *b = (bench){.setting = *s, .until = until, .B = B, .ragged = ragged};
     configure(b);
-    draw_batch(b, &r);
-    draw_rows(b, &r);
+    begin_batch(&b->m, B);
+    draw_history(b, b->m.batch.sequences, &r);
+    draw_ids(&b->m, &r);
+    draw_rows(&b->m, &r);
     return b;
 }
 
@@ -346,7 +198,7 @@ static void measure(bench **b, double budget, best *m)
         if (n >= 5)
             continue;
         m->multiply_adds = fmax(m->multiply_adds, multiply_adds());
-        m->large         = fmax(m->large, large_gemm(b[0]));
+        m->large         = fmax(m->large, large_gemm(&b[0]->m));
     }
 }
 
@@ -382,7 +234,7 @@ static void run(const setting *s, int B, bool ragged, double budget)
     measure(b, budget, &m);
     report(b, &m);
     for (part i = 0; i < PARTS; i++) {
-        clear(b[i]);
+        model_bench_clear(&b[i]->m);
         free(b[i]);
     }
 }
