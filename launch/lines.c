@@ -72,11 +72,12 @@ static void add_mpirun(words *w, const config *c, const char *session,
     words_add(w, "--oversubscribe");
     words_add(w, "--bind-to");
     words_add(w, "none");
-    mca(w, "btl", "self,vader,tcp");
-    if (*interface) {
+    /* Open MPI's tcp listens at every interface, whichever it is told to use. */
+    mca(w, "btl", lines_leave_host(c) ? "self,vader,tcp" : "self,vader");
+    if (lines_leave_host(c) && *interface)
         mca(w, "btl_tcp_if_include", interface);
+    if (*interface)
         mca(w, "oob_tcp_if_include", interface);
-    }
     if (lines_leave_host(
             c)) { /* a daemon of mpirun whose network is gone ends in 16 s, not 8 min */
         mca(w, "oob_tcp_keepalive_time", "10");
