@@ -97,6 +97,29 @@ refused 3 "damaged/shard-0000-of-0001.safetensors is damaged" reshard --shards 2
 refused 3 "damaged/shard-0000-of-0001.safetensors is damaged" diff damaged one
 [ ! -e two ] && [ -z "$(ls -d ./*.dips-new 2>/dev/null)" ] || fail "something is left: $(ls)"
 
+say "deltas"
+train chain train.steps=20 checkpoint.every="20 steps" checkpoint.delta_every="5 steps" "${rules[@]}" checkpoint.keep=9
+end=$(cut_at chain 15)
+"$dips" checkpoint list chain >list.txt
+grep -qE '^ *15 .* delta of 10 .* whole$' list.txt || fail "$(cat list.txt)"
+"$dips" checkpoint inspect "$end" | grep -q '^step 15, a delta of step 10,' || fail "inspect"
+"$dips" checkpoint verify "$end" >out.txt
+[ "$(grep -c '  manifest.json' out.txt)" -eq 3 ] || fail "of the chain not all was verified: $(cat out.txt)"
+train short train.steps=15 "${rules[@]}"
+"$dips" checkpoint compact "$end" full >out.txt
+cmp full/shard-0000-of-0001.safetensors "$(cut_at short 15)/shard-0000-of-0001.safetensors" || fail "another file"
+"$dips" checkpoint reshard --shards 4 "$end" full-4 >out.txt
+"$dips" checkpoint diff "$end" full-4 >out.txt || fail "$(cat out.txt)"
+"$dips" checkpoint export "$end" of-delta >out.txt
+"$dips" checkpoint export full of-full >out.txt
+diff -r of-delta of-full >out.txt || fail "a delta is exported otherwise"
+refused 2 "stands upon" compact "$(cut_at chain 10)"
+"$dips" checkpoint compact "$end" >out.txt
+cmp full/shard-0000-of-0001.safetensors "$end/shard-0000-of-0001.safetensors" || fail "in place another file"
+rm -r "$(cut_at chain 20)" "$(cut_at chain 10)" "$(cut_at chain 5)"
+resume chain train.steps=20 "${rules[@]}"
+same "$(cut_at chain 20)" "$cut"
+
 say "a checkpoint much larger than a bucket"
 cat >large.yaml <<'YAML'
 tables: {goods: {dim: 16, optimizer: rowwise_adagrad, lr: 0.05}}
@@ -133,5 +156,12 @@ assert size > 45e6 and peak() - before < 20e6, (size, before, peak())
 PY
     ;;
 esac
+say "cut off while it writes: nothing under its name, and the next attempt succeeds"
+(ulimit -f 20000; "$dips" checkpoint reshard --shards 2 large off >out.txt 2>err.txt) && fail "20 MB were enough"
+[ ! -e off ] || fail "something half written"
+"$dips" checkpoint reshard --shards 2 large off >out.txt || fail "$(cat out.txt)"
+"$dips" checkpoint verify off >out.txt
+[ -z "$(ls -d ./*.dips-new 2>/dev/null)" ] || fail "something is left: $(ls)"
+
 "$dips" checkpoint diff large larger | tail -n 1 | grep -qx equal || fail "other rows"
-rm -rf large larger largest table-goods
+rm -rf large larger largest off table-goods
