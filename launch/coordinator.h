@@ -3,8 +3,10 @@
  *
  * Each process says HELLO; when all are here, WELCOME tells them where the shards are. From
  * then on BEATs go both ways. Whoever ends says BYE; who ends without it, stops beating
- * (heartbeat_timeout), or beats without progress (workers, step_timeout) ends the job: all
- * other processes are ended too and what they leave on this host is removed. */
+ * (heartbeat_timeout), or beats without progress (workers, step_timeout) is replaced, and the
+ * run returns to its newest checkpoint (recovery.h). Where it cannot, or has done so as often as
+ * it may, that ends the job: all other processes are ended too and what they leave on this
+ * host is removed. */
 #ifndef DIPS_LAUNCH_COORDINATOR_H
 #define DIPS_LAUNCH_COORDINATOR_H
 

@@ -36,6 +36,33 @@ for who in "server 1" "worker 1" mpirun; do
     again "servers behind launchers, $who" "$who" "in a pull" cluster.hostfile=hosts cluster.interface=lo
 done
 
+# storm SEED: six deaths at times of their own, some of them while the run still returns.
+storm() {
+    RANDOM=$1
+    rm -rf "the run"
+    "$dips" train run.yaml --run "the run" $storm >out 2>err &
+    job=$!
+    wait_until 20 has_step "the run"
+    for _ in 1 2 3 4 5 6; do
+        sleep 0.$((RANDOM % 90 + 10))
+        who=("server 0" "server 1" "worker 0" "worker 1" mpirun)
+        find_process "${who[RANDOM % 5]}" && kill -KILL $victim 2>/dev/null
+    done
+    wait_until 60 is_ended $job || kill -KILL $job
+    wait $job 2>/dev/null
+    check "storm $1: status 0" is $? 0
+    check "storm $1: the same bits, after $(grep -c restart "the run/metrics.jsonl") returns" \
+        same_bits "the run/checkpoints/step-000000001200" calm/checkpoints/step-000000001200
+    check "storm $1: nothing is left" nothing_left $job "the run"
+}
+
+storm="train.steps=1200 train.epochs=60 checkpoint.every=25steps cluster.servers=2 cluster.workers=2"
+storm="$storm cluster.max_restarts=100 data.test=[]"
+"$dips" train run.yaml --run calm $storm >out 2>err || cat err
+for seed in 1 2 3 4 5 6 7 8; do
+    storm $seed
+done
+
 # The last return that is allowed, and one more.
 die_often() {
     local left=$1
