@@ -181,10 +181,12 @@ static void check_ranking(const char *kind)
     assert_non_null(alone);
     memcpy(alone, world_rank(&w, &r, true), n * sizeof *alone);
     const real *together = world_rank(&w, &r, false);
-    double      worst    = 0;
-    for (size_t i = 0; i < n; i++)
+    double      worst = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
         worst = fmax(worst, fabs((double)together[i] - (double)alone[i]));
-    print_message("%s: logits are %.1e apart at most\n", kind, worst);
+        size  = fmax(size, fabs((double)alone[i]));
+    }
+    print_message("%s: logits up to %.1f are %.1e apart at most\n", kind, size, worst);
     assert_true(worst <= (sizeof(real) == sizeof(float) ? 1e-5 : 1e-12));
     free(alone);
     world_close(&w);
