@@ -186,7 +186,7 @@ def check(name, losses, wanted):
 
 def reference(o, cell):
     """What dips in one process gives, whose losses PyTorch's textbook form has too."""
-    steps = min(100, CHECKED // cell.batch)
+    steps = min(100, o.checked // cell.batch)
     mine = train(o, cell, steps, 2)
     if o.torch_python:
         textbook = TEXTBOOK[o.kind][0]
@@ -287,6 +287,7 @@ def options():
     parser.add_argument("--forms", help="see torch_din.py, torch_dien.py; with + a compiler is at work for a "
                         "minute each, once")
     parser.add_argument("--activation", default="dice", choices=["dice", "sigmoid"], help="of the activation unit")
+    parser.add_argument("--checked", type=int, default=CHECKED, help="samples over which losses are compared first")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3, help="of each figure, about")
     o = parser.parse_args()
