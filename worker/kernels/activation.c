@@ -1,5 +1,7 @@
 #include "worker/kernels/activation.h"
 
+#include "worker/kernels/wide.h"
+
 CLONES void relu_forward(real *y, const real *x, size_t n)
 {
 #pragma omp simd
@@ -14,11 +16,32 @@ CLONES void relu_backward(real *gx, const real *g, const real *y, bool add, size
         gx[i] = (add ? gx[i] : 0) + (y[i] > 0 ? g[i] : 0);
 }
 
-CLONES void sigmoid_forward(real *y, const real *x, size_t n)
+CLONES static void sigmoid_plain(real *y, const real *x, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         y[i] = sigmoid(x[i]);
+}
+
+#ifdef WIDE_KERNELS
+WIDE static void sigmoid_wide(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        __mmask16 there = n - i < LANES ? (__mmask16)((1u << (n - i)) - 1) : 0xffff;
+        _mm512_mask_storeu_ps(y + i, there, wide_sigmoid(_mm512_maskz_loadu_ps(there, x + i)));
+    }
+}
+#endif
+
+void sigmoid_forward(real *y, const real *x, size_t n)
+{
+#ifdef WIDE_KERNELS
+    if (wide_vectors()) {
+        sigmoid_wide(y, x, n);
+        return;
+    }
+#endif
+    sigmoid_plain(y, x, n);
 }
 
 CLONES void sigmoid_backward(real *gx, const real *g, const real *y, bool add, size_t n)
