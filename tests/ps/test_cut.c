@@ -108,6 +108,29 @@ static void idle(const keeper *k, rng *chance)
             must(shard_idle(k->w->shards[i], &more));
 }
 
+/* Nobody whom a delta says has left has a row. */
+static void nobody_left_who_is_there(const keeper *was, const char *folder)
+{
+    for (int k = 0; k < was->w->n_shards; k++) {
+        char         name[CONFIG_NAME_MAX], path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
+        safetensors *file;
+        manifest_shard_name(name, k, was->w->n_shards);
+        snprintf(path, sizeof path, "%s/%s", folder, name);
+        must(safetensors_open(&file, path));
+        const safetensors_tensor *left = safetensors_find(file, "t.evicted");
+        assert_non_null(left);
+        for (uint64_t i = 0; i < left->count; i++) {
+            person key = {.id = safetensors_get_u64(left, i)};
+            key.bucket = hash_bucket(hash_id(was->w->schema->tables[0].salt, key.id));
+            const person *p =
+                bsearch(&key, was->people, KEEPER_IDS, sizeof *was->people, by_bucket);
+            assert_non_null(p);
+            assert_false(p->row);
+        }
+        safetensors_close(&file);
+    }
+}
+
 /* One keeper packs its cut while it runs on; its twin stands still for a full one at the same
  * step. What the first has written is what the second has, also by way of deltas. */
 static void cut_and_compare(keeper *live, keeper *twin, uint64_t parent, int buckets,
@@ -137,6 +160,8 @@ static void cut_and_compare(keeper *live, keeper *twin, uint64_t parent, int buc
     for (int i = 0; i < live->w->n_shards; i++)
         assert_null(live->w->shards[i]->tables[0].cut);
 
+    if (parent != FULL)
+        nobody_left_who_is_there(&was, folder);
     was.w = keeper_world(&live->o, twin->w->n_shards);
     world_begin(was.w, KEEPER_WORKERS, folder, step);
     was.refused = was.admitted = was.evicted = 0;
