@@ -3,7 +3,7 @@
  *        y  = p x + (1 - p) a x
  * per channel. mean and var are the batch's in training (var biased), moving ones else.
  *   x, y, g, gx (N, D);  mean, inv, a (D)
- *   next  what to ask for meanwhile (ahead.h), or NULL */
+ *   next  what to ask for meanwhile (ahead.h), or NULL: the N rows behind x, and behind g */
 #ifndef DIPS_WORKER_KERNELS_DICE_H
 #define DIPS_WORKER_KERNELS_DICE_H
 

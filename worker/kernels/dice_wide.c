@@ -38,14 +38,24 @@ WIDE INLINE vector scaled(const columns *c, vector x)
     return (x - c->mean) * c->scale;
 }
 
+/* How far behind a row that of the next N lies, where nothing else says what is next; else 0.
+ */
+static size_t rows_behind(const ahead *next, int N, int D)
+{
+    return next ? 0 : (size_t)N * (size_t)D;
+}
+
 /* ---- forward ---- */
 
 #define ROWS 8 /* of a vector of columns, before the next */
 
-WIDE INLINE void forward_rows(const columns *c, float *y, const float *x, int rows, int D)
+WIDE INLINE void forward_rows(const columns *c, float *y, const float *x, size_t behind,
+                              int rows, int D)
 {
     for (int n = 0; n < rows; n++) {
         vector x_n = load(c, ROW(x, n, D));
+        if (behind)
+            fetch(ROW(x, n, D), behind);
         store(c, ROW(y, n, D), x_n * (c->a + falling_sigmoid(scaled(c, x_n)) * c->rest));
     }
 }
@@ -58,7 +68,8 @@ WIDE static void forward(float *y, const float *x, const float *mean, const floa
             columns c    = columns_at(d, D, mean, inv, a);
             int     rows = least(ROWS, N - n);
             ahead_ask_for(next, rows);
-            forward_rows(&c, ROW(y, n, D) + d, ROW(x, n, D) + d, rows, D);
+            forward_rows(&c, ROW(y, n, D) + d, ROW(x, n, D) + d, rows_behind(next, N, D), rows,
+                         D);
         }
 }
 
@@ -117,13 +128,17 @@ WIDE INLINE void sum_rows(const columns *c, sums *s, const float *g, const float
 
 /* g = g slope + inv gh in place, and y. */
 WIDE INLINE void change_rows(const columns *c, sums *s, float *g, float *y, const float *x,
-                             int rows, int D)
+                             size_t behind, int rows, int D)
 {
     vector factor = c->inv * c->rest;
 
     for (int n = 0; n < rows; n++) {
         vector     x_n = load(c, ROW(x, n, D)), g_n = load(c, ROW(g, n, D));
         derivative of = derive(c, g_n, x_n);
+        if (behind) {
+            fetch(ROW(x, n, D), behind);
+            fetch_to_write(ROW(g, n, D), behind);
+        }
         sums_add(s, &of);
         store(c, ROW(y, n, D), x_n * of.slope);
         store(c, ROW(g, n, D), g_n * of.slope + factor * of.bend);
@@ -149,7 +164,7 @@ WIDE INLINE void backward_blocks(float *changed, float *y, float *ga, double *su
                     ahead_ask_for(next, rows);
                     if (changed)
                         change_rows(&c, &here, ROW(changed, n, D) + d, ROW(y, n, D) + d,
-                                    ROW(x, n, D) + d, rows, D);
+                                    ROW(x, n, D) + d, rows_behind(next, N, D), rows, D);
                     else
                         sum_rows(&c, &here, ROW(g, n, D) + d, ROW(x, n, D) + d, rows, D);
                     *to = here;
@@ -186,7 +201,7 @@ WIDE INLINE taken taken_at(const columns *c, const float *mean_gh, const float *
 }
 
 WIDE INLINE void gradient_rows(const columns *c, taken means, float *gx, const float *g,
-                               const float *x, bool add, int rows, int D)
+                               const float *x, bool add, size_t behind, int rows, int D)
 {
     vector factor = c->inv * c->rest;
 
@@ -194,6 +209,8 @@ WIDE INLINE void gradient_rows(const columns *c, taken means, float *gx, const f
         vector     x_n = load(c, ROW(x, n, D)), g_n = load(c, ROW(g, n, D));
         derivative of = derive(c, g_n, x_n);
         vector     v  = g_n * of.slope + (factor * of.bend - (means.same + means.by_t * of.t));
+        if (behind)
+            fetch(ROW(x, n, D), behind);
         if (add)
             v += load(c, ROW(gx, n, D));
         store(c, ROW(gx, n, D), v);
@@ -211,7 +228,7 @@ WIDE static void backward(float *gx, const float *g, const float *x, const float
             int     rows  = least(ROWS, N - n);
             ahead_ask_for(next, rows);
             gradient_rows(&c, means, ROW(gx, n, D) + d, ROW(g, n, D) + d, ROW(x, n, D) + d, add,
-                          rows, D);
+                          rows_behind(next, N, D), rows, D);
         }
 }
 
@@ -221,11 +238,16 @@ WIDE static void backward_means(float *gx, const float *g, const float *x, const
 {
     for (int n = 0; n < N; n += ROWS)
         for (int d = 0; d < D; d += LANES) {
-            columns c     = columns_at(d, D, mean, inv, mean);
-            taken   means = taken_at(&c, mean_gh + d, mean_ghxh + d);
+            columns c      = columns_at(d, D, mean, inv, mean);
+            taken   means  = taken_at(&c, mean_gh + d, mean_ghxh + d);
+            size_t  behind = rows_behind(next, N, D);
             ahead_ask_for(next, least(ROWS, N - n));
             for (int i = n; i < n + ROWS && i < N; i++) {
                 const float *g_i = ROW(g, i, D) + d, *x_i = ROW(x, i, D) + d;
+                if (behind) {
+                    fetch(x_i, behind);
+                    fetch(g_i, behind);
+                }
                 store(&c, ROW(gx, i, D) + d,
                       load(&c, g_i) - (means.same + means.by_t * scaled(&c, load(&c, x_i))));
             }

@@ -40,6 +40,18 @@ static inline bool wide_vectors(void)
 #endif
 }
 
+/* Begin to fetch what lies `ahead` numbers behind x; past an array's end, too, it does no harm.
+ */
+INLINE void fetch(const real *x, size_t ahead)
+{
+    __builtin_prefetch((const void *)((uintptr_t)x + ahead * sizeof *x));
+}
+
+INLINE void fetch_to_write(const real *x, size_t ahead)
+{
+    __builtin_prefetch((const void *)((uintptr_t)x + ahead * sizeof *x), 1);
+}
+
 #ifdef DIPS_REAL_IS_DOUBLE
 
 static inline real exp_vector(real x)

@@ -126,12 +126,13 @@ static void ask_for_events(unit *u, const piece *e, bool backward)
     tensor_rows_ahead(u->k, u->p, &u->next, e->first, e->events, backward);
 }
 
-/* The list begins anew; *e becomes the piece behind it. false: there is none. */
+/* The list begins anew; *e becomes the piece behind it. false: there is none, or products are
+ * in bf16, and too soon over to ask for anything meanwhile. */
 static bool begin_ahead(unit *u, piece *e)
 {
     u->next.n = u->next.next = 0;
     u->next.rate             = 1;
-    if (e->end == u->pair.B)
+    if (u->bf16 || e->end == u->pair.B)
         return false;
     *e = next_piece(u, e->end);
     return true;
@@ -238,7 +239,7 @@ static err_t open_unit(unit *u, const node *n, pass *p)
         TRY(open_split(u, n, longest, p));
     for (int l = 0; l < u->n; l++) {
         TRY(open_hidden(u, n, l, longest, p));
-        u->hidden[l].next = &u->next;
+        u->hidden[l].next = u->bf16 ? NULL : &u->next;
     }
     TRY(take_events(u, longest, p));
     if (u->c->sums)

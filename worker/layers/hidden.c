@@ -132,6 +132,8 @@ void hidden_settle(hidden *h, real *x, int N, const pass *p)
         relu_forward(x, x, n);
     if (h->c->activation == ACTIVATION_SIGMOID)
         sigmoid_forward(x, x, n);
+    for (size_t i = 0; !h->next && i < n; i += VECTOR)
+        fetch_to_write(x + i, n);
     if (h->c->activation == ACTIVATION_DICE && p->training)
         column_moments_join(h->batch_mean, h->batch_squares, h->seen, x, N, h->stride);
     h->seen += N;
