@@ -242,8 +242,8 @@ static err_t make_folders(const char *folder)
             continue;
         char kept = *end;
         *end      = '\0';
-        if (*path && mkdir(path, 0777) != 0 && errno != EEXIST)
-            return err_errno("%s: cannot be made", path);
+        if (*path)
+            TRY(new_file_make_folder(path));
         *end = kept;
         if (kept == '\0')
             return OK;

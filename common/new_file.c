@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void clear(new_file *f)
@@ -75,16 +76,34 @@ err_t new_file_sync_folder(const char *folder)
     return err;
 }
 
-static err_t sync_folder_of(const char *path)
+/* The folder that path is in; free it. */
+static err_t folder_of(char **folder, const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char       *folder =
-        slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
 
-    if (!folder)
-        return err_memory(strlen(path), "a folder's name");
+    *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    return *folder ? OK : err_memory(strlen(path), "a folder's name");
+}
+
+static err_t sync_folder_of(const char *path)
+{
+    char *folder;
+
+    TRY(folder_of(&folder, path));
     err_t err = new_file_sync_folder(folder);
     free(folder);
+    return err;
+}
+
+err_t new_file_make_folder(const char *path)
+{
+    char *above;
+
+    if (mkdir(path, 0777) != 0)
+        return errno == EEXIST ? OK : err_errno("%s: cannot be made", path);
+    TRY(folder_of(&above, path));
+    err_t err = access(above, R_OK) == 0 ? new_file_sync_folder(above) : OK;
+    free(above);
     return err;
 }
 

@@ -37,6 +37,10 @@ MUST_CHECK err_t new_file_put(const char *path, const void *data, size_t bytes);
 /* Remove what was written. A cleared f (all zero) is left as it is. */
 void new_file_abandon(new_file *f);
 
+/* Make a folder for good, unless it is there: mkdir, and fsync of the folder above, where that
+ * one may be read. */
+MUST_CHECK err_t new_file_make_folder(const char *path);
+
 /* Bring the entries of a folder to the disk: names made, changed or removed in it. */
 MUST_CHECK err_t new_file_sync_folder(const char *folder);
 

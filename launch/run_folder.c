@@ -40,13 +40,6 @@ void run_folder_remove_tree(const char *path)
 
 /* ---- making it ---- */
 
-static err_t make_folder(const char *path)
-{
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return err_errno("making the folder %s", path);
-    return OK;
-}
-
 /* path and the folders above it. */
 static err_t make_folders(const char *path)
 {
@@ -60,9 +53,9 @@ static err_t make_folders(const char *path)
             continue;
         memcpy(part, path, n);
         part[n] = '\0';
-        TRY(make_folder(part));
+        TRY(new_file_make_folder(part));
     }
-    return make_folder(path);
+    return new_file_make_folder(path);
 }
 
 err_t run_folder_new_name(char path[CONFIG_PATH_MAX], const char *source)
@@ -85,13 +78,13 @@ err_t run_folder_new_name(char path[CONFIG_PATH_MAX], const char *source)
 static err_t make_dated(char path[CONFIG_PATH_MAX], const char *source)
 {
     TRY(run_folder_new_name(path, source));
-    TRY(make_folder("runs"));
+    TRY(new_file_make_folder("runs"));
     size_t n = strlen(path);
     for (int again = 1; again < 1000; again++) {
         if (again > 1)
             snprintf(path + n, CONFIG_PATH_MAX - n, "-%d", again);
         if (mkdir(path, 0777) == 0)
-            return OK;
+            return new_file_sync_folder("runs");
         if (errno != EEXIST)
             return err_errno("making the folder %s", path);
     }
@@ -202,7 +195,7 @@ static err_t fill(run_folder *f, bool fresh, const config *c, const schema *s)
     if (s)
         TRY(check_resumable(f->path, fresh, c, s));
     TRY(run_folder_path(folder, f->path, "logs"));
-    TRY(make_folder(folder));
+    TRY(new_file_make_folder(folder));
     TRY(write_configuration(f->path, c));
     TRY(run_folder_path(folder, f->path, "session")); /* of a job that was killed */
     run_folder_remove_tree(folder);
