@@ -101,7 +101,6 @@ void shard_forget(shard *s)
     free(s->tickets);
     s->tickets = NULL;
     s->workers = 0;
-    net_message_clear(&s->saved_answer);
     for (size_t i = 0; i < s->parked.n; i++)
         net_message_clear(&s->parked.at[i].in.message);
     s->parked.n = 0;

@@ -82,8 +82,6 @@ struct shard {
 
     uint64_t dropped;    /* messages */
     uint64_t refused, admitted, evicted; /* gradients, ids and rows since BEGIN */
-    wire_header saved;   /* the last SAVE carried out, and its answer for who asks again */
-    net_message saved_answer; /* data NULL: none */
     VEC(uint64_t) noted; /* peers whose first bad message is in the log */
     update_part *parts;  /* (tables, workers) of the step being applied */
     const uint16_t **halves; /* (tables, workers) their gradients, where they came as bf16 */

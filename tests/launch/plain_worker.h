@@ -65,6 +65,7 @@ typedef struct plain_worker {
     id_set           sets[PLAIN_AHEAD][PLAIN_TABLES];
     arena            looking;  /* of a READ */
     uint64_t         seen;     /* all rows at the last drain point, hashed */
+    int64_t          saving;   /* worker 0: the cut that is being written; -1: none is */
     err_t (*meet)(void *self); /* all workers are here: what a reduction waits for */
     err_t (*work)(void *self); /* the step's arithmetic takes its time */
     void *self;
@@ -223,13 +224,14 @@ static inline err_t plain_bear(plain_worker *w)
     return w->meet(w->self);
 }
 
-static inline err_t plain_write(plain_worker *w, const char *folder, int64_t step)
+/* The cut that is being written is done: make a checkpoint of it. */
+static inline err_t plain_finish(plain_worker *w)
 {
     const plain_run    *run = w->run;
     manifest_file       files[PLAIN_SHARDS_MOST + 1];
-    char                path[CONFIG_PATH_MAX + 32], nothing[] = "";
+    char                folder[CONFIG_PATH_MAX], path[CONFIG_PATH_MAX + 32], nothing[] = "";
     safetensors_writer *dense;
-    manifest            m = {.step          = step,
+    manifest            m = {.step          = w->saving,
                              .seed          = run->seed,
                              .shards        = run->shards,
                              .schema_hash   = run->schema->hash,
@@ -238,25 +240,36 @@ static inline err_t plain_write(plain_worker *w, const char *folder, int64_t ste
                              .n_files       = run->shards + 1,
                              .files         = files};
 
-    TRY(manifest_begin(folder));
-    TRY(ps_save_begin(w->client, step, -1, folder));
+    if (w->saving < 0)
+        return OK;
     TRY(ps_save_end(w->client, files));
+    manifest_folder(folder, run->folder, w->saving);
     snprintf(files[run->shards].name, sizeof files->name, "dense.safetensors");
     snprintf(path, sizeof path, "%s/dense.safetensors", folder);
     TRY(safetensors_create(&dense, path));
     TRY(safetensors_finish(&dense, &files[run->shards].digest));
     TRY(manifest_write(folder, &m, run->schema));
+    w->saving = -1;
     return manifest_keep(run->folder, 2);
 }
 
-/* Worker 0 writes the cut while the others wait. */
-static inline err_t plain_save(plain_worker *w, int64_t step)
+static inline err_t plain_write(plain_worker *w, int64_t step)
 {
     char folder[CONFIG_PATH_MAX];
 
+    TRY(plain_finish(w));
     manifest_folder(folder, w->run->folder, step);
+    TRY(manifest_begin(folder));
+    TRY(ps_save_begin(w->client, step, -1, folder));
+    w->saving = step;
+    return step == w->run->steps ? plain_finish(w) : OK;
+}
+
+/* Worker 0 has the cut written while training goes on; the others wait until it has begun. */
+static inline err_t plain_save(plain_worker *w, int64_t step)
+{
     if (w->rank == 0)
-        TRY(plain_write(w, folder, step));
+        TRY(plain_write(w, step));
     return w->meet(w->self);
 }
 
@@ -266,7 +279,7 @@ static inline err_t plain_save(plain_worker *w, int64_t step)
 static inline err_t plain_open(plain_worker *w, const plain_run *run, int rank,
                                ps_client_options o)
 {
-    *w          = (plain_worker){.run = run, .rank = rank};
+    *w          = (plain_worker){.run = run, .rank = rank, .saving = -1};
     o.schema    = run->schema;
     o.worker    = rank;
     o.workers   = run->workers;

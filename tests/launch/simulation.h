@@ -42,6 +42,7 @@ typedef struct sim_shard {
     struct simulation *sim;
     int                index;
     shard             *shard; /* NULL: dead */
+    int64_t            idle;  /* while a cut is written: when it finds time for a piece */
 } sim_shard;
 
 typedef struct sim_worker {
@@ -295,14 +296,16 @@ static inline bool sim_turn(simulation *s)
 static inline void sim_open_shard(simulation *s, int k)
 {
     sim_shard    *h = &s->shards[k];
-    shard_options o = {.config = s->run.config,
-                       .schema = s->run.schema,
-                       .index  = k,
-                       .shards = s->run.shards,
-                       .send   = sim_answer,
-                       .self   = h};
+    shard_options o = {.config       = s->run.config,
+                       .schema       = s->run.schema,
+                       .index        = k,
+                       .shards       = s->run.shards,
+                       .save         = SAVE_BY_PIECES,
+                       .save_buckets = (int)sim_between(s, 1, 1000),
+                       .send         = sim_answer,
+                       .self         = h};
 
-    *h = (sim_shard){.sim = s, .index = k};
+    *h = (sim_shard){.sim = s, .index = k, .idle = INT64_MAX};
     must(shard_new(&h->shard, &o));
 }
 
@@ -321,14 +324,43 @@ static inline void sim_die(simulation *s)
     sim_note(s, 2, who);
 }
 
-static inline void sim_deliver(simulation *s, sim_mail mail)
+/* A shard that writes a cut packs pieces of it when no message waits. */
+static inline void sim_plan_idle(simulation *s, int k)
+{
+    sim_shard *h = &s->shards[k];
+
+    h->idle =
+        shard_is_saving(h->shard) ? s->now + sim_between(s, 1000, 2 * NS_PER_MS) : INT64_MAX;
+}
+
+/* The first shard that finds time; SIM_NOBODY: none will. */
+static inline int sim_next_idle(const simulation *s)
+{
+    int first = SIM_NOBODY;
+
+    for (int k = 0; k < s->run.shards; k++)
+        if (s->shards[k].shard && s->shards[k].idle < INT64_MAX &&
+            (first == SIM_NOBODY || s->shards[k].idle < s->shards[first].idle))
+            first = k;
+    return first;
+}
+
+static inline void sim_idle(simulation *s, int k)
 {
     bool more;
 
+    s->now = s->shards[k].idle;
+    sim_note(s, 4, (uint64_t)k);
+    must(shard_idle(s->shards[k].shard, &more));
+    sim_plan_idle(s, k);
+}
+
+static inline void sim_deliver(simulation *s, sim_mail mail)
+{
     sim_note(s, 3, (uint64_t)mail.shard + 8 * mail.to_shard + 16 * mail.message.size);
     if (mail.to_shard && s->shards[mail.shard].shard) {
         must(shard_handle(s->shards[mail.shard].shard, mail.peer, &mail.message));
-        must(shard_idle(s->shards[mail.shard].shard, &more));
+        sim_plan_idle(s, mail.shard);
     } else if (!mail.to_shard && mail.worker != SIM_NOBODY &&
                s->workers[mail.worker].peer == mail.peer) {
         must(vec_push(&s->workers[mail.worker].mail, mail));
@@ -353,6 +385,8 @@ static inline size_t sim_next_mail(const simulation *s)
 static inline void sim_event(simulation *s)
 {
     size_t  i    = sim_next_mail(s);
+    int     k    = sim_next_idle(s);
+    int64_t idle = k == SIM_NOBODY ? INT64_MAX : s->shards[k].idle;
     int64_t next = s->next_death < s->noticed ? s->next_death : s->noticed;
     int64_t wake = INT64_MAX;
 
@@ -360,7 +394,10 @@ static inline void sim_event(simulation *s)
         if (!s->workers[w].ended && !s->workers[w].dead && !s->workers[w].meets &&
             s->workers[w].until < wake)
             wake = s->workers[w].until;
-    if (s->mail.n > 0 && s->mail.at[i].due <= next && s->mail.at[i].due <= wake) {
+    if (idle < INT64_MAX && idle <= next && idle <= wake &&
+        (s->mail.n == 0 || idle <= s->mail.at[i].due)) {
+        sim_idle(s, k);
+    } else if (s->mail.n > 0 && s->mail.at[i].due <= next && s->mail.at[i].due <= wake) {
         sim_mail mail = s->mail.at[i];
         s->mail.at[i] = s->mail.at[--s->mail.n];
         s->now        = mail.due;
