@@ -97,8 +97,8 @@ static err_t run_and_tell(void)
         control_close(&s.control, err_exit_status(report.code),
                       report.code == OK ? "" : report.text);
     else
-        ranks_refuse(my.coordinator, my.key, WIRE_SERVER, (int)my.index, (uint32_t)my.generation,
-                     report.code);
+        ranks_refuse(my.coordinator, my.key, WIRE_SERVER, (int)my.index,
+                     (uint32_t)my.generation, report.code);
     if (s.shards && server_stop(&s.shards) != OK)
         log_each(LOG_WARN, "stopping the shards: %s", err_text());
     net_free(&s.net);
@@ -119,7 +119,8 @@ err_t command_server(int argc, char **argv)
                                   .help = "the run folder: run.yaml is read"},
                                  {"generation", FLAG_INT, &my.generation, .max = UINT32_MAX, .meta = "N",
                                   .help = "how often the run has returned to a checkpoint"},
-                                 {"key", FLAG_TEXT, &my.key, .meta = "FILE", .help = RUN_KEY_HELP},
+                                 {"key", FLAG_TEXT, &my.key, .meta = "FILE",
+                                  .help = RUN_KEY_HELP},
                                  {0}};
     bool              helped;
 

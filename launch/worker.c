@@ -63,9 +63,9 @@ err_t command_worker(int argc, char **argv)
                             .checkpoint = my.checkpoint,
                             .out        = my.out,
                             .json       = my.json},
-                .folder  = my.folder,
-                .key     = my.key,
-                .columns = (int)my.columns,
+                .folder     = my.folder,
+                .key        = my.key,
+                .columns    = (int)my.columns,
                 .generation = (uint32_t)my.generation};
     int    rank, size;
     ranks_place(&rank, &size);
