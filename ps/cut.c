@@ -38,6 +38,7 @@ struct cut {
     phase       phase;
     int         table; /* that is counted or packed, and */
     uint32_t    bucket;
+    uint64_t    done;    /* bytes */
     err_report  failure; /* of packing */
 
     safetensors_writer *file;   /* before the writer has it */
@@ -282,6 +283,7 @@ static err_t count_some(cut *c)
         seen += row_store_bucket_count(x->table->rows, c->bucket) * sizeof(row);
         next_bucket(c);
     }
+    c->done += seen;
     return OK;
 }
 
@@ -305,6 +307,7 @@ static err_t write_some(cut *c)
 
     TRY(cut_writer_take(c->writer, &p));
     err_t err = pack_some(c, p);
+    c->done += p->data.n;
     cut_writer_put(c->writer, p);
     if (err == OK && c->table == c->n_tables) {
         cut_writer_end(c->writer);
@@ -389,6 +392,11 @@ err_t cut_begin(cut **out, table *tables, int n_tables, const cut_options *optio
         cut_abandon(&c);
     *out = c;
     return err;
+}
+
+uint64_t cut_bytes_done(const cut *c)
+{
+    return c->done;
 }
 
 uint64_t cut_rows_packed(const cut *c)

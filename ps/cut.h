@@ -35,6 +35,9 @@ bool cut_advance(cut *c);
 /* Whether the file is on the disk, or nothing will come of it: cut_finish would not wait. */
 bool cut_is_done(cut *c);
 
+/* Bytes that were looked at or packed so far: how much work it was. */
+uint64_t cut_bytes_done(const cut *c);
+
 /* Rows in the file; of a delta, once they are counted. */
 uint64_t cut_rows_packed(const cut *c);
 

@@ -172,12 +172,11 @@ err_t shard_dispatch(shard *s, incoming *in)
 
 err_t shard_handle(shard *s, uint64_t peer, net_message *m)
 {
-    incoming in = {.peer = peer, .message = *m};
+    incoming in    = {.peer = peer, .message = *m};
+    size_t   bytes = m->size;
 
     *m        = (net_message){0};
-    bool more;
-
     err_t err = wire_open(&in.header, &in.message);
     TRY(err == OK ? shard_dispatch(s, &in) : finish(s, &in, err));
-    return save_advance(s, &more); /* so that it comes to an end where messages never do */
+    return save_advance_after(s, bytes);
 }

@@ -58,6 +58,7 @@ typedef struct saving {
     cut        *cut; /* NULL: none is */
     wire_header asked;
     uint64_t    peer; /* who asked last */
+    int64_t     credit; /* bytes that may be packed between two messages (saving.c) */
     bool        ended; /* well: what was answered is kept for who asks again */
     wire_saved  saved;
 } saving;
@@ -139,6 +140,9 @@ MUST_CHECK err_t holds_find(shard *s, int number, eviction_hold **holds, int *n)
 
 /* Do a piece of the checkpoint under way, if there is one; answer who asked when it is done. */
 MUST_CHECK err_t save_advance(shard *s, bool *more);
+
+/* The same after a message of `bytes` bytes, if it is time for it. */
+MUST_CHECK err_t save_advance_after(shard *s, size_t bytes);
 
 /* Give it up, unanswered. */
 void save_abandon(shard *s);
