@@ -41,8 +41,8 @@
 
 typedef struct shard shard;
 
-/* How a SAVE is carried out: within shard_handle; or a piece in every shard_handle and shard_idle
- * that follow, by the shard's thread alone or with one more that writes (ps/cut.h). The file is
+/* How a SAVE is carried out: within shard_handle; or piece by piece in shard_idle, and in the
+ * shard_handle of every so many bytes that follow, by the shard's thread alone or with one more that writes (ps/cut.h). The file is
  * the same. */
 typedef enum { SAVE_AT_ONCE, SAVE_BY_PIECES, SAVE_IN_BACKGROUND } save_manner;
 
