@@ -53,6 +53,7 @@ done
 
 say "a delta says what a full one would"
 train stopped train.steps=140 "${full[@]}"
+rm -rf folded
 "$dips" checkpoint compact "$(cut_at chain 140)" folded >compact.out 2>&1 || fail "$(cat compact.out)"
 same folded "$(cut_at stopped 140)"
 "$dips" eval run.yaml --checkpoint "$(cut_at chain 140)" --json 'data.test=[data/test-*.safetensors]' \
