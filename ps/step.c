@@ -70,10 +70,12 @@ static err_t widen_gradients(shard *s, int t, int first, int n_parts)
     for (int at = t * s->workers + first; at < t * s->workers + first + n_parts; at++) {
         update_part *part = &s->parts[at];
         size_t       n    = part->n * (size_t)s->tables[t].config->dim;
+        real        *wide;
         if (!s->halves[at])
             continue;
-        TRY(arena_take(&s->scratch, n * sizeof *part->gradients, &part->gradients));
-        bf16_widen(part->gradients, s->halves[at], n);
+        TRY(arena_take(&s->scratch, n * sizeof *wide, &wide));
+        bf16_widen(wide, s->halves[at], n);
+        part->gradients = wide;
     }
     return OK;
 }

@@ -1,5 +1,7 @@
 #include "ps/update.h"
 
+#include <string.h>
+
 #include "common/bf16.h"
 #include "common/rng.h"
 #include "ps/gradient.h"
@@ -148,10 +150,11 @@ static void apply_alone(const plan *p, const update_part *part)
 
 /* A row of this step, its gradient so far, and in how many of the step's samples it is. */
 typedef struct member {
-    uint32_t number;
-    uint32_t count;
-    real    *g;
-    int      part; /* the last one that named it */
+    uint32_t    number;
+    uint32_t    count;
+    const real *g;
+    real       *sum; /* where g is the sum of several; NULL: it lies in a message */
+    int         part; /* the last one that named it */
 } member;
 
 /* The rows of this step, each once, and where the member of a row stands: an open-addressed
@@ -189,27 +192,38 @@ static uint32_t *find_slot(const step_rows *rows, uint32_t number)
     return &rows->slots[at];
 }
 
-/* A row's first gradient stays where the message has it; later ones are added to it. */
-static void merge_one(const plan *p, step_rows *rows, const member *new)
+/* Messages stay as they are: a worker in the same process may have to send them again. */
+static err_t add_gradient(const plan *p, member *m, const real *g, arena *scratch)
+{
+    if (!m->sum) {
+        TRY(arena_take(scratch, p->dim * sizeof *m->sum, &m->sum));
+        m->g = memcpy(m->sum, m->g, p->dim * sizeof *m->sum);
+    }
+    gradient_add(m->sum, g, p->dim);
+    return OK;
+}
+
+static err_t merge_one(const plan *p, step_rows *rows, const member *new, arena *scratch)
 {
     uint32_t *slot = find_slot(rows, new->number);
 
     if (!*slot) {
         rows->members[rows->n++] = *new;
         *slot                    = rows->n;
-        return;
+        return OK;
     }
     member *m = &rows->members[*slot - 1];
     if (m->part == new->part) {
         p->t->repeated++;
-        return;
+        return OK;
     }
-    gradient_add(m->g, new->g, p->dim);
     m->count = sample_count_add(m->count, new->count);
     m->part  = new->part;
+    return add_gradient(p, m, new->g, scratch);
 }
 
-static void merge_part(const plan *p, step_rows *rows, const update_part *part, int index)
+static err_t merge_part(const plan *p, step_rows *rows, const update_part *part, int index,
+                        arena *scratch)
 {
     for (size_t i = 0; i < part->n; i++) {
         member new = {.number = part->rows[i],
@@ -217,8 +231,9 @@ static void merge_part(const plan *p, step_rows *rows, const update_part *part, 
                       .g      = part->gradients + i * p->dim,
                       .part   = index};
         if (new.number != ROW_REFUSED)
-            merge_one(p, rows, &new);
+            TRY(merge_one(p, rows, &new, scratch));
     }
+    return OK;
 }
 
 static void apply_members(const plan *p, const step_rows *rows)
@@ -256,7 +271,7 @@ static err_t apply_all(const plan *p, const update_part *parts, int n_parts, are
         n += parts[i].n;
     TRY(step_rows_init(&rows, n, scratch));
     for (int i = 0; i < n_parts; i++)
-        merge_part(p, &rows, &parts[i], i);
+        TRY(merge_part(p, &rows, &parts[i], i, scratch));
     apply_members(p, &rows);
     return OK;
 }

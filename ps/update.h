@@ -30,7 +30,7 @@ typedef struct update_part {
     const uint64_t *ids;
     const uint32_t *counts;    /* samples of the part with the id; NULL: not told */
     uint32_t       *rows;      /* as the pull found them; brought up to date */
-    real           *gradients; /* (n, dim) sums over samples; used up */
+    const real     *gradients; /* (n, dim) sums over samples */
 } update_part;
 
 typedef struct update_step {
