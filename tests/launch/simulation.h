@@ -244,13 +244,11 @@ static inline void *sim_run_worker(void *self)
     sim_worker *w = self;
     simulation *s = w->sim;
 
-    w->until  = 0;
-    err_t err = OK;
     pthread_mutex_lock(&s->lock);
     while (s->running != w->rank)
         pthread_cond_wait(&w->turn, &s->lock);
     pthread_mutex_unlock(&s->lock);
-    err = sim_train(w);
+    err_t err = sim_train(w);
     err_keep(&w->report, err);
     plain_close(&w->worker);
     pthread_mutex_lock(&s->lock);
