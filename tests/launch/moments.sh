@@ -5,6 +5,7 @@ shim="$(dirname "$dips")/tests/libmoment.so"
 [ -f "$shim" ] || { echo "skipped: $shim is not built"; exit 77; }
 export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"
 make_world
+ln -s "$shim" libmoment.so # LD_PRELOAD parts its names at spaces
 
 cluster="train.steps=60 train.epochs=3 cluster.servers=2 cluster.workers=2 cluster.start_timeout=6"
 cluster="$cluster checkpoint.every=20steps"
@@ -51,16 +52,16 @@ at() {
 die() {
     local who=$1 signal=$2 moment=$3 begun
     shift 3
+    noticed=- training=- took=0
     rm -rf "the run" moment moment.over
     at "$moment" "$who"
-    LD_PRELOAD="$shim" "$dips" train run.yaml --run "the run" $cluster "$@" >out 2>err &
+    LD_PRELOAD=./libmoment.so "$dips" train run.yaml --run "the run" $cluster "$@" >out 2>err &
     job=$!
     wait_until 20 has_moment
     wait_until 8 find_process "$who" || { kill -KILL $job; wait $job 2>/dev/null; status=none; return; }
     kill -"$signal" "$victim"
     begun=$(date +%s%N)
     rm -f moment
-    noticed=- training=-
     case $who in coordinator) ;; *)
         wait_until 10 eval 'returned || is_ended $job'
         returned && noticed=$(ms_since $begun) && wait_until 20 trains_again && training=$(ms_since $begun)
