@@ -1,4 +1,4 @@
-/* trainer - the loop of design section 6: stretches of steps between drain points.
+/* trainer - the loop of training: stretches of steps between drain points (README, "The clock").
  *
  * At a drain point c (the start, a planned checkpoint, an evaluation, an epoch's end) all
  * steps before c are applied everywhere and nothing is on its way. In the stretch after it
@@ -12,59 +12,12 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
-#include "common/manifest_chain.h"
-#include "worker/console.h"
-#include "worker/data/pipeline.h"
-#include "worker/evaluator.h"
 #include "worker/kernels/product_bf16.h"
+#include "worker/trainer_state.h"
 
 #define TIME_EVERY (10 * NS_PER_S) /* between `time` events */
 
-/* The steps of a run and its planned drain points, in steps; 0: never. */
-typedef struct plan {
-    int64_t epoch_steps, first, last;
-    int64_t checkpoint_every, delta_every, evaluate_every;
-} plan;
-
-typedef struct trainer {
-    const job *job;
-    learner   *learner;
-    dataset   *train, *test; /* test: NULL where there is none */
-    order     *order;
-    deal      *deal;  /* for the pipeline; NULL: samples are not dealt */
-    deal      *dealt; /* the same, for checkpoints: it stands where training does */
-    pipeline  *pipeline;
-    plan       plan;
-    console    console;
-
-    metrics_log *log; /* worker 0's */
-    char         checkpoints[CONFIG_PATH_MAX];
-    int64_t      bad_steps;
-    int64_t      saved; /* the newest checkpoint; -1: none */
-    err_t        stop;  /* the signal that ends the run */
-    warm_report *warm;  /* what was taken over from another run; NULL: nothing */
-
-    double  epoch_loss, epoch_samples; /* sums of this epoch */
-    times   own;                       /* of the loop: steps, samples, seconds, and reading */
-    times   told;                      /* what `time` events have told so far */
-    int64_t timed;                     /* clock: of the last one */
-    metrics metrics;                   /* of the last evaluation */
-    int64_t evaluated;                 /* its step; -1: none */
-} trainer;
-
-static bool is_first(const trainer *t)
-{
-    return comm_rank(t->job->workers) == 0;
-}
-
 /* ---- the plan ---- */
-
-static int64_t every_steps(const config_every *e, int64_t epoch_steps)
-{
-    int64_t steps = e->steps + (int64_t)(e->epochs * (double)epoch_steps + 0.5);
-
-    return steps > 0 ? steps : e->epochs > 0;
-}
 
 static int64_t next_multiple(int64_t step, int64_t of)
 {
@@ -91,206 +44,6 @@ static bool falls_on(int64_t step, int64_t every)
     return every > 0 && step % every == 0;
 }
 
-/* ---- start ---- */
-
-/* How this worker takes its steps: all of an order over its own files, with its share of the
- * batch; or its part of the one order over all rows. */
-typedef struct share {
-    int      worker, workers; /* of the order's steps */
-    int      batch;           /* of the order */
-    uint64_t place;           /* of the order's steps within the global batch */
-} share;
-
-static share share_of(const job *j)
-{
-    int all  = j->config->train.batch;
-    int rank = comm_rank(j->workers), size = comm_size(j->workers);
-    int part = (all + size - 1) / size;
-
-    if (j->config->data.deal != DEAL_FILES)
-        return (share){.worker = rank, .workers = size, .batch = all};
-    return (share){.workers = 1, .batch = part, .place = (uint64_t)rank * (uint64_t)part};
-}
-
-/* Days without use are days of the data. */
-static err_t check_times(const trainer *t)
-{
-    const config *c = t->job->config;
-
-    for (int i = 0; i < c->n_tables; i++)
-        if (c->tables[i].evict.idle_days && !dataset_timed(t->train))
-            return err_set(
-                ERR_CONFIG,
-                "tables.%s.evict.idle_days is %d, and data.train: %s%s has no tensor "
-                "`time` that tells the day",
-                c->tables[i].name, c->tables[i].evict.idle_days, c->data.train.at[0],
-                c->data.train.n > 1 ? ", ..." : "");
-    return OK;
-}
-
-/* Where samples are dealt as workers ask. */
-static err_t open_deal(trainer *t)
-{
-    const config      *c       = t->job->config;
-    const deal_options options = {
-        .samples = dataset_samples(t->train),
-        .block   = (uint64_t)c->data.block * (uint64_t)c->data.window,
-        .batch   = c->train.batch,
-        .workers = comm_size(t->job->workers),
-    };
-
-    if (c->data.deal != DEAL_DYNAMIC)
-        return OK;
-    TRY(deal_new(&t->deal, &options));
-    return deal_new(&t->dealt, &options);
-}
-
-static err_t open_data(trainer *t)
-{
-    const config *c = t->job->config;
-
-    TRY(evaluator_open(&t->train, t->job, &c->data.train, true));
-    TRY(check_times(t));
-    if (c->data.test.n > 0)
-        TRY(evaluator_open(&t->test, t->job, &c->data.test, true));
-
-    const order_options options = {
-        .samples = dataset_samples(t->train),
-        .batch   = share_of(t->job).batch,
-        .shuffle = c->data.shuffle,
-        .block   = c->data.block,
-        .window  = c->data.window,
-        .seed    = c->train.seed,
-    };
-    TRY(order_new(&t->order, &options));
-    TRY(open_deal(t));
-    uint64_t epoch_steps = (uint64_t)order_steps_per_epoch(t->order);
-    TRY(comm_max_u64(t->job->workers, &epoch_steps, 1));
-    if (epoch_steps == 0)
-        return err_set(ERR_DATA, "data.train: there are no samples in %s%s",
-                       c->data.train.at[0], c->data.train.n > 1 ? ", ..." : "");
-    t->plan.epoch_steps = (int64_t)epoch_steps;
-    return OK;
-}
-
-static void make_plan(trainer *t)
-{
-    const config *c = t->job->config;
-    plan         *p = &t->plan;
-
-    p->last             = c->train.steps >= 0
-                              ? c->train.steps
-                              : (int64_t)(c->train.epochs * (double)p->epoch_steps + 0.999999);
-    p->checkpoint_every = every_steps(&c->checkpoint.every, p->epoch_steps);
-    p->delta_every      = every_steps(&c->checkpoint.delta_every, p->epoch_steps);
-    p->evaluate_every   = t->test ? every_steps(&c->train.eval_every, p->epoch_steps) : 0;
-}
-
-/* The newest checkpoint of the run, found by worker 0 and told to all: -1: none. */
-static err_t find_newest(trainer *t, int64_t *step)
-{
-    struct {
-        err_report report;
-        int64_t    step;
-    } found = {.step = -1};
-
-    if (is_first(t))
-        err_keep(&found.report, manifest_newest(&found.step, t->checkpoints));
-    TRY(comm_broadcast(t->job->workers, &found, sizeof found));
-    *step = found.step;
-    return err_give(&found.report);
-}
-
-/* A step is a place in the data: with another batch it is another place. */
-static void warn_of_another_batch(const trainer *t, const manifest *m, const char *folder)
-{
-    config *then = NULL;
-    int     now  = t->job->config->train.batch;
-
-    if (config_parse(&then, folder, m->configuration, strlen(m->configuration), 0, NULL) != OK)
-        return; /* of another version: no reason to refuse the numbers */
-    if (then->train.batch != now)
-        log_once(
-            LOG_WARN,
-            "%s was made with train.batch %d, this run has %d: it goes on at another place "
-            "of the data",
-            folder, then->train.batch, now);
-    config_free(&then);
-}
-
-/* Go on where the checkpoint says that dealing stood. */
-static err_t begin_deal(trainer *t, int64_t step, const manifest_dealt *dealt)
-{
-    if (!t->deal)
-        return OK;
-    TRY(deal_begin(t->deal, step, dealt));
-    return deal_begin(t->dealt, step, dealt);
-}
-
-static err_t check_manifest(trainer *t, const char *folder)
-{
-    manifest m;
-
-    TRY(manifest_read(&m, folder));
-    err_t err    = manifest_agrees(&m, folder, t->job->schema);
-    t->bad_steps = m.bad_steps;
-    if (err == OK && is_first(t))
-        err = manifest_verify_all(folder);
-    if (err == OK && m.seed != t->job->config->train.seed)
-        err = err_set(ERR_CONFIG,
-                      "%s was made with train.seed %" PRIu64 ", this run has %" PRIu64, folder,
-                      m.seed, t->job->config->train.seed);
-    if (err == OK)
-        warn_of_another_batch(t, &m, folder);
-    if (err == OK)
-        err = begin_deal(t, m.step, &m.dealt);
-    manifest_clear(&m);
-    return err;
-}
-
-/* Hold the newest checkpoint, or the first state; plan.first is where training goes on. */
-static err_t begin(trainer *t)
-{
-    char    folder[CONFIG_PATH_MAX];
-    int64_t step;
-
-    TRY(find_newest(t, &step));
-    t->saved      = step;
-    t->plan.first = step < 0 ? 0 : step;
-    if (step < 0) {
-        uint64_t first, end;
-        evaluator_part(t->job, t->train, &first, &end);
-        TRY(learner_begin(t->learner, NULL, 0));
-        TRY(learner_fit_inputs(t->learner, t->train, first, end));
-        return *t->job->config->init.from ? learner_warm_start(t->learner, &t->warm) : OK;
-    }
-    manifest_folder(folder, t->checkpoints, step);
-    TRY(check_manifest(t, folder));
-    log_once(LOG_INFO, "going on from checkpoint %s", folder);
-    return learner_begin(t->learner, folder, step);
-}
-
-static err_t open_pipeline(trainer *t)
-{
-    const config          *c       = t->job->config;
-    share                  mine    = share_of(t->job);
-    const pipeline_options options = {
-        .data        = t->train,
-        .schema      = t->job->schema,
-        .order       = t->order,
-        .worker      = mine.worker,
-        .workers     = mine.workers,
-        .deal        = t->deal,
-        .epoch_steps = t->plan.epoch_steps,
-        .place       = mine.place,
-        .shards      = t->job->shards->peers,
-        .first       = t->plan.first,
-        .end         = t->plan.last,
-        .depth       = c->train.staleness + 3,
-    };
-    return pipeline_new(&t->pipeline, &options);
-}
-
 /* ---- where the time goes ---- */
 
 /* Of training so far, without evaluations and cuts. */
@@ -309,7 +62,7 @@ static err_t log_times(trainer *t, int64_t step)
     const times   passed                   = times_since(&now, &t->told);
     metrics_field fields[TIMES_FIELDS + 1] = {METRIC_INT("step", step)};
 
-    if (!is_first(t) || passed.steps == 0)
+    if (!trainer_is_first(t) || passed.steps == 0)
         return OK;
     t->told  = now;
     t->timed = clock_now(t->job->clock);
@@ -399,7 +152,7 @@ static err_t account(trainer *t, int64_t step, const learner_outcome *o, double 
         t->epoch_loss += o->loss;
         t->epoch_samples += o->samples;
     }
-    if (!is_first(t))
+    if (!trainer_is_first(t))
         return OK;
     double rate = seconds > 0 ? o->samples / seconds : 0;
     TRY(log_step(t, step, o, loss, rate));
@@ -483,7 +236,7 @@ static err_t evaluate(trainer *t, int64_t step)
 {
     TRY(evaluator_run(t->learner, t->job, t->test, step, &t->metrics));
     t->evaluated = step;
-    if (!is_first(t))
+    if (!trainer_is_first(t))
         return OK;
     console_evaluation(&t->console, step, "test", &t->metrics);
     return evaluator_log(t->log, step, "test", &t->metrics);
@@ -503,7 +256,7 @@ static err_t log_rows(trainer *t, int64_t step)
 {
     ps_stats stats;
 
-    if (!is_first(t))
+    if (!trainer_is_first(t))
         return OK;
     TRY(ps_client_stats(learner_client(t->learner), &stats));
     const metrics_field fields[] = {
@@ -628,7 +381,7 @@ static err_t summarize(trainer *t)
     char        duration[32], phases[240], turnover[160];
     ps_stats    stats;
 
-    if (!is_first(t))
+    if (!trainer_is_first(t))
         return OK;
     const ps_traffic traffic = ps_client_traffic(learner_client(t->learner));
     TRY(ps_client_stats(learner_client(t->learner), &stats));
@@ -669,7 +422,7 @@ static void fill_result(const trainer *t, int64_t reached, job_result *result)
 
 static err_t tell_warm_start(const trainer *t)
 {
-    if (!t->warm || !is_first(t))
+    if (!t->warm || !trainer_is_first(t))
         return OK;
     warm_report_print(t->warm);
     return warm_report_log(t->warm, t->log);
@@ -687,12 +440,11 @@ static err_t run(trainer *t, job_result *result)
     const job *j = t->job;
     char       path[CONFIG_PATH_MAX + 32];
 
-    TRY(open_data(t));
-    make_plan(t);
+    TRY(trainer_open(t));
     TRY(learner_new(&t->learner, j, j->config->train.staleness + 1));
-    TRY(begin(t));
+    TRY(trainer_begin(t));
     snprintf(path, sizeof path, "%s/metrics.jsonl", j->run);
-    TRY(metrics_log_open(&t->log, is_first(t) ? path : NULL, t->plan.first));
+    TRY(metrics_log_open(&t->log, trainer_is_first(t) ? path : NULL, t->plan.first));
     TRY(tell_warm_start(t));
     if (t->plan.last == 0 && t->saved < 0)
         return write_first_state(t);
@@ -703,8 +455,8 @@ static err_t run(trainer *t, job_result *result)
         return OK;
     }
     tell_precision(j->config);
-    TRY(open_pipeline(t));
-    console_init(&t->console, is_first(t) ? stderr : NULL, j->clock, j->terminal, j->columns,
+    TRY(trainer_open_pipeline(t));
+    console_init(&t->console, trainer_is_first(t) ? stderr : NULL, j->clock, j->terminal, j->columns,
                  t->plan.first, t->plan.last, t->plan.epoch_steps);
     t->timed = clock_now(j->clock);
     TRY(train_steps(t));
