@@ -152,6 +152,33 @@ static void print_spending(FILE *to, const run *runs, int n)
           to);
 }
 
+static void print_return(FILE *to, const run *r, int k, const run_return *back)
+{
+    fputs("<tr><td class=\"t\">", to);
+    print_swatch(to, k);
+    chart_print_escaped(to, r->name);
+    fprintf(to, "</td><td>%.0f</td><td class=\"t\">", back->step);
+    chart_print_escaped(to, back->why);
+    fputs("</td></tr>\n", to);
+}
+
+static void print_returns(FILE *to, const run *runs, int n)
+{
+    bool any = false;
+
+    for (int k = 0; k < n; k++)
+        any = any || runs[k].returns.n > 0;
+    if (!any)
+        return;
+    fputs("<section><h2>Returns to a checkpoint</h2>\n<table><thead><tr><th class=\"t\">run</th>"
+          "<th>step</th><th class=\"t\">why</th></tr></thead><tbody>\n",
+          to);
+    for (int k = 0; k < n; k++)
+        for (size_t i = 0; i < runs[k].returns.n; i++)
+            print_return(to, &runs[k], k, &runs[k].returns.at[i]);
+    fputs("</tbody></table></section>\n", to);
+}
+
 static void print_differences(FILE *to, const run *runs, const differences *d, int n)
 {
     if (d->list.n == 0)
@@ -306,6 +333,7 @@ err_t page_print(FILE *to, const run *runs, const summary_row *rows, const diffe
     print_summary(to, runs, rows, n);
     TRY(print_charts(to, runs, n));
     print_spending(to, runs, n);
+    print_returns(to, runs, n);
     print_differences(to, runs, d, n);
     print_configurations(to, runs, n);
     fputs("</main></body></html>\n", to);

@@ -81,6 +81,19 @@ static void print_spending(const run *runs, int n)
     }
 }
 
+static void print_returns(const run *runs, int n)
+{
+    bool titled = false;
+
+    for (int k = 0; k < n; k++)
+        for (size_t i = 0; i < runs[k].returns.n; i++) {
+            const run_return *r = &runs[k].returns.at[i];
+            printf(titled ? "" : "\nreturns to a checkpoint\n");
+            titled = true;
+            printf("  %-20s step %-10.0f %s\n", runs[k].name, r->step, r->why);
+        }
+}
+
 static void print_differences(const run *runs, const differences *d, int n)
 {
     if (n > 1)
@@ -142,6 +155,7 @@ static err_t show(const char *out, const run *runs, int n)
     if (err == OK) {
         print_table(rows, n);
         print_spending(runs, n);
+        print_returns(runs, n);
         print_differences(runs, &d, n);
         err = write_page(out, runs, rows, &d, n);
     }

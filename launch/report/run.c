@@ -108,6 +108,16 @@ static void add_times(run *r, const json_t *line)
     }
 }
 
+static err_t add_return(run *r, double step, const json_t *why)
+{
+    const char *text = json_is_string(why) ? json_string_value(why) : "";
+    char       *copy = strdup(text);
+
+    if (!copy)
+        return err_memory(strlen(text), "a run's metrics");
+    return vec_push(&r->returns, ((run_return){step, copy}));
+}
+
 static err_t add_event(run *r, const json_t *line)
 {
     const char   *event = json_string_value(json_object_get(line, "event"));
@@ -127,6 +137,8 @@ static err_t add_event(run *r, const json_t *line)
         TRY(add_point(&r->calibration, t, json_object_get(line, "calibration")));
     } else if (!strcmp(event, "time")) {
         add_times(r, line);
+    } else if (!strcmp(event, "restart")) {
+        return add_return(r, t, json_object_get(line, "why"));
     } else {
         return OK;
     }
@@ -233,5 +245,8 @@ void run_clear(run *r)
     vec_clear(&r->gauc);
     vec_clear(&r->logloss);
     vec_clear(&r->calibration);
+    for (size_t i = 0; i < r->returns.n; i++)
+        free(r->returns.at[i].why);
+    vec_clear(&r->returns);
     *r = (run){0};
 }

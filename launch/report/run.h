@@ -1,7 +1,7 @@
 /* run - what a run folder tells: its configuration and its curves.
  *
  * RUN/run.yaml is the configuration as used, RUN/metrics.jsonl the events: lines of JSON
- * of which `step`, `eval` (split test) and `time` are read. Other events, further keys, and
+ * of which `step`, `eval` (split test), `time` and `restart` are read. Other events, further keys, and
  * values that are null are passed over, and so is a last line that was cut off. */
 #ifndef DIPS_LAUNCH_REPORT_RUN_H
 #define DIPS_LAUNCH_REPORT_RUN_H
@@ -18,6 +18,12 @@ typedef struct point {
 
 typedef VEC(point) curve;
 
+/* A death, after which the run went back to the checkpoint of a step. */
+typedef struct run_return {
+    double step;
+    char  *why; /* owned */
+} run_return;
+
 typedef struct run {
     char    name[CONFIG_NAME_MAX]; /* the folder's own name */
     char    path[CONFIG_PATH_MAX];
@@ -29,6 +35,7 @@ typedef struct run {
     curve   loss, speed;  /* of steps; speed in samples/s */
     curve   auc, gauc, logloss, calibration;
     times   times; /* of all steps that `time` events tell of */
+    VEC(run_return) returns;
 } run;
 
 /* Read the run in folder path; run_clear also after an error. ERR_CONFIG, ERR_DATA name

@@ -126,6 +126,21 @@ static void steps_that_a_resumed_run_repeats_count_once(void **state)
     run_clear(&r);
 }
 
+static void returns_are_told_with_their_reason(void **state)
+{
+    run r;
+
+    (void)state;
+    read_run(&r, "{\"event\":\"step\",\"step\":7,\"loss\":0.5}\n"
+                 "{\"event\":\"restart\",\"step\":4,\"who\":\"server 1\",\"why\":\"it died\"}\n"
+                 "{\"event\":\"restart\",\"step\":6}\n");
+    assert_int_equal(r.returns.n, 2);
+    assert_true(r.returns.at[0].step == 4 && r.returns.at[1].step == 6);
+    assert_string_equal(r.returns.at[0].why, "it died");
+    assert_true(r.steps == 7);
+    run_clear(&r);
+}
+
 static void a_last_line_that_was_cut_off_is_passed_over(void **state)
 {
     (void)state;
@@ -236,6 +251,7 @@ int main(void)
         IN_FOLDER(steps_and_evaluations_become_curves),
         IN_FOLDER(times_are_summed_and_shown_as_shares),
         IN_FOLDER(steps_that_a_resumed_run_repeats_count_once),
+        IN_FOLDER(returns_are_told_with_their_reason),
         IN_FOLDER(a_last_line_that_was_cut_off_is_passed_over),
         IN_FOLDER(a_bad_line_in_the_middle_is_named),
         cmocka_unit_test(smoothing_weighs_both_sides_by_distance),
