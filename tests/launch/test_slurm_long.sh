@@ -91,7 +91,9 @@ scancel --batch --signal=TERM "$job" # as Slurm does a minute before the time is
 check "a job that is warned goes back into the queue" wait_until 30 is_state "$job" PENDING
 seen=$(newest_of again)
 check "with a last checkpoint" says again.log "checkpoint of step $seen"
-runs_again() { # not after the pause that Slurm makes
+has_left() { ! pgrep -f "slurmstepd: .$1.batch" >/dev/null; }
+wait_until 20 has_left "$job" # Slurm cannot begin a job that still ends
+runs_again() { # without the pause that Slurm makes
     scontrol update JobId="$job" StartTime=now 2>/dev/null
     is_state "$job" RUNNING
 }
