@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/bucket_offsets.h"
 #include "common/hash.h"
 #include "common/manifest_chain.h"
 #include "launch/checkpoint/row_form.h"
@@ -89,32 +90,6 @@ static err_t check_tensors(place *p)
     return OK;
 }
 
-/* Offsets go from 0 to n and never down, and only the shard's own buckets have ids. */
-static err_t check_buckets(const place *p, const char *what, uint64_t n)
-{
-    const safetensors_tensor *t      = checkpoint_find(p->file, p->table->name, what);
-    const char               *path   = safetensors_path(p->file);
-    uint64_t                  before = 0;
-
-    if (!t || t->type != DTYPE_U64 || t->n_dims != 1 || t->count != HASH_BUCKETS + 1)
-        return err_set(ERR_FORMAT, "%s: tensor %s.%s is not there as U64 [%d]", path,
-                       p->table->name, what, HASH_BUCKETS + 1);
-    for (uint32_t b = 0; b <= HASH_BUCKETS; b++) {
-        uint64_t here = safetensors_get_u64(t, b);
-        if (here < before || (b == 0 && here != 0))
-            return err_set(ERR_FORMAT, "%s: %s[%u] is %" PRIu64 " after %" PRIu64, path,
-                           t->name, b, here, before);
-        if (here > before && (b <= p->first_bucket || b > p->end_bucket))
-            return err_set(ERR_FORMAT, "%s: %s has rows of bucket %u, which is not the shard's",
-                           path, t->name, b - 1);
-        before = here;
-    }
-    if (before != n)
-        return err_set(ERR_FORMAT, "%s: %s ends with %" PRIu64 ", there are %" PRIu64 " ids",
-                       path, t->name, before, n);
-    return OK;
-}
-
 /* Ids begin .. end-1 of bucket hash there and ascend. */
 static err_t check_bucket(const place *p, const safetensors_tensor *t, uint32_t bucket,
                           uint64_t begin, uint64_t end)
@@ -164,9 +139,11 @@ static err_t check_touched(const place *p)
 /* The ids that stand under one name are where the offsets under another say. */
 static err_t check_ids(const place *p, const char *ids, const char *buckets)
 {
-    const safetensors_tensor *of = checkpoint_find(p->file, p->table->name, ids);
-    TRY(check_buckets(p, buckets, of->count));
-    const safetensors_tensor *t = checkpoint_find(p->file, p->table->name, buckets);
+    const safetensors_tensor *of = checkpoint_find(p->file, p->table->name, ids), *t;
+    char                      name[TENSOR_NAME_MOST];
+
+    row_form_tensor(name, p->table->name, "", buckets);
+    TRY(bucket_offsets_expect(&t, p->file, name, of->count, p->first_bucket, p->end_bucket));
     for (uint32_t b = p->first_bucket; b < p->end_bucket; b++)
         TRY(check_bucket(p, of, b, safetensors_get_u64(t, b), safetensors_get_u64(t, b + 1)));
     return OK;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/bucket_offsets.h"
 #include "common/hash.h"
 #include "ps/cut.h"
 #include "ps/row_fields.h"
@@ -72,44 +73,34 @@ static err_t find_ids(const safetensors_tensor **out, const table_reader *x, con
     return find_list(out, x, what, DTYPE_U64, ids && ids->n_dims == 1 ? ids->count : 0);
 }
 
-static err_t find_tensors(table_reader *x)
+/* Where the ids of each bucket begin: the shard of the file has first .. end-1. */
+static err_t find_buckets(const safetensors_tensor **out, const table_reader *x,
+                          const char *what, uint64_t n, uint32_t first, uint32_t end)
+{
+    tensor_name name;
+
+    row_fields_name(name, x->table, what);
+    return bucket_offsets_expect(out, x->file, name, n, first, end);
+}
+
+static err_t find_tensors(table_reader *x, uint32_t first, uint32_t end)
 {
     TRY(find_ids(&x->ids, x, "ids"));
     uint64_t rows = x->ids->count;
     if (x->from->delta) {
         TRY(find_ids(&x->evicted, x, "evicted"));
-        TRY(find_list(&x->evicted_buckets, x, "evicted.buckets", DTYPE_U64, HASH_BUCKETS + 1));
+        TRY(find_buckets(&x->evicted_buckets, x, "evicted.buckets", x->evicted->count, first,
+                         end));
     }
     TRY(find_list(&x->count, x, "count", DTYPE_U32, rows));
     TRY(find_list(&x->touched, x, "touched", DTYPE_U32, rows));
-    TRY(find_list(&x->buckets, x, "buckets", DTYPE_U64, HASH_BUCKETS + 1));
+    TRY(find_buckets(&x->buckets, x, "buckets", rows, first, end));
     x->n_fields = row_fields_list(x->table, x->fields);
     for (int i = 0; i < x->n_fields; i++) {
         uint64_t shape[2] = {rows, (uint64_t)x->fields[i].width};
         TRY(safetensors_expect(&x->values[i], x->file, x->fields[i].name, x->fields[i].type,
                                x->fields[i].wide ? 2 : 1, shape));
     }
-    return OK;
-}
-
-/* The offsets must go from 0 to all ids, and the file of a shard hold no buckets but its own,
- * first .. end-1. */
-static err_t check_buckets(const table_reader *x, const safetensors_tensor *buckets,
-                           const safetensors_tensor *ids, uint32_t first, uint32_t end)
-{
-    uint64_t before = 0;
-
-    for (uint32_t bucket = 0; bucket <= HASH_BUCKETS; bucket++) {
-        uint64_t here = safetensors_get_u64(buckets, bucket);
-        bool     own  = bucket > first && bucket <= end; /* rows may stand in front of here */
-        if (here < before || (!own && here != before))
-            return err_set(ERR_FORMAT, "%s: %s[%u] is %" PRIu64 " after %" PRIu64,
-                           safetensors_path(x->file), buckets->name, bucket, here, before);
-        before = here;
-    }
-    if (before != ids->count)
-        return err_set(ERR_FORMAT, "%s: %s ends at %" PRIu64 ", there are %" PRIu64 " rows",
-                       safetensors_path(x->file), buckets->name, before, ids->count);
     return OK;
 }
 
@@ -199,12 +190,11 @@ static err_t remove_piece(const table_reader *x, uint32_t bucket, uint64_t first
     return OK;
 }
 
-static err_t remove_evicted(const table_reader *x, uint32_t first, uint32_t end, uint32_t begin,
-                            uint32_t stop)
+/* Of the buckets begin .. stop-1. */
+static err_t remove_evicted(const table_reader *x, uint32_t begin, uint32_t stop)
 {
     if (!x->from->delta)
         return OK;
-    TRY(check_buckets(x, x->evicted_buckets, x->evicted, first, end));
     for (uint32_t bucket = begin; bucket < stop; bucket++) {
         uint64_t at   = safetensors_get_u64(x->evicted_buckets, bucket);
         uint64_t last = safetensors_get_u64(x->evicted_buckets, bucket + 1);
@@ -268,9 +258,8 @@ static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
     uint32_t     begin = first > t->first_bucket ? first : t->first_bucket;
     uint32_t     stop  = end < t->end_bucket ? end : t->end_bucket;
 
-    TRY(find_tensors(x));
-    TRY(check_buckets(x, x->buckets, x->ids, first, end));
-    TRY(remove_evicted(x, first, end, begin, stop));
+    TRY(find_tensors(x, first, end));
+    TRY(remove_evicted(x, begin, stop));
     stretch s = {.begin = safetensors_get_u64(x->buckets, begin),
                  .end   = safetensors_get_u64(x->buckets, stop)};
     s.fetched = s.begin;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bucket_offsets.h"
 #include "common/hash.h"
 #include "ps/row_fields.h"
 
@@ -61,24 +62,15 @@ static err_t read_waiting(table *t, const safetensors *file, uint32_t first, uin
     ids = safetensors_find(file, row_fields_name(name, t, "waiting.ids"));
     if (!ids)
         return OK;
-    uint64_t n = ids->count, before = 0;
+    uint64_t n = ids->count;
     TRY(safetensors_expect(&ids, file, name, DTYPE_U64, 1, &n));
-    TRY(safetensors_expect(&counts, file, row_fields_name(name, t, "waiting.count"), DTYPE_U32, 1, &n));
-    TRY(safetensors_expect(&buckets, file, row_fields_name(name, t, "waiting.buckets"), DTYPE_U64, 1,
-                           &(uint64_t){HASH_BUCKETS + 1}));
-    for (uint32_t b = 0; b <= HASH_BUCKETS; b++) {
-        uint64_t here = safetensors_get_u64(buckets, b);
-        bool     own  = b > first && b <= end; /* ids may stand in front of here */
-        if (here < before || here > n || (!own && here != before) ||
-            (b == HASH_BUCKETS && here != n))
-            return err_set(ERR_FORMAT,
-                           "%s: %s[%u] is %" PRIu64 " after %" PRIu64 "; there are %" PRIu64
-                           " ids",
-                           safetensors_path(file), name, b, here, before, n);
-        if (b > t->first_bucket && b <= t->end_bucket)
-            TRY(read_bucket(t, file, ids, counts, b - 1, before, here));
-        before = here;
-    }
+    TRY(safetensors_expect(&counts, file, row_fields_name(name, t, "waiting.count"), DTYPE_U32,
+                           1, &n));
+    TRY(bucket_offsets_expect(&buckets, file, row_fields_name(name, t, "waiting.buckets"), n,
+                              first, end));
+    for (uint32_t b = t->first_bucket; b < t->end_bucket; b++)
+        TRY(read_bucket(t, file, ids, counts, b, safetensors_get_u64(buckets, b),
+                        safetensors_get_u64(buckets, b + 1)));
     return OK;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bucket_offsets.h"
 #include "launch/checkpoint/source.h"
 
 #define STRETCH_BYTES ((uint64_t)4 << 20) /* of rows that are fetched and let go together */
@@ -29,25 +30,15 @@ static uint64_t length_of(const safetensors *file, const char *table, const char
     return t && t->n_dims == 1 ? t->count : 0;
 }
 
-/* Offsets go from 0 to n and never down, and the file of a shard has ids of no buckets but its
- * own, first .. end-1. */
-static err_t check_buckets(const source_part *p, const safetensors_tensor *t, uint64_t n,
-                           uint32_t first, uint32_t end)
+/* Where the ids of each bucket begin: the shard of the file has first[0] .. first[1]-1. */
+static err_t expect_buckets(const safetensors_tensor **out, const source_part *p,
+                            const char *table, const char *prefix, uint64_t n,
+                            const uint32_t first[2])
 {
-    uint64_t before = 0;
+    char name[TENSOR_NAME_MOST];
 
-    for (uint32_t b = 0; b <= HASH_BUCKETS; b++) {
-        uint64_t here = safetensors_get_u64(t, b);
-        bool     own  = b > first && b <= end; /* ids may stand in front of here */
-        if (here < before || (!own && here != before))
-            return err_set(ERR_FORMAT, "%s: %s[%u] is %" PRIu64 " after %" PRIu64,
-                           safetensors_path(p->file), t->name, b, here, before);
-        before = here;
-    }
-    if (before != n)
-        return err_set(ERR_FORMAT, "%s: %s ends at %" PRIu64 ", there are %" PRIu64 " ids",
-                       safetensors_path(p->file), t->name, before, n);
-    return OK;
+    row_form_tensor(name, table, prefix, "buckets");
+    return bucket_offsets_expect(out, p->file, name, n, first[0], first[1]);
 }
 
 static err_t open_columns(source_part *p, const source_list *l, const char *prefix)
@@ -63,14 +54,12 @@ static err_t open_columns(source_part *p, const source_list *l, const char *pref
 }
 
 /* The ids that left since the parent. */
-static err_t open_evicted(source_part *p, const source_list *l, uint32_t first, uint32_t end)
+static err_t open_evicted(source_part *p, const source_list *l, const uint32_t first[2])
 {
     uint64_t n = length_of(p->file, l->table, "", "evicted");
 
     TRY(expect(&p->evicted, p->file, l->table, "", "evicted", DTYPE_U64, n));
-    TRY(expect(&p->evicted_buckets, p->file, l->table, "evicted", "buckets", DTYPE_U64,
-               HASH_BUCKETS + 1));
-    return check_buckets(p, p->evicted_buckets, n, first, end);
+    return expect_buckets(&p->evicted_buckets, p, l->table, "evicted", n, first);
 }
 
 static err_t open_part(source_part *p, const source_list *l, int link, int shard,
@@ -82,10 +71,9 @@ static err_t open_part(source_part *p, const source_list *l, int link, int shard
     *p   = (source_part){.file = s->files[link][shard]};
     p->n = length_of(p->file, l->table, prefix, "ids");
     TRY(expect(&p->ids, p->file, l->table, prefix, "ids", DTYPE_U64, p->n));
-    TRY(expect(&p->buckets, p->file, l->table, prefix, "buckets", DTYPE_U64, HASH_BUCKETS + 1));
-    TRY(check_buckets(p, p->buckets, p->n, first[0], first[1]));
+    TRY(expect_buckets(&p->buckets, p, l->table, prefix, p->n, first));
     if (link > l->first && !*prefix)
-        TRY(open_evicted(p, l, first[0], first[1]));
+        TRY(open_evicted(p, l, first));
     return open_columns(p, l, prefix);
 }
 
