@@ -66,13 +66,6 @@ err_t new_folder_begin(new_folder *f, const char *path, bool replacing)
     return err;
 }
 
-err_t new_folder_make(const new_folder *f, char path[CONFIG_PATH_MAX], const char *name)
-{
-    if (snprintf(path, CONFIG_PATH_MAX, "%s/%s", f->temporary, name) >= CONFIG_PATH_MAX)
-        return err_set(ERR_USAGE, "%s/%s: the path is too long", f->temporary, name);
-    return mkdir(path, 0777) == 0 ? OK : err_errno("%s: cannot be made", path);
-}
-
 static err_t sync_parent(const char *path)
 {
     char        above[CONFIG_PATH_MAX] = ".";

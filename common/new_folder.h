@@ -19,10 +19,6 @@ typedef struct new_folder {
  * unless replacing. */
 MUST_CHECK err_t new_folder_begin(new_folder *f, const char *path, bool replacing);
 
-/* A folder within it, which path names then. */
-MUST_CHECK err_t new_folder_make(const new_folder *f, char path[CONFIG_PATH_MAX],
-                                 const char *name);
-
 /* Give it its name, at which nothing stands. f is cleared in any case; on failure nothing of
  * it stays. */
 MUST_CHECK err_t new_folder_finish(new_folder *f);

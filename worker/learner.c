@@ -407,11 +407,6 @@ err_t learner_save_begin(learner *l, const char *dir, const learner_cut *cut)
     return share_error(l, err);
 }
 
-bool learner_is_saving(const learner *l)
-{
-    return l->saving;
-}
-
 err_t learner_save_poll(learner *l, bool *ended, int64_t *saved)
 {
     *ended = false;

@@ -88,9 +88,6 @@ typedef struct learner_cut {
  * worker, here or when it ends, and training may go on. */
 MUST_CHECK err_t learner_save_begin(learner *l, const char *dir, const learner_cut *cut);
 
-/* Whether this worker knows of one under way: only worker 0 does. */
-bool learner_is_saving(const learner *l);
-
 /* Bring the one under way forward, without waiting. *ended: it has, the older ones beyond
  * checkpoint.keep are gone (one that cannot be removed is a warning), and what it came to is
  * returned; *saved = its step, if all is well. */
