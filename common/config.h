@@ -307,7 +307,7 @@ typedef struct config {
         int    servers, workers, shards; /* shards: threads of each server process */
         char   hostfile[CONFIG_PATH_MAX];
         char   interface[CONFIG_NAME_MAX];
-        double heartbeat_timeout, step_timeout, start_timeout; /* seconds */
+        double heartbeat_timeout, step_timeout, shard_timeout, start_timeout; /* seconds */
         int    max_restarts; /* returns to a checkpoint after a death */
         precision_kind values; /* of rows and gradients between workers and servers */
         curve_kind     curve;

@@ -61,7 +61,8 @@
  *                                  .  host
  * WELCOME coordinator -> process   all servers are here: the run can start
  *   0  u32  endpoints E   4  u32  0       8  E x { char endpoint[256] }   in order of shards
- * BEAT    both ways           I live; header.step is the progress of the computing thread
+ * BEAT    both ways           I live; header.step changes while those threads live that work:
+ *                             the computing one of a worker, all shards' of a server
  *
  * SAVE    worker 0 -> shard         write shard-K-of-N.safetensors of the cut header.step, while
  *                                   later steps go on; text: path of the checkpoint's folder;

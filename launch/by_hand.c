@@ -149,7 +149,7 @@ err_t by_hand_run(launch *l, const start_options *options)
     ranks_place(&rank, &size);
     if (rank == 0)
         TRY(fork_coordinator(l, options, &pid, &p));
-    err_t err = ranks_join(&workers, l->config->cluster.step_timeout);
+    err_t err = ranks_join(&workers, l->config);
     if (err == OK)
         err = comm_broadcast(workers, &p, sizeof p);
     if (err == OK && p.code != OK) {

@@ -69,7 +69,7 @@ static err_t take(coordinator *c, uint64_t peer, const net_message *message)
                        wire_kind_name(h.kind));
     silence_heard(&m->silence, clock_now(c->clock));
     if (h.step != m->progress)
-        m->progressed = clock_now(c->clock);
+        silence_heard(&m->stillness, clock_now(c->clock));
     m->progress = h.step;
     if (h.kind == WIRE_BYE) {
         TRY(wire_decode_text(&bye, message));

@@ -59,11 +59,11 @@ err_t member_here(member *m, uint64_t peer, const wire_hello *hello, int64_t now
         memcpy(m->endpoints[i], hello->endpoints[i], sizeof m->endpoints[i]);
     m->n_endpoints = (int)hello->n_endpoints;
     snprintf(m->host, sizeof m->host, "%.*s", (int)hello->host_bytes, hello->host);
-    m->here       = true;
-    m->peer       = peer;
-    m->pid        = (long)hello->pid;
-    m->progressed = now;
+    m->here = true;
+    m->peer = peer;
+    m->pid  = (long)hello->pid;
     silence_heard(&m->silence, now);
+    silence_heard(&m->stillness, now);
     gethostname(own, sizeof own - 1);
     if (m->process.pid == 0 && !strcmp(own, m->host))
         process_watch(&m->process, (pid_t)hello->pid);

@@ -23,7 +23,7 @@ typedef struct member {
 
     silence  silence;
     uint64_t progress;
-    int64_t  progressed; /* clock: when progress last changed */
+    silence  stillness; /* since progress last changed */
 
     bool  gone; /* BYE has come */
     int   status;

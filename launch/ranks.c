@@ -47,9 +47,10 @@ void ranks_place(int *rank, int *size)
     *size = number_of(sizes, 1);
 }
 
-err_t ranks_join(comm **workers, double timeout_s)
+err_t ranks_join(comm **workers, const config *c)
 {
-    int rank, size;
+    double timeout_s = c->cluster.step_timeout + c->cluster.heartbeat_timeout;
+    int    rank, size;
 
     ranks_place(&rank, &size);
     return size > 1 ? comm_open(workers, clock_monotonic(), timeout_s) : comm_self(workers);
@@ -75,12 +76,20 @@ static err_t check_generation(void *self)
     return OK;
 }
 
-static err_t check(void *self)
+/* The same of a worker that waits for others: it lives. */
+static err_t check_waiting(void *self)
 {
     worker *w = self;
 
     control_progress(w->control, ++w->alive);
-    TRY(check_generation(w));
+    return check_generation(w);
+}
+
+static err_t check(void *self)
+{
+    worker *w = self;
+
+    TRY(check_waiting(w));
     return w->shards ? server_check(w->shards) : OK;
 }
 
@@ -207,13 +216,13 @@ static err_t work(worker *w, const char *coordinator, char *text, size_t size)
 
     TRY(dial_coordinator(w, coordinator));
     if (!w->workers)
-        TRY(ranks_join(&w->workers, c->cluster.step_timeout));
+        TRY(ranks_join(&w->workers, c));
     if (comm_size(w->workers) != c->cluster.workers)
         return err_set(ERR_USAGE, "%d workers were started, cluster.workers is %d",
                        comm_size(w->workers), c->cluster.workers);
     w->generation = w->launch->generation;
     TRY(dial_shards(w, w->generation));
-    comm_set_check(w->workers, check_generation, w);
+    comm_set_check(w->workers, check_waiting, w);
     for (;;) {
         err_keep(&report, run_task(w, text, size));
         if (report.code == OK || !called_back(w, report.code))

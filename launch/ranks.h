@@ -8,8 +8,10 @@
  * none did. */
 void ranks_place(int *rank, int *size);
 
-/* Join the other ranks, or nobody where mpirun did not start this process. comm_close. */
-MUST_CHECK err_t ranks_join(comm **workers, double timeout_s);
+/* Join the other ranks, or nobody where mpirun did not start this process; comm_close. Who waits
+ * for them does so for longer than step_timeout, so that the coordinator tells first who of them
+ * hangs. */
+MUST_CHECK err_t ranks_join(comm **workers, const config *c);
 
 /* Be a worker of the run whose coordinator listens at the endpoint. workers is taken: where
  * it is NULL, the ranks are joined once the coordinator knows this process. A failure is

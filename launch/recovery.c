@@ -78,13 +78,13 @@ static void end_workers(coordinator *c, const err_report *report, void (*reap)(v
         wait_for_end(c, &c->members.at[i].process, REAP_S, reap);
 }
 
-/* Whether a server is no more, stands still, or has not come. */
+/* Whether a server is no more, stands still, hangs, or has not come. */
 static bool is_lost(coordinator *c, member *m)
 {
     double timeout = c->launch->config->cluster.heartbeat_timeout;
 
     return process_poll(&m->process) || m->gone || !m->here ||
-           silence_seconds(&m->silence, clock_now(c->clock)) > timeout;
+           silence_seconds(&m->silence, clock_now(c->clock)) > timeout || verdict_hangs(c, m);
 }
 
 /* ---- telling ---- */

@@ -70,7 +70,7 @@ static err_t serve(serving *s)
 
     while (!ended) {
         TRY(server_check(s->shards));
-        control_progress(s->control, server_progress(s->shards));
+        control_progress(s->control, server_pulse(s->shards));
         control_wait_end(s->control, 0.1, &ended);
     }
     return server_stop(&s->shards);

@@ -135,6 +135,32 @@ static err_t check_stopped(const coordinator *c, const process *p, int64_t since
 
 /* ---- judging ---- */
 
+/* Until its first progress a worker opens and checks its data, however large. A server's
+ * threads live from the beginning on. */
+bool verdict_hangs(const coordinator *c, member *m)
+{
+    const config *f     = c->launch->config;
+    double        still = silence_seconds(&m->stillness, clock_now(c->clock));
+
+    if (!m->here || m->gone)
+        return false;
+    return m->role == WIRE_SERVER ? still > f->cluster.shard_timeout
+                                  : m->progress > 0 && still > f->cluster.step_timeout;
+}
+
+static err_t tell_hanging(const coordinator *c, const member *m, const char *name)
+{
+    const config *f = c->launch->config;
+
+    if (m->role == WIRE_SERVER)
+        return err_set(ERR_TIMEOUT,
+                       "%s beats, but a thread of its has done nothing for "
+                       "cluster.shard_timeout, %g s",
+                       name, f->cluster.shard_timeout);
+    return err_set(ERR_TIMEOUT, "%s made no progress for cluster.step_timeout, %g s", name,
+                   f->cluster.step_timeout);
+}
+
 /* Who is silent, stuck, or late. */
 static err_t check_member(coordinator *c, member *m, int64_t now)
 {
@@ -155,12 +181,7 @@ static err_t check_member(coordinator *c, member *m, int64_t now)
     if (silence_seconds(&m->silence, now) > f->cluster.heartbeat_timeout)
         return err_set(ERR_TIMEOUT, "%s was silent for cluster.heartbeat_timeout, %g s", name,
                        f->cluster.heartbeat_timeout);
-    /* Until its first progress a worker opens and checks its data, however large. */
-    if (m->role == WIRE_WORKER && m->progress > 0 &&
-        (double)(now - m->progressed) * 1e-9 > f->cluster.step_timeout)
-        return err_set(ERR_TIMEOUT, "%s made no progress for cluster.step_timeout, %g s", name,
-                       f->cluster.step_timeout);
-    return OK;
+    return verdict_hangs(c, m) ? tell_hanging(c, m, name) : OK;
 }
 
 /* The first member that died without a word, a grace ago. */

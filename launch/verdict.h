@@ -11,6 +11,9 @@ void verdict_look(coordinator *c);
  * died, froze or never came. To be asked after all messages have been taken. */
 MUST_CHECK err_t verdict_find(coordinator *c);
 
+/* Whether m beats, but a thread of its that should work does not live. */
+bool verdict_hangs(const coordinator *c, member *m);
+
 /* Once mpirun has ended, better the report of a worker's death: mpirun alone knows which rank
  * went first, and how. */
 void verdict_explain(coordinator *c, err_report *report);

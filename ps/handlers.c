@@ -148,7 +148,7 @@ static err_t load_cut(shard *s, const char *folder, uint64_t step)
     if (err == OK)
         err = agree(s, &manifest_chain_end(&chain)->manifest, folder, step);
     if (err == OK)
-        err = snapshot_read_chain(&chain, s->tables, s->n_tables);
+        err = snapshot_read_chain(&chain, s->tables, s->n_tables, &s->options.pulse);
     manifest_chain_clear(&chain);
     return err;
 }
@@ -189,7 +189,7 @@ static err_t begin(shard *s, const incoming *in, const wire_begin *b)
     s->noted_since = in->header.step;
     step_set_clock(s, in->header.step);
     if (!b->path_bytes && *s->options.config->init.from)
-        TRY(warm_rows_read(s->options.config, s->tables, s->n_tables));
+        TRY(warm_rows_read(s->options.config, s->tables, s->n_tables, &s->options.pulse));
     s->begun = true;
     return OK;
 }

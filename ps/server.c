@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "common/log.h"
 #include "ps/shard.h"
@@ -21,7 +22,9 @@ typedef struct shard_thread {
     shard          *shard;
     atomic_bool    *stop;
     bool            complained; /* of a peer that does not read */
-    _Atomic int64_t clock;
+    int             number;     /* the shard's */
+    uint64_t        seen;       /* of turns, by server_pulse */
+    _Atomic uint64_t turns;     /* signs of life */
     atomic_bool     failed; /* report holds why, and does not change any more */
     err_report      report;
 } shard_thread;
@@ -30,6 +33,7 @@ struct server {
     atomic_bool   stop;
     int           n;
     shard_thread *threads;
+    int64_t       pulse;
 };
 
 /* A worker has fewer answers under way than its queue has places. Who asks on and on and
@@ -61,14 +65,24 @@ static err_t serve_one(shard_thread *t)
     return shard_handle(t->shard, peer, &m);
 }
 
+static void live(void *self)
+{
+    shard_thread *t = self;
+
+    atomic_fetch_add(&t->turns, 1);
+}
+
 static void *serve(void *argument)
 {
     shard_thread *t   = argument;
     err_t         err = OK;
+    char          name[16];
 
+    snprintf(name, sizeof name, "dips-shard-%u", (unsigned)t->number % 10000);
+    prctl(PR_SET_NAME, name);
     while (err == OK && !atomic_load(t->stop)) {
         err = serve_one(t);
-        atomic_store(&t->clock, shard_clock(t->shard));
+        live(t);
     }
     if (err != OK) {
         err_keep(&t->report, err);
@@ -128,8 +142,10 @@ static err_t start_one(shard_thread *t, net *n, const server_options *options, i
                               .counts = options->counts,
                               .save   = SAVE_IN_BACKGROUND,
                               .send   = send_answer,
-                              .self   = t};
+                              .self   = t,
+                              .pulse  = {live, t}};
 
+    t->number = number;
     TRY(shard_endpoint(endpoint, options->endpoint, number));
     TRY(shard_new(&t->shard, &of_shard));
     TRY(net_listen(&t->listener, n, endpoint));
@@ -170,15 +186,14 @@ const char *server_endpoint(const server *s, int i)
     return net_listener_endpoint(s->threads[i].listener);
 }
 
-int64_t server_progress(const server *s)
+int64_t server_pulse(server *s)
 {
-    int64_t least = INT64_MAX;
-
-    for (int i = 0; i < s->n; i++) {
-        int64_t clock = atomic_load(&s->threads[i].clock);
-        least         = clock < least ? clock : least;
-    }
-    return least;
+    for (int i = 0; i < s->n; i++)
+        if (atomic_load(&s->threads[i].turns) == s->threads[i].seen)
+            return s->pulse;
+    for (int i = 0; i < s->n; i++)
+        s->threads[i].seen = atomic_load(&s->threads[i].turns);
+    return ++s->pulse;
 }
 
 err_t server_check(server *s)

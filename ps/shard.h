@@ -38,6 +38,7 @@
 
 #include "common/net.h"
 #include "common/schema.h"
+#include "ps/pulse.h"
 
 typedef struct shard shard;
 
@@ -57,6 +58,8 @@ typedef struct shard_options {
     /* Answers: send m (taken) to peer. */
     err_t (*send)(void *self, uint64_t peer, net_message *m);
     void *self;
+
+    pulse pulse; /* beats while a message is handled for long: a checkpoint is read */
 } shard_options;
 
 MUST_CHECK err_t shard_new(shard **out, const shard_options *options);
@@ -75,7 +78,7 @@ MUST_CHECK err_t shard_idle(shard *s, bool *more);
  * nothing to do. */
 bool shard_is_saving(const shard *s);
 
-/* Steps applied so far: what heartbeats carry. */
+/* Steps applied so far. */
 int64_t shard_clock(const shard *s);
 
 #endif

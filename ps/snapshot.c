@@ -40,6 +40,7 @@ typedef struct source {
     bool            delta;        /* rows take the place of those that are there */
     uint64_t        parent;       /* step of what it stands upon */
     bool            last;         /* no delta stands upon it: counters are its */
+    pulse           pulse;
 } source;
 
 /* A table's tensors in a file. */
@@ -196,6 +197,7 @@ static err_t remove_evicted(const table_reader *x, uint32_t begin, uint32_t stop
     if (!x->from->delta)
         return OK;
     for (uint32_t bucket = begin; bucket < stop; bucket++) {
+        pulse_beat(&x->from->pulse);
         uint64_t at   = safetensors_get_u64(x->evicted_buckets, bucket);
         uint64_t last = safetensors_get_u64(x->evicted_buckets, bucket + 1);
         for (; at < last; at += PIECE)
@@ -264,6 +266,7 @@ static err_t read_table(table_reader *x, uint32_t first, uint32_t end)
                  .end   = safetensors_get_u64(x->buckets, stop)};
     s.fetched = s.begin;
     for (uint32_t bucket = begin; bucket < stop; bucket++) {
+        pulse_beat(&x->from->pulse);
         read_on(x, &s, safetensors_get_u64(x->buckets, bucket));
         TRY(read_bucket(x, bucket));
     }
@@ -312,7 +315,8 @@ err_t snapshot_read(const char *folder, uint64_t step, int shards, const uint32_
     return read_source(&from, tables, n_tables);
 }
 
-err_t snapshot_read_chain(const manifest_chain *chain, table *tables, int n_tables)
+err_t snapshot_read_chain(const manifest_chain *chain, table *tables, int n_tables,
+                          const pulse *p)
 {
     for (int i = 0; i < chain->n; i++) {
         const manifest *m    = &chain->links[i].manifest;
@@ -322,7 +326,8 @@ err_t snapshot_read_chain(const manifest_chain *chain, table *tables, int n_tabl
                                 .first_bucket = m->first_bucket,
                                 .delta        = m->parent.there,
                                 .parent       = (uint64_t)m->parent.step,
-                                .last         = i == chain->n - 1};
+                                .last         = i == chain->n - 1,
+                                .pulse        = *p};
         TRY(read_source(&from, tables, n_tables));
     }
     return OK;

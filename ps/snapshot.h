@@ -26,6 +26,7 @@
 #define DIPS_PS_SNAPSHOT_H
 
 #include "common/manifest_chain.h"
+#include "ps/pulse.h"
 #include "ps/table.h"
 
 /* Write the file of shard k of n, which holds tables[n_tables], into folder: a full cut (ps/cut.h),
@@ -40,7 +41,9 @@ MUST_CHECK err_t snapshot_write(const char *folder, int shard, int shards, table
 MUST_CHECK err_t snapshot_read(const char *folder, uint64_t step, int shards,
                                const uint32_t *first_bucket, table *tables, int n_tables);
 
-/* The same from a checkpoint and those that it stands upon, at whose end it is. */
-MUST_CHECK err_t snapshot_read_chain(const manifest_chain *chain, table *tables, int n_tables);
+/* The same from a checkpoint and those that it stands upon, at whose end it is; p beats with every
+ * bucket. */
+MUST_CHECK err_t snapshot_read_chain(const manifest_chain *chain, table *tables, int n_tables,
+                                     const pulse *p);
 
 #endif

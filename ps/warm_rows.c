@@ -17,6 +17,7 @@ typedef struct taking {
     const safetensors_tensor *parts[PARTS_MOST];
     size_t                    widths[PARTS_MOST];
     real                     *w; /* (PIECE, dim) */
+    const pulse              *pulse;
 } taking;
 
 static err_t find_state(taking *x)
@@ -86,15 +87,17 @@ static err_t take_rows(const taking *x)
     if (first > end || end > x->rows->n)
         return err_set(ERR_FORMAT, "%s: %s does not ascend to %" PRIu64,
                        safetensors_path(x->rows->file), x->rows->buckets->name, x->rows->n);
-    for (; first < end; first += PIECE)
+    for (; first < end; first += PIECE) {
+        pulse_beat(x->pulse);
         TRY(take_piece(x, first, end - first < PIECE ? (size_t)(end - first) : PIECE));
+    }
     return OK;
 }
 
-static err_t take_table(table *t, const saved_cut *from, int shard, bool state)
+static err_t take_table(table *t, const saved_cut *from, int shard, bool state, const pulse *p)
 {
     cut_rows rows;
-    taking   x = {.table = t, .rows = &rows};
+    taking   x = {.table = t, .rows = &rows, .pulse = p};
 
     err_t err = cut_rows_open(&rows, from, t->config->name, shard);
     if (err == OK && state)
@@ -117,25 +120,26 @@ static bool overlaps(const table *t, const saved_cut *from, int k)
     return first[k] < t->end_bucket && first[k + 1] > t->first_bucket;
 }
 
-static err_t take_tables(const saved_cut *from, const config *c, table *tables, int n_tables)
+static err_t take_tables(const saved_cut *from, const config *c, table *tables, int n_tables,
+                         const pulse *p)
 {
     for (int t = 0; t < n_tables; t++) {
         warm_table w;
         TRY(warm_start_table(&w, from, c, tables[t].config));
         for (int k = 0; warm_table_taken(&w) && k < from->manifest.shards; k++)
             if (overlaps(&tables[t], from, k))
-                TRY(take_table(&tables[t], from, k, w.state));
+                TRY(take_table(&tables[t], from, k, w.state, p));
     }
     return OK;
 }
 
-err_t warm_rows_read(const config *c, table *tables, int n_tables)
+err_t warm_rows_read(const config *c, table *tables, int n_tables, const pulse *p)
 {
     saved_cut from;
     err_t     err = cut_open(&from, c->init.from);
 
     if (err == OK)
-        err = take_tables(&from, c, tables, n_tables);
+        err = take_tables(&from, c, tables, n_tables, p);
     cut_close(&from);
     return err == OK ? OK : err_add(err, "init.from");
 }

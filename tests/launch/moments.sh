@@ -47,6 +47,20 @@ at() {
     export DIPS_MOMENT_FILE="$room/moment"
 }
 
+# strike WHO SIGNAL: at $victim. HANG: one thread hangs, that of a server's shard or a worker's
+# that computes, while the others go on, those that send beats among them.
+strike() {
+    local thread=$victim
+    [ "$2" = HANG ] || { kill -"$2" "$victim"; return; }
+    case $1 in server*)
+        thread=$(grep -lx "dips-shard-${1#server }" "/proc/$victim/task/"*/comm | cut -d/ -f5)
+        ;;
+    esac
+    "$(dirname "$dips")/tests/stop_thread" "$thread" 2>hang.err &
+    sleep 0.1
+    ! grep -q "not permitted" hang.err || { echo "skipped: nobody may hold a thread here"; exit 77; }
+}
+
 # die WHO SIGNAL MOMENT [words]: sets $status, and in milliseconds since then $noticed,
 # $training (again) and $took (until the job ended).
 die() {
@@ -59,7 +73,7 @@ die() {
     job=$!
     wait_until 20 has_moment
     wait_until 8 find_process "$who" || { kill -KILL $job; wait $job 2>/dev/null; status=none; return; }
-    kill -"$signal" "$victim"
+    strike "$who" "$signal"
     begun=$(date +%s%N)
     rm -f moment
     case $who in coordinator) ;; *)
@@ -80,7 +94,10 @@ die() {
 # and the same command goes on to the same bits. A row of the table.
 case_of() {
     local who=$1 signal=$2 moment=$3 outcome=- claim="$1, $2, $3"
-    die "$who" "$signal" "$moment"
+    case $signal in
+    HANG) die "$who" HANG "$moment" cluster.shard_timeout=2 cluster.step_timeout=4 ;;
+    *) die "$who" "$signal" "$moment" ;;
+    esac
     check "$claim: nothing is left" nothing_left $job "the run"
     if [ "$status" = 0 ]; then
         check "$claim: the bits of a run never disturbed" same_bits "$(last_of "the run")" "$(last_of whole)"

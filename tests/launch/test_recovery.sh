@@ -10,6 +10,10 @@ case_of "worker 1" KILL "in an all-reduce"
 case_of mpirun KILL evaluating
 case_of "worker 0" KILL stopping
 case_of "server 1" STOP "between steps"
+case_of "server 1" HANG "in a pull"
+check "a server that hangs is told of as one" says err "server 1 .* beats, but a thread of its"
+case_of "worker 1" HANG "in an all-reduce"
+check "a worker that hangs, not one that waits for it" says err "worker 1 .* made no progress"
 cat table
 
 die "server 0" KILL "first steps" checkpoint.every=0
