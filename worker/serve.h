@@ -1,4 +1,4 @@
-/* serve - the rows of requests, repeated for their candidates. For graph.c and the layers that
+/* serve - the rows of requests, repeated for their candidates. For graph_pass.c and the layers that
  * share; graph.h tells what a pass that serves is. */
 #ifndef DIPS_WORKER_SERVE_H
 #define DIPS_WORKER_SERVE_H
