@@ -4,7 +4,7 @@
 
 #include "common/real.h"
 
-/* Up to here gradients are summed in one round (common/comm.c), of which each carries all. */
+/* Up to here gradients are summed in one round (common/comm_reduce.c), of which each carries all. */
 #define SMALL_SUM (4096.0 * sizeof(real))
 
 const pace_costs pace_usual_costs = {
