@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/config.h"
+#include "tests/folder.h"
 
 /* The example of the design, letter by letter. */
 static const char example[] =
@@ -516,13 +517,13 @@ static void schedules_are_powers_of_the_rate(void **state)
 static void patterns_expand_in_order_and_must_match(void **state)
 {
     (void)state;
-    char         folder[] = "/tmp/dips-config-XXXXXX", path[64], pattern[64];
+    char         folder[64], path[80], pattern[80];
     config_names files;
 
-    assert_non_null(mkdtemp(folder));
+    folder_make(folder);
     for (int i = 3; i > 0; i--) {
         snprintf(path, sizeof path, "%s/part-%d", folder, i);
-        fclose(fopen(path, "w"));
+        write_text(path, "");
     }
     snprintf(pattern, sizeof pattern, "%s/part-*", folder);
     char *both[] = {path, pattern};
@@ -537,11 +538,7 @@ static void patterns_expand_in_order_and_must_match(void **state)
     assert_int_equal(config_expand_files(&files, &(config_names){2, both}), ERR_DATA);
     assert_non_null(strstr(err_text(), "none-*: no such file"));
     assert_int_equal(files.n, 0);
-    for (int i = 1; i < 4; i++) {
-        snprintf(path, sizeof path, "%s/part-%d", folder, i);
-        unlink(path);
-    }
-    rmdir(folder);
+    folder_remove(folder);
 }
 
 /* A comparison of models compares models: kind is all that differs. */

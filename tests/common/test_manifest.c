@@ -12,29 +12,7 @@
 #include <cmocka.h>
 
 #include "common/manifest.h"
-
-static char dir[] = "/tmp/dips-manifest-XXXXXX";
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    char line[300];
-    (void)state;
-    snprintf(line, sizeof line, "rm -rf %s", dir);
-    return system(line);
-}
-
-static char *inside(const char *name)
-{
-    static char path[CONFIG_PATH_MAX];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
+#include "tests/room.h"
 
 /* ---- a schema and a checkpoint by hand ---- */
 
@@ -46,15 +24,6 @@ static table_config two_tables[2] = {
 static schema_table two_entries[2] = {{&two_tables[0], 1}, {&two_tables[1], 2}};
 
 static schema run = {.n_tables = 2, .tables = two_entries, .hash = 0xfedcba9876543210};
-
-static void put(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
 
 /* The folder of a checkpoint at step whose three files hold their own names, with a map of
  * buckets (NULL: the usual one). */
@@ -78,11 +47,11 @@ static char *make_checkpoint_of(int64_t step, uint32_t *first_bucket)
                                .n_files       = 3,
                                .files         = files};
 
-    manifest_folder(folder, dir, step);
+    manifest_folder(folder, room, step);
     assert_int_equal(manifest_begin(folder), OK);
     for (int i = 0; i < 3; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, files[i].name);
-        put(path, files[i].name);
+        write_text(path, files[i].name);
         files[i].digest.bytes = strlen(files[i].name);
         files[i].digest.xxh3  = XXH3_64bits(files[i].name, strlen(files[i].name));
     }
@@ -93,29 +62,6 @@ static char *make_checkpoint_of(int64_t step, uint32_t *first_bucket)
 static char *make_checkpoint(int64_t step)
 {
     return make_checkpoint_of(step, NULL);
-}
-
-static void remove_checkpoints(void)
-{
-    char line[300];
-    snprintf(line, sizeof line, "rm -rf %s/*", dir);
-    assert_int_equal(system(line), 0);
-}
-
-/* The text of manifest.json in folder. */
-static size_t slurp(char text[8192], const char *folder)
-{
-    char   path[2 * CONFIG_PATH_MAX];
-    FILE  *f;
-    size_t n;
-
-    snprintf(path, sizeof path, "%s/manifest.json", folder);
-    f = fopen(path, "r");
-    assert_non_null(f);
-    n       = fread(text, 1, 8191, f);
-    text[n] = '\0';
-    fclose(f);
-    return n;
 }
 
 /* ---- the manifest ---- */
@@ -151,7 +97,7 @@ static void what_was_written_is_read_back(void **state)
     assert_string_equal(m.tables[0].optimizer, "rowwise_adagrad");
     manifest_clear(&m);
     assert_null(m.files);
-    remove_checkpoints();
+    folder_empty(room);
 }
 
 static void buckets_may_lie_on_shards_in_any_parts(void **state)
@@ -170,7 +116,7 @@ static void buckets_may_lie_on_shards_in_any_parts(void **state)
         assert_int_equal(manifest_read(&m, make_checkpoint_of(1300, bad[i])), ERR_FORMAT);
         assert_non_null(strstr(err_text(), "begins with bucket"));
     }
-    remove_checkpoints();
+    folder_empty(room);
 }
 
 static void a_file_that_is_not_a_shards_is_not_written_down(void **state)
@@ -182,16 +128,16 @@ static void a_file_that_is_not_a_shards_is_not_written_down(void **state)
     manifest      m        = {
                     .shards = 2, .schema_hash = run.hash, .real = REAL_NAME, .n_files = 3, .files = files};
 
-    assert_int_equal(manifest_write(dir, &m, &run), ERR_FORMAT);
+    assert_int_equal(manifest_write(room, &m, &run), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "shard-0000-of-0002.safetensors is listed twice"));
     m.n_files = 2;
-    assert_int_equal(manifest_write(dir, &m, &run), ERR_FORMAT);
+    assert_int_equal(manifest_write(room, &m, &run), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "shard-0001-of-0002.safetensors is not listed"));
     snprintf(files[1].name, sizeof files[1].name, "../shard-0000-of-0002.safetensors");
-    assert_int_equal(manifest_write(dir, &m, &run), ERR_FORMAT);
+    assert_int_equal(manifest_write(room, &m, &run), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "no file of a checkpoint of 2 shards"));
     m.shards = 0;
-    assert_int_equal(manifest_write(dir, &m, &run), ERR_FORMAT);
+    assert_int_equal(manifest_write(room, &m, &run), ERR_FORMAT);
     assert_int_equal(access(inside("manifest.json"), F_OK), -1);
     assert_int_equal(access(inside("manifest.json.tmp"), F_OK), -1);
 }
@@ -199,9 +145,12 @@ static void a_file_that_is_not_a_shards_is_not_written_down(void **state)
 static void every_flipped_bit_and_truncation_is_noticed(void **state)
 {
     (void)state;
-    char     text[8192];
-    size_t   n = slurp(text, make_checkpoint(7));
     manifest whole, m;
+    char     path[2 * CONFIG_PATH_MAX];
+    size_t   n;
+
+    snprintf(path, sizeof path, "%s/manifest.json", make_checkpoint(7));
+    char *text = read_bytes(path, &n);
 
     assert_int_equal(manifest_parse(&whole, "m", text, n), OK);
     for (size_t bit = 0; bit < 8 * n; bit++) {
@@ -222,7 +171,8 @@ static void every_flipped_bit_and_truncation_is_noticed(void **state)
     for (size_t size = 0; size + 1 < n; size++)
         assert_int_equal(manifest_parse(&m, "m", text, size), ERR_FORMAT);
     manifest_clear(&whole);
-    remove_checkpoints();
+    free(text);
+    folder_empty(room);
 }
 
 static void another_format_is_refused_in_words(void **state)
@@ -262,17 +212,17 @@ static void a_damaged_file_is_named(void **state)
     assert_int_equal(manifest_read(&m, folder), OK);
     assert_int_equal(manifest_verify(&m, folder), OK);
     snprintf(path, sizeof path, "%s/shard-0001-of-0002.safetensors", folder);
-    put(path, "shard-0001-of-0002.safetensorr");
+    write_text(path, "shard-0001-of-0002.safetensorr");
     assert_int_equal(manifest_verify(&m, folder), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "shard-0001-of-0002.safetensors is damaged"));
-    put(path, "shard-0001-of-0002.safetensor");
+    write_text(path, "shard-0001-of-0002.safetensor");
     assert_int_equal(manifest_verify(&m, folder), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "has 29 bytes; the manifest says 30"));
     unlink(path);
     assert_int_equal(manifest_verify(&m, folder), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "shard-0001-of-0002.safetensors is missing"));
     manifest_clear(&m);
-    remove_checkpoints();
+    folder_empty(room);
 }
 
 static void what_differs_from_the_run_is_said(void **state)
@@ -310,7 +260,7 @@ static void what_differs_from_the_run_is_said(void **state)
     assert_int_equal(manifest_agrees(&m, "F", &run), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "build"));
     manifest_clear(&m);
-    remove_checkpoints();
+    folder_empty(room);
 }
 
 /* ---- folders ---- */
@@ -323,21 +273,21 @@ static void only_folders_with_a_manifest_are_checkpoints(void **state)
 
     assert_int_equal(manifest_newest(&newest, inside("nowhere")), OK);
     assert_int_equal(newest, -1);
-    assert_int_equal(manifest_newest(&newest, dir), OK);
+    assert_int_equal(manifest_newest(&newest, room), OK);
     assert_int_equal(newest, -1);
     make_checkpoint(900);
     make_checkpoint(1000);
     make_checkpoint(0);
     mkdir(inside("step-000000002000"), 0777);     /* cut off */
     mkdir(inside("step-000000001000-old"), 0777); /* no name of ours */
-    put(inside("step-000000001000-old/manifest.json"), "{}");
-    assert_int_equal(manifest_newest(&newest, dir), OK);
+    write_text(inside("step-000000001000-old/manifest.json"), "{}");
+    assert_int_equal(manifest_newest(&newest, room), OK);
     assert_int_equal(newest, 1000);
-    assert_int_equal(manifest_list(&steps, &n, dir), OK);
+    assert_int_equal(manifest_list(&steps, &n, room), OK);
     assert_int_equal(n, 3);
     assert_true(steps[0] == 0 && steps[1] == 900 && steps[2] == 1000);
     free(steps);
-    remove_checkpoints();
+    folder_empty(room);
 }
 
 static void the_newest_are_kept_and_the_cut_off_are_cleaned(void **state)
@@ -348,10 +298,10 @@ static void the_newest_are_kept_and_the_cut_off_are_cleaned(void **state)
     for (int i = 0; i < 4; i++)
         make_checkpoint(whole[i]);
     mkdir(inside("step-000000000350"), 0777);
-    put(inside("step-000000000350/dense.safetensors.tmp"), "torn");
+    write_text(inside("step-000000000350/dense.safetensors.tmp"), "torn");
     mkdir(inside("step-000000000500"), 0777); /* perhaps being written */
     mkdir(inside("mine"), 0777);
-    assert_int_equal(manifest_keep(dir, 2), OK);
+    assert_int_equal(manifest_keep(room, 2), OK);
     assert_int_equal(access(inside("step-000000000100"), F_OK), -1);
     assert_int_equal(access(inside("step-000000000200"), F_OK), -1);
     assert_int_equal(access(inside("step-000000000300/manifest.json"), F_OK), 0);
@@ -359,11 +309,11 @@ static void the_newest_are_kept_and_the_cut_off_are_cleaned(void **state)
     assert_int_equal(access(inside("step-000000000350"), F_OK), -1);
     assert_int_equal(access(inside("step-000000000500"), F_OK), 0);
     assert_int_equal(access(inside("mine"), F_OK), 0);
-    assert_int_equal(manifest_keep(dir, 0), OK); /* never the last one */
+    assert_int_equal(manifest_keep(room, 0), OK); /* never the last one */
     assert_int_equal(access(inside("step-000000000300"), F_OK), -1);
     assert_int_equal(access(inside("step-000000000400/manifest.json"), F_OK), 0);
     assert_int_equal(manifest_keep(inside("nowhere"), 2), OK);
-    remove_checkpoints();
+    folder_empty(room);
 }
 
 static void beginning_again_removes_what_was_cut_off(void **state)
@@ -371,17 +321,18 @@ static void beginning_again_removes_what_was_cut_off(void **state)
     (void)state;
     char folder[CONFIG_PATH_MAX];
 
-    snprintf(folder, sizeof folder, "%s/new/checkpoints/step-000000000001", dir);
+    snprintf(folder, sizeof folder, "%s/new/checkpoints/step-000000000001", room);
     assert_int_equal(manifest_begin(folder), OK);
-    put(inside("new/checkpoints/step-000000000001/shard-0000-of-0007.safetensors"), "torn");
-    put(inside("new/checkpoints/step-000000000001/manifest.json"), "old");
+    write_text(inside("new/checkpoints/step-000000000001/shard-0000-of-0007.safetensors"),
+               "torn");
+    write_text(inside("new/checkpoints/step-000000000001/manifest.json"), "old");
     assert_int_equal(manifest_begin(folder), OK);
     assert_int_equal(rmdir(folder), 0);
-    put(inside("file"), "");
-    snprintf(folder, sizeof folder, "%s/file/step-000000000001", dir);
+    write_text(inside("file"), "");
+    snprintf(folder, sizeof folder, "%s/file/step-000000000001", room);
     assert_int_equal(manifest_begin(folder), ERR_SYSTEM);
     assert_non_null(strstr(err_text(), "/file"));
-    remove_checkpoints();
+    folder_empty(room);
 }
 
 /* On a full disk every attempt leaves a torn folder; the next needs its room. */
@@ -392,16 +343,16 @@ static void beginning_frees_the_room_of_other_attempts(void **state)
 
     make_checkpoint(100);
     mkdir(inside("step-000000000150"), 0777);
-    put(inside("step-000000000150/dense.safetensors.tmp"), "torn");
+    write_text(inside("step-000000000150/dense.safetensors.tmp"), "torn");
     mkdir(inside("step-000000000160"), 0777);
     mkdir(inside("step-000000000160/mine"), 0777); /* cannot be removed */
-    manifest_folder(folder, dir, 200);
+    manifest_folder(folder, room, 200);
     assert_int_equal(manifest_begin(folder), OK);
     assert_int_equal(access(folder, F_OK), 0);
     assert_int_equal(access(inside("step-000000000150"), F_OK), -1);
     assert_int_equal(access(inside("step-000000000160/mine"), F_OK), 0);
     assert_int_equal(access(inside("step-000000000100/manifest.json"), F_OK), 0);
-    remove_checkpoints();
+    folder_empty(room);
 }
 
 int main(void)
@@ -419,5 +370,5 @@ int main(void)
         cmocka_unit_test(beginning_again_removes_what_was_cut_off),
         cmocka_unit_test(beginning_frees_the_room_of_other_attempts),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, room_open, room_close);
 }

@@ -12,31 +12,15 @@
 #include <cmocka.h>
 
 #include "common/manifest_chain.h"
+#include "tests/room.h"
 
 #define FULL (-1) /* a parent's step */
 
-static char dir[] = "/tmp/dips-chain-XXXXXX";
-
-static int make_dir(void **state)
+static int empty_room(void **unused)
 {
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int empty_dir(void **state)
-{
-    char line[300];
-    (void)state;
-    snprintf(line, sizeof line, "rm -rf %s/*", dir);
-    return system(line);
-}
-
-static int remove_dir(void **state)
-{
-    char line[300];
-    (void)state;
-    snprintf(line, sizeof line, "rm -rf %s", dir);
-    return system(line);
+    (void)unused;
+    folder_empty(room);
+    return 0;
 }
 
 static table_config one_table = {.name      = "goods",
@@ -48,7 +32,7 @@ static schema       run       = {.n_tables = 1, .tables = &one_entry, .hash = 77
 static char *folder_of(int64_t step)
 {
     static char folder[CONFIG_PATH_MAX];
-    manifest_folder(folder, dir, step);
+    manifest_folder(folder, room, step);
     return folder;
 }
 
@@ -57,14 +41,6 @@ static char *file_of(int64_t step, const char *name)
     static char path[CONFIG_PATH_MAX + CONFIG_NAME_MAX + 64];
     snprintf(path, sizeof path, "%s/%.64s", folder_of(step), name);
     return path;
-}
-
-static void put(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
 }
 
 static manifest read_one(int64_t step)
@@ -95,7 +71,7 @@ static void make(int64_t step, int64_t parent, uint64_t bad_steps)
     }
     assert_int_equal(manifest_begin(folder_of(step)), OK);
     for (int i = 0; i < 2; i++) {
-        put(file_of(step, files[i].name), files[i].name);
+        write_text(file_of(step, files[i].name), files[i].name);
         files[i].digest.bytes = strlen(files[i].name);
         files[i].digest.xxh3  = XXH3_64bits(files[i].name, strlen(files[i].name));
     }
@@ -147,7 +123,7 @@ static void a_chain_is_found_from_wherever_one_stands(void **state)
     make(10, FULL, 0);
     make(12, 10, 0);
     assert_non_null(getcwd(here, sizeof here));
-    assert_int_equal(chdir(dir), 0);
+    assert_int_equal(chdir(room), 0);
     for (int i = 0; names[i]; i++) {
         assert_int_equal(manifest_chain_read(&c, names[i]), OK);
         assert_int_equal(c.n, 2);
@@ -172,27 +148,24 @@ static void a_damaged_file_of_a_parent_is_named(void **state)
     (void)state;
     make(10, FULL, 0);
     make(12, 10, 0);
-    put(file_of(10, "dense.safetensors"), "dense.safetensorz");
+    write_text(file_of(10, "dense.safetensors"), "dense.safetensorz");
     expect_failure(12, "step-000000000010/dense.safetensors is damaged");
 }
 
 static void a_delta_does_not_stand_upon_a_later_step(void **state)
 {
     (void)state;
-    char     text[8192] = {0}, *at;
-    FILE    *f;
     manifest m;
+    size_t   n;
 
     make(10, FULL, 0);
     make(12, 10, 0);
-    f = fopen(file_of(12, "manifest.json"), "r");
-    assert_non_null(f);
-    size_t n = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    at = strstr(text, "\"step\": 10");
+    char *text = read_bytes(file_of(12, "manifest.json"), &n);
+    char *at   = strstr(text, "\"step\": 10");
     assert_non_null(at);
     memcpy(at, "\"step\": 99", 10);
     assert_int_equal(manifest_parse(&m, "m.json", text, n), ERR_FORMAT);
+    free(text);
 }
 
 static void expect_kept(int64_t step, bool kept)
@@ -209,11 +182,11 @@ static void what_a_kept_one_stands_upon_is_kept(void **state)
     make(24, 22, 0);
     make(30, FULL, 0);
     make(32, 30, 0);
-    assert_int_equal(manifest_keep(dir, 3), OK); /* 32, 30, and 24 with 22 and 20 */
+    assert_int_equal(manifest_keep(room, 3), OK); /* 32, 30, and 24 with 22 and 20 */
     expect_kept(10, false);
     for (int64_t step = 20; step <= 24; step += 2)
         expect_kept(step, true);
-    assert_int_equal(manifest_keep(dir, 1), OK);
+    assert_int_equal(manifest_keep(room, 1), OK);
     for (int64_t step = 20; step <= 24; step += 2)
         expect_kept(step, false);
     expect_kept(30, true);
@@ -225,8 +198,8 @@ static void nothing_goes_where_a_parent_cannot_be_told(void **state)
     (void)state;
     make(10, FULL, 0);
     make(20, FULL, 0);
-    put(file_of(20, "manifest.json"), "{");
-    assert_int_equal(manifest_keep(dir, 1), ERR_FORMAT);
+    write_text(file_of(20, "manifest.json"), "{");
+    assert_int_equal(manifest_keep(room, 1), ERR_FORMAT);
     expect_kept(10, true);
 }
 
@@ -234,14 +207,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_chain_begins_with_a_full_one_and_ends_with_the_checkpoint,
-                                  empty_dir),
-        cmocka_unit_test_teardown(a_chain_is_found_from_wherever_one_stands, empty_dir),
+                                  empty_room),
+        cmocka_unit_test_teardown(a_chain_is_found_from_wherever_one_stands, empty_room),
         cmocka_unit_test_teardown(a_delta_whose_parent_is_gone_or_another_is_refused,
-                                  empty_dir),
-        cmocka_unit_test_teardown(a_damaged_file_of_a_parent_is_named, empty_dir),
-        cmocka_unit_test_teardown(a_delta_does_not_stand_upon_a_later_step, empty_dir),
-        cmocka_unit_test_teardown(what_a_kept_one_stands_upon_is_kept, empty_dir),
-        cmocka_unit_test_teardown(nothing_goes_where_a_parent_cannot_be_told, empty_dir),
+                                  empty_room),
+        cmocka_unit_test_teardown(a_damaged_file_of_a_parent_is_named, empty_room),
+        cmocka_unit_test_teardown(a_delta_does_not_stand_upon_a_later_step, empty_room),
+        cmocka_unit_test_teardown(what_a_kept_one_stands_upon_is_kept, empty_room),
+        cmocka_unit_test_teardown(nothing_goes_where_a_parent_cannot_be_told, empty_room),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, room_open, room_close);
 }

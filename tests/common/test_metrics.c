@@ -13,6 +13,7 @@
 
 #include "common/metrics.h"
 #include "common/rng.h"
+#include "tests/room.h"
 
 static void assert_near(double a, double b, double tolerance)
 {
@@ -240,41 +241,21 @@ static void rela_impr_reproduces_the_tables_of_din(void **state)
 
 /* ---- lines ---- */
 
-static char folder[] = "/tmp/dips-metrics-XXXXXX";
-static char path[64];
+static char path[128];
 
-static int make_folder(void **state)
+static int open_lines(void **unused)
 {
-    (void)state;
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
+    room_open(unused);
+    strcpy(path, inside("metrics.jsonl"));
     return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    unlink(path);
-    return rmdir(folder);
-}
-
-static void put(const char *text)
-{
-    FILE *f = fopen(path, "w");
-    fputs(text, f);
-    fclose(f);
 }
 
 static void assert_content(const char *text)
 {
-    char   bytes[4096];
-    FILE  *f = fopen(path, "r");
-    size_t n = fread(bytes, 1, sizeof bytes - 1, f);
+    char *bytes = read_bytes(path, NULL);
 
-    fclose(f);
-    bytes[n] = '\0';
     assert_string_equal(bytes, text);
+    free(bytes);
 }
 
 static void a_line_is_one_object(void **state)
@@ -309,7 +290,9 @@ static void a_resumed_run_reads_like_one_never_stopped(void **state)
     (void)state;
     metrics_log *log;
 
-    put("{\"event\":\"start\"}\n{\"event\":\"step\",\"step\":10}\n"
+    write_text(
+        path,
+        "{\"event\":\"start\"}\n{\"event\":\"step\",\"step\":10}\n"
         "{\"event\":\"eval\",\"step\":10,\"auc\":null}\n{\"event\":\"step\",\"step\":11}\n"
         "{\"event\":\"step\",\"step\":12}\n{\"event\":\"step\",\"st");
     assert_int_equal(metrics_log_open(&log, path, 10), OK);
@@ -325,7 +308,7 @@ static void a_torn_line_is_cut_even_where_all_is_kept(void **state)
     (void)state;
     metrics_log *log;
 
-    put("{\"event\":\"step\",\"step\":10}\n{\"event\":\"step\",\"step\":11}");
+    write_text(path, "{\"event\":\"step\",\"step\":10}\n{\"event\":\"step\",\"step\":11}");
     assert_int_equal(metrics_log_open(&log, path, -1), OK);
     metrics_log_close(&log);
     assert_content("{\"event\":\"step\",\"step\":10}\n");
@@ -336,7 +319,7 @@ static void nothing_to_cut_leaves_the_file_alone(void **state)
     (void)state;
     metrics_log *log;
 
-    put("{\"event\":\"step\",\"step\":10}\n");
+    write_text(path, "{\"event\":\"step\",\"step\":10}\n");
     assert_int_equal(metrics_log_open(&log, path, 10), OK);
     metrics_log_close(&log);
     assert_content("{\"event\":\"step\",\"step\":10}\n");
@@ -362,7 +345,7 @@ static void a_line_that_does_not_fit_is_taken_back(void **state)
     metrics_log  *log;
     struct rlimit before, small;
 
-    put("{\"event\":\"step\"}\n");
+    write_text(path, "{\"event\":\"step\"}\n");
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, SIG_IGN);
     small          = before;
@@ -395,5 +378,5 @@ int main(void)
         cmocka_unit_test(a_log_without_a_path_drops_all),
         cmocka_unit_test(a_line_that_does_not_fit_is_taken_back),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, open_lines, room_close);
 }

@@ -14,29 +14,7 @@
 
 #include "common/rng.h"
 #include "common/safetensors.h"
-
-static char folder[] = "/tmp/dips-safetensors-XXXXXX";
-
-static const char *path_of(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char line[300];
-    (void)state;
-    snprintf(line, sizeof line, "rm -rf %s", folder);
-    return system(line);
-}
+#include "tests/room.h"
 
 /* ---- files written by hand ---- */
 
@@ -321,36 +299,21 @@ static void what_is_not_a_file_is_named(void **state)
     (void)state;
     safetensors *file;
 
-    assert_int_equal(safetensors_open(&file, path_of("nowhere")), ERR_DATA);
+    assert_int_equal(safetensors_open(&file, inside("nowhere")), ERR_DATA);
     assert_non_null(strstr(err_text(), "nowhere: there is no such file"));
-    assert_int_equal(safetensors_open(&file, folder), ERR_DATA);
+    assert_int_equal(safetensors_open(&file, room), ERR_DATA);
     assert_non_null(strstr(err_text(), "not a file"));
-    fclose(fopen(path_of("empty"), "w"));
-    assert_int_equal(safetensors_open(&file, path_of("empty")), ERR_FORMAT);
+    write_text(inside("empty"), "");
+    assert_int_equal(safetensors_open(&file, inside("empty")), ERR_FORMAT);
     assert_null(file);
 }
 
 /* ---- writing ---- */
 
-/* The whole file at path; free it. */
-static unsigned char *slurp(const char *path, size_t *size)
-{
-    FILE *f = fopen(path, "rb");
-
-    assert_non_null(f);
-    fseek(f, 0, SEEK_END);
-    *size = (size_t)ftell(f);
-    rewind(f);
-    unsigned char *bytes = malloc(*size);
-    assert_int_equal(fread(bytes, 1, *size, f), *size);
-    fclose(f);
-    return bytes;
-}
-
 static void assert_digest(const char *path, const safetensors_digest *digest)
 {
-    size_t         size;
-    unsigned char *bytes = slurp(path, &size);
+    size_t size;
+    char  *bytes = read_bytes(path, &size);
 
     assert_int_equal(digest->bytes, size);
     assert_true(digest->xxh3 == XXH3_64bits(bytes, size));
@@ -366,7 +329,7 @@ static void what_was_written_in_turns_is_read_back(void **state)
     safetensors        *file;
     int                 flag, id, value, none, one;
 
-    assert_int_equal(safetensors_create(&w, path_of("turns")), OK);
+    assert_int_equal(safetensors_create(&w, inside("turns")), OK);
     assert_int_equal(safetensors_declare(w, "flag", DTYPE_U8, 1, (const uint64_t[]){N}, &flag),
                      OK);
     assert_int_equal(
@@ -384,13 +347,13 @@ static void what_was_written_in_turns_is_read_back(void **state)
         assert_int_equal(safetensors_append(w, value, &(float){(float)i}, 4), OK);
     }
     assert_int_equal(safetensors_append(w, one, &(uint16_t){77}, 2), OK);
-    assert_int_equal(access(path_of("turns"), F_OK), -1); /* not before it is whole */
+    assert_int_equal(access(inside("turns"), F_OK), -1); /* not before it is whole */
     assert_int_equal(safetensors_finish(&w, &digest), OK);
     assert_null(w);
-    assert_int_equal(access(path_of("turns.tmp"), F_OK), -1);
-    assert_digest(path_of("turns"), &digest);
+    assert_int_equal(access(inside("turns.tmp"), F_OK), -1);
+    assert_digest(inside("turns"), &digest);
 
-    assert_int_equal(safetensors_open(&file, path_of("turns")), OK);
+    assert_int_equal(safetensors_open(&file, inside("turns")), OK);
     assert_int_equal(safetensors_count(file), 5);
     assert_string_equal(safetensors_metadata(file, "made by"), "\"dips\"");
     assert_int_equal(safetensors_find(file, "none")->shape[1], 9);
@@ -433,7 +396,7 @@ static void the_digest_does_not_depend_on_the_pieces(void **state)
         size_t              at[2] = {0, 0};
         int                 tensor[2];
         size_t              most = (size_t[]){N, 1000, 65535, 65537, 100000}[round];
-        assert_int_equal(safetensors_create(&w, path_of("pieces")), OK);
+        assert_int_equal(safetensors_create(&w, inside("pieces")), OK);
         for (int k = 0; k < 2; k++)
             assert_int_equal(safetensors_declare(w, k ? "b" : "a", DTYPE_U8, 1,
                                                  (const uint64_t[]){N}, &tensor[k]),
@@ -448,7 +411,7 @@ static void the_digest_does_not_depend_on_the_pieces(void **state)
             at[k] += n;
         }
         assert_int_equal(safetensors_finish(&w, &digest), OK);
-        assert_digest(path_of("pieces"), &digest);
+        assert_digest(inside("pieces"), &digest);
         if (round == 0)
             first = digest;
         assert_true(digest.xxh3 == first.xxh3);
@@ -461,7 +424,7 @@ static void a_tensor_that_is_not_whole_leaves_no_file(void **state)
     safetensors_writer *w;
     int                 t;
 
-    assert_int_equal(safetensors_create(&w, path_of("part")), OK);
+    assert_int_equal(safetensors_create(&w, inside("part")), OK);
     assert_int_equal(safetensors_declare(w, "x", DTYPE_U64, 1, (const uint64_t[]){2}, &t), OK);
     assert_int_equal(safetensors_append(w, t, "12345678", 8), OK);
     assert_int_equal(safetensors_append(w, t, "123456789", 9), ERR_FORMAT);
@@ -469,8 +432,8 @@ static void a_tensor_that_is_not_whole_leaves_no_file(void **state)
     assert_int_equal(safetensors_finish(&w, NULL), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "'x' ends after 8 of 16 bytes"));
     assert_null(w);
-    assert_int_equal(access(path_of("part"), F_OK), -1);
-    assert_int_equal(access(path_of("part.tmp"), F_OK), -1);
+    assert_int_equal(access(inside("part"), F_OK), -1);
+    assert_int_equal(access(inside("part.tmp"), F_OK), -1);
 }
 
 static void giving_up_leaves_what_was_there(void **state)
@@ -480,17 +443,17 @@ static void giving_up_leaves_what_was_there(void **state)
     safetensors        *file;
     int                 t;
 
-    assert_int_equal(safetensors_create(&w, path_of("kept")), OK);
+    assert_int_equal(safetensors_create(&w, inside("kept")), OK);
     assert_int_equal(safetensors_declare(w, "old", DTYPE_U8, 0, NULL, &t), OK);
     assert_int_equal(safetensors_append(w, t, "1", 1), OK);
     assert_int_equal(safetensors_finish(&w, NULL), OK);
-    assert_int_equal(safetensors_create(&w, path_of("kept")), OK);
+    assert_int_equal(safetensors_create(&w, inside("kept")), OK);
     assert_int_equal(safetensors_declare(w, "new", DTYPE_U8, 0, NULL, &t), OK);
     assert_int_equal(safetensors_append(w, t, "2", 1), OK);
     safetensors_abandon(&w);
     assert_null(w);
-    assert_int_equal(access(path_of("kept.tmp"), F_OK), -1);
-    assert_int_equal(safetensors_open(&file, path_of("kept")), OK);
+    assert_int_equal(access(inside("kept.tmp"), F_OK), -1);
+    assert_int_equal(safetensors_open(&file, inside("kept")), OK);
     assert_non_null(safetensors_find(file, "old"));
     safetensors_close(&file);
 }
@@ -502,7 +465,7 @@ static void what_cannot_be_declared_is_refused(void **state)
     int                 t;
     const uint64_t      huge[] = {UINT64_C(1) << 62, 8};
 
-    assert_int_equal(safetensors_create(&w, path_of("declared")), OK);
+    assert_int_equal(safetensors_create(&w, inside("declared")), OK);
     assert_int_equal(safetensors_declare(w, "a", DTYPE_U8, 0, NULL, &t), OK);
     assert_int_equal(safetensors_declare(w, "a", DTYPE_U8, 0, NULL, &t), ERR_FORMAT);
     assert_int_equal(safetensors_declare(w, "__metadata__", DTYPE_U8, 0, NULL, &t), ERR_FORMAT);
@@ -511,7 +474,7 @@ static void what_cannot_be_declared_is_refused(void **state)
     assert_int_equal(safetensors_append(w, 0, "1", 1), OK);
     assert_int_equal(safetensors_declare(w, "late", DTYPE_U8, 0, NULL, &t), ERR_FORMAT);
     safetensors_abandon(&w);
-    assert_int_equal(safetensors_create(&w, path_of("declared")), OK);
+    assert_int_equal(safetensors_create(&w, inside("declared")), OK);
     assert_int_equal(safetensors_declare(w, "\xff", DTYPE_U8, 0, NULL, &t), OK);
     assert_int_equal(safetensors_finish(&w, NULL), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "not UTF-8"));
@@ -522,7 +485,7 @@ static void a_folder_that_is_not_there_is_named(void **state)
     (void)state;
     safetensors_writer *w;
 
-    assert_int_equal(safetensors_create(&w, path_of("no/such")), ERR_SYSTEM);
+    assert_int_equal(safetensors_create(&w, inside("no/such")), ERR_SYSTEM);
     assert_null(w);
     assert_non_null(strstr(err_text(), "no/such"));
 }
@@ -540,17 +503,17 @@ static void a_full_disk_leaves_no_file(void **state)
     signal(SIGXFSZ, SIG_IGN);
     small          = before;
     small.rlim_cur = 200000;
-    assert_int_equal(safetensors_create(&w, path_of("full")), OK);
+    assert_int_equal(safetensors_create(&w, inside("full")), OK);
     assert_int_equal(
         safetensors_declare(w, "x", DTYPE_U8, 1, (const uint64_t[]){sizeof data}, &t), OK);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     err_t err = safetensors_append(w, t, data, sizeof data);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(err, ERR_SYSTEM);
-    assert_non_null(strstr(err_text(), path_of("full")));
+    assert_non_null(strstr(err_text(), inside("full")));
     safetensors_abandon(&w);
-    assert_int_equal(access(path_of("full"), F_OK), -1);
-    assert_int_equal(access(path_of("full.tmp"), F_OK), -1);
+    assert_int_equal(access(inside("full"), F_OK), -1);
+    assert_int_equal(access(inside("full.tmp"), F_OK), -1);
 }
 
 int main(void)
@@ -574,5 +537,5 @@ int main(void)
         cmocka_unit_test(a_folder_that_is_not_there_is_named),
         cmocka_unit_test(a_full_disk_leaves_no_file),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, room_open, room_close);
 }

@@ -5,7 +5,6 @@
 #define DIPS_TESTS_LAUNCH_CRASHES_H
 
 #include <dirent.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "common/manifest.h"
 #include "launch/checkpoint_verify.h"
 #include "launch/commands.h"
+#include "tests/room.h"
 
 #include "faulty_disk.h"
 
@@ -83,16 +83,10 @@ static int train(disk_plan plan, int steps)
     return run_child(command_train, 5, words, &plan);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
 static void remove_all(const char *what)
 {
     if (access(what, F_OK) == 0)
-        assert_int_equal(nftw(what, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+        folder_remove(what);
 }
 
 static int entries(const char *folder)
@@ -109,13 +103,11 @@ static int entries(const char *folder)
 
 static bool was_said(const char *word)
 {
-    char  text[8192];
-    FILE *f = fopen("said", "r");
+    char *text  = read_bytes("said", NULL);
+    bool  found = strstr(text, word) != NULL;
 
-    assert_non_null(f);
-    text[fread(text, 1, sizeof text - 1, f)] = '\0';
-    fclose(f);
-    return strstr(text, word) != NULL;
+    free(text);
+    return found;
 }
 
 /* ---- what must hold ---- */
@@ -223,8 +215,6 @@ static void fail_at(int error, int how_many, int first, int stride)
 
 /* ---- the room ---- */
 
-static char room[] = "/dev/shm/dips-crash-XXXXXX";
-
 static int open_room(void **unused)
 {
     char     *words[] = {"prepare",   "synthetic", "--out",     "data", "--users",        "30",
@@ -232,18 +222,14 @@ static int open_room(void **unused)
                          "--history", "3",         "--samples", "256",  "--test-samples", "32",
                          "--seed",    "3",         NULL};
     disk_plan none    = {0};
-    FILE     *f;
 
     (void)unused;
-    if (access("/dev/shm", W_OK) != 0)
-        memcpy(room, "/tmp/./", 7);
     counted =
         mmap(NULL, sizeof *counted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (counted == MAP_FAILED || !mkdtemp(room) || chdir(room) != 0 || mkdir("work", 0777) != 0)
+    folder_make_in_memory(room);
+    if (counted == MAP_FAILED || chdir(room) != 0 || mkdir("work", 0777) != 0)
         return -1;
-    f = fopen("run.yaml", "w");
-    if (!f || fputs(yaml, f) < 0 || fclose(f) != 0)
-        return -1;
+    write_text("run.yaml", yaml);
     assert_int_equal(run_child(command_prepare, 20, words, &none), 0);
     assert_int_equal(train(none, LAST), 0);
     calls = *counted;

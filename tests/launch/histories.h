@@ -47,8 +47,8 @@ static inline plain_run histories_draw(const histories *h, uint64_t seed)
 static inline sim_result histories_compare(histories *h, plain_run run,
                                            const sim_faults *faults)
 {
-    plain_folder(h->calm, "calm");
-    plain_folder(h->rough, "rough");
+    folder_make_in_memory(h->calm);
+    folder_make_in_memory(h->rough);
     run.folder       = h->calm;
     sim_result calm  = simulate(&run, &(sim_faults){0});
     run.folder       = h->rough;
@@ -59,8 +59,8 @@ static inline sim_result histories_compare(histories *h, plain_run run,
     if (!plain_is_exact(&run) && !plain_equal(&run, h->calm, h->rough))
         fail_msg("seed %llu: the last cut is not that of the undisturbed run (%s, %s)",
                  (unsigned long long)run.seed, h->rough, h->calm);
-    plain_remove(h->calm);
-    plain_remove(h->rough);
+    folder_remove(h->calm);
+    folder_remove(h->rough);
     return rough;
 }
 

@@ -8,13 +8,11 @@
 #ifndef DIPS_TESTS_LAUNCH_PLAIN_WORKER_H
 #define DIPS_TESTS_LAUNCH_PLAIN_WORKER_H
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,6 +20,7 @@
 #include "common/manifest.h"
 #include "common/rng.h"
 #include "common/safetensors.h"
+#include "tests/folder.h"
 #include "worker/ps_client.h"
 
 enum { PLAIN_TABLES = 3, PLAIN_SHARDS_MOST = 4, PLAIN_WORKERS_MOST = 3, PLAIN_AHEAD = 4 };
@@ -324,26 +323,6 @@ static inline err_t plain_train(plain_worker *w)
 }
 
 /* ---- runs ---- */
-
-/* A folder of the test's own, in memory where there is such a place. */
-static inline void plain_folder(char path[64], const char *name)
-{
-    snprintf(path, 64, "%s/dips-%s-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm",
-             name);
-    assert_non_null(mkdtemp(path));
-}
-
-static inline int plain_remove_one(const char *path, const struct stat *st, int kind,
-                                   struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
-static inline void plain_remove(const char *folder)
-{
-    assert_int_equal(nftw(folder, plain_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-}
 
 /* Whether the last cuts of two runs are the same to the bit. */
 static inline bool plain_equal(const plain_run *run, const char *a, const char *b)

@@ -5,7 +5,6 @@
 #ifndef DIPS_TESTS_LAUNCH_PREPARE_ROOM_H
 #define DIPS_TESTS_LAUNCH_PREPARE_ROOM_H
 
-#include <ftw.h>
 #include <glob.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,58 +15,13 @@
 
 #include "common/err.h"
 #include "common/safetensors.h"
+#include "tests/room.h"
 
 #define WORDS_MOST 40
 
-static char room[64]; /* the folder of the test that is running */
-
-static int room_enter(void **state)
-{
-    (void)state;
-    strcpy(room, "/tmp/dips-prepare-XXXXXX");
-    return mkdtemp(room) ? 0 : -1;
-}
-
-static inline int room_remove(const char *path, const struct stat *st, int type,
-                              struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int room_leave(void **state)
-{
-    (void)state;
-    return nftw(room, room_remove, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A place in the room; lent until the eighth call from now. */
-static const char *in_room(const char *name)
-{
-    static char paths[8][256];
-    static int  next;
-    char       *path = paths[next++ % 8];
-
-    snprintf(path, sizeof paths[0], "%s/%s", room, name);
-    return path;
-}
-
-static inline void write_bytes(const char *name, const void *bytes, size_t n)
-{
-    FILE *f = fopen(in_room(name), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
-static inline void write_text(const char *name, const char *text)
-{
-    write_bytes(name, text, strlen(text));
-}
-
 static inline void write_gzip(const char *name, const char *text)
 {
-    gzFile f = gzopen(in_room(name), "wb");
+    gzFile f = gzopen(inside(name), "wb");
     assert_non_null(f);
     assert_int_equal(gzwrite(f, text, (unsigned)strlen(text)), (int)strlen(text));
     assert_int_equal(gzclose(f), Z_OK);
@@ -112,7 +66,7 @@ static inline err_t run(err_t (*command)(int argc, char **argv), const char *wor
 static inline size_t count_files(const char *pattern)
 {
     glob_t found = {0};
-    size_t n     = glob(in_room(pattern), GLOB_PERIOD, NULL, &found) == 0 ? found.gl_pathc : 0;
+    size_t n     = glob(inside(pattern), GLOB_PERIOD, NULL, &found) == 0 ? found.gl_pathc : 0;
     globfree(&found);
     return n;
 }
@@ -120,7 +74,7 @@ static inline size_t count_files(const char *pattern)
 static inline safetensors *open_file(const char *name)
 {
     safetensors *file = NULL;
-    if (safetensors_open(&file, in_room(name)) != OK)
+    if (safetensors_open(&file, inside(name)) != OK)
         fail_msg("%s", err_text());
     return file;
 }
@@ -186,22 +140,6 @@ static inline uint64_t count_of(const safetensors *file, const char *table, uint
     return 0;
 }
 
-/* All bytes of a file of the room; free. */
-static inline char *read_bytes(const char *path, size_t *n)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    fseek(f, 0, SEEK_END);
-    *n = (size_t)ftell(f);
-    rewind(f);
-    char *bytes = malloc(*n + 1);
-    assert_non_null(bytes);
-    assert_int_equal(fread(bytes, 1, *n, f), *n);
-    fclose(f);
-    bytes[*n] = '\0';
-    return bytes;
-}
-
 /* Every file of folder a (its names begin with no dot) is in b with the same bytes, and
  * the other way round. */
 static inline void check_same_folder(const char *a, const char *b)
@@ -210,16 +148,16 @@ static inline void check_same_folder(const char *a, const char *b)
     glob_t files = {0};
     size_t n_a, n_b;
 
-    snprintf(pattern, sizeof pattern, "%s/*", in_room(b));
+    snprintf(pattern, sizeof pattern, "%s/*", inside(b));
     assert_int_equal(glob(pattern, 0, NULL, &files), 0);
     size_t in_b = files.gl_pathc;
     globfree(&files);
-    snprintf(pattern, sizeof pattern, "%s/*", in_room(a));
+    snprintf(pattern, sizeof pattern, "%s/*", inside(a));
     assert_int_equal(glob(pattern, 0, NULL, &files), 0);
     assert_int_equal(files.gl_pathc, in_b);
     for (size_t i = 0; i < files.gl_pathc; i++) {
         const char *name = strrchr(files.gl_pathv[i], '/');
-        snprintf(pattern, sizeof pattern, "%s%s", in_room(b), name);
+        snprintf(pattern, sizeof pattern, "%s%s", inside(b), name);
         char *of_a = read_bytes(files.gl_pathv[i], &n_a), *of_b = read_bytes(pattern, &n_b);
         if (n_a != n_b || memcmp(of_a, of_b, n_a) != 0)
             fail_msg("%s differs from %s", files.gl_pathv[i], pattern);
@@ -229,6 +167,6 @@ static inline void check_same_folder(const char *a, const char *b)
     globfree(&files);
 }
 
-#define IN_ROOM(test) cmocka_unit_test_setup_teardown(test, room_enter, room_leave)
+#define IN_ROOM(test) cmocka_unit_test_setup_teardown(test, room_open, room_close)
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "common/hash.h"
 #include "launch/checkpoint_verify.h"
+#include "tests/room.h"
 
 /* A checkpoint of two shards by hand: goods (dim 2, Adam) with the ids 1 .. ROWS, and an
  * empty table. Its hashes are always right: only what the tensors say may be wrong. */
@@ -33,22 +34,7 @@ enum fault {
     DENSE_STATE,
 };
 
-static char dir[] = "/tmp/dips-verify-XXXXXX";
 static char folder[CONFIG_PATH_MAX];
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    char line[300];
-    (void)state;
-    snprintf(line, sizeof line, "rm -rf %s", dir);
-    return system(line);
-}
 
 /* Declare one tensor, whose bytes are written by the caller's order of numbers. */
 static int declare(safetensors_writer *w, const char *name, dtype type, uint64_t rows,
@@ -208,7 +194,7 @@ static void write_checkpoint(enum fault fault)
                                         .n_files = SHARDS + 1,
                                         .files   = files};
 
-    manifest_folder(folder, dir, STEP);
+    manifest_folder(folder, room, STEP);
     assert_int_equal(manifest_begin(folder), OK);
     write_dense(fault, &files[0].digest);
     for (int k = 0; k < SHARDS; k++) {
@@ -288,17 +274,11 @@ static void every_fault_is_named(void **state)
 static void a_flipped_bit_is_found(void **state)
 {
     (void)state;
-    char  path[CONFIG_PATH_MAX + CONFIG_NAME_MAX], *said;
-    FILE *f;
+    char path[CONFIG_PATH_MAX + CONFIG_NAME_MAX], *said;
 
     write_checkpoint(NONE);
     snprintf(path, sizeof path, "%s/shard-0000-of-0002.safetensors", folder);
-    f = fopen(path, "r+b");
-    fseek(f, -1, SEEK_END);
-    int last = fgetc(f);
-    fseek(f, -1, SEEK_END);
-    fputc(last ^ 64, f);
-    fclose(f);
+    flip_bits(path, 1, 64);
     assert_int_equal(verify(&said), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "shard-0000-of-0002.safetensors is damaged"));
     free(said);
@@ -311,5 +291,5 @@ int main(void)
         cmocka_unit_test(every_fault_is_named),
         cmocka_unit_test(a_flipped_bit_is_found),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, room_open, room_close);
 }

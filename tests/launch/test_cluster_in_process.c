@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "common/manifest.h"
+#include "tests/folder.h"
 
 /* ---- the claims ---- */
 
@@ -145,10 +146,11 @@ static void save_run(const char *folder, state *s)
 static void a_saved_run_comes_back_on_another_number_of_shards(void **unused)
 {
     static state saved, restored;
-    char         folder[CONFIG_PATH_MAX], command[CONFIG_PATH_MAX + 16];
+    char         own[64], folder[CONFIG_PATH_MAX];
 
     (void)unused;
-    snprintf(folder, sizeof folder, "test_cluster-%d/step-000000000050", (int)getpid());
+    folder_make(own);
+    snprintf(folder, sizeof folder, "%s/step-000000000050", own);
     save_run(folder, &saved);
     for (int shards = 1; shards <= 3; shards++) {
         cluster c;
@@ -161,8 +163,7 @@ static void a_saved_run_comes_back_on_another_number_of_shards(void **unused)
         close_worker(&zero);
         close_cluster(&c);
     }
-    snprintf(command, sizeof command, "rm -r test_cluster-%d", (int)getpid());
-    assert_int_equal(system(command), 0);
+    folder_remove(own);
 }
 
 int main(void)

@@ -133,15 +133,15 @@ static void compare(int staleness, const char *endpoint)
     must(schema_new(&s, c));
     run.config = c;
     run.schema = s;
-    plain_folder(clean, "clean");
-    plain_folder(bad, "bad");
+    folder_make_in_memory(clean);
+    folder_make_in_memory(bad);
     run.folder = clean;
     train(&run, 0, endpoint);
     run.folder = bad;
     train(&run, 0.05, endpoint);
     assert_true(plain_equal(&run, clean, bad));
-    plain_remove(clean);
-    plain_remove(bad);
+    folder_remove(clean);
+    folder_remove(bad);
     schema_free(&s);
     config_free(&c);
 }

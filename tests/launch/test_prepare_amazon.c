@@ -63,7 +63,7 @@ static void check_pair(const safetensors *file, uint64_t i, const char *goods, c
 static void k_goods_and_the_next_train_and_the_last_tests(void **state)
 {
     (void)state;
-    write_text("reviews", reviews);
+    write_text(inside("reviews"), reviews);
     write_gzip("meta", meta);
     run_well(prepare_amazon, AMAZON);
     safetensors *train = open_file("out/train-00000.safetensors");
@@ -91,8 +91,8 @@ static void k_goods_and_the_next_train_and_the_last_tests(void **state)
 static void the_seed_alone_decides_about_negatives(void **state)
 {
     (void)state;
-    write_text("reviews", reviews);
-    write_text("meta", meta);
+    write_text(inside("reviews"), reviews);
+    write_text(inside("meta"), meta);
     run_well(prepare_amazon, AMAZON);
     run_well(prepare_amazon, "--reviews @reviews --meta @meta --out @b");
     check_same_folder("out", "b");
@@ -108,9 +108,10 @@ static void metadata_may_be_as_python_prints_it(void **state)
     json[python_json(json, python, strlen(python))] = '\0';
     assert_string_equal(json, want);
 
-    write_text("reviews", reviews);
-    write_text("meta", "{'asin': 'c', 'title': \"Rider's \\x22best\\x22\", 'price': 3.5, "
-                       "'categories': [['Sports', 'Golf']]}\n");
+    write_text(inside("reviews"), reviews);
+    write_text(inside("meta"),
+               "{'asin': 'c', 'title': \"Rider's \\x22best\\x22\", 'price': 3.5, "
+               "'categories': [['Sports', 'Golf']]}\n");
     run_well(prepare_amazon, AMAZON);
     safetensors *train = open_file("out/train-00000.safetensors");
     assert_true(u64_at(train, "cate", 0) == id("Golf"));
@@ -120,21 +121,21 @@ static void metadata_may_be_as_python_prints_it(void **state)
 static void what_cannot_be_samples_is_refused(void **state)
 {
     (void)state;
-    write_text("meta", meta);
-    write_text("reviews", "");
+    write_text(inside("meta"), meta);
+    write_text(inside("reviews"), "");
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "has no reviews");
-    write_text("reviews", REVIEW("u", "a", 1) "{\"asin\": \"b\"\n");
+    write_text(inside("reviews"), REVIEW("u", "a", 1) "{\"asin\": \"b\"\n");
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "reviews:2: not JSON at byte");
-    write_text("reviews", "[1, 2]\n");
+    write_text(inside("reviews"), "[1, 2]\n");
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "reviews:1: not a JSON object");
-    write_text("reviews", "{\"asin\": \"b\", \"unixReviewTime\": 1}\n");
+    write_text(inside("reviews"), "{\"asin\": \"b\", \"unixReviewTime\": 1}\n");
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "reviews:1: reviewerID is not there");
-    write_text("reviews", REVIEW("u", "a", 1.5));
+    write_text(inside("reviews"), REVIEW("u", "a", 1.5));
     run_badly(prepare_amazon, AMAZON, ERR_DATA,
               "reviews:1: unixReviewTime is not there or not");
-    write_text("reviews", REVIEW("u", "a", 1) REVIEW("u", "b", 2));
+    write_text(inside("reviews"), REVIEW("u", "a", 1) REVIEW("u", "b", 2));
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "a user chose all 2 goods");
-    write_text("meta", "{\"asin\": \"a\", \"categories\": [[]]}\n");
+    write_text(inside("meta"), "{\"asin\": \"a\", \"categories\": [[]]}\n");
     run_badly(prepare_amazon, AMAZON, ERR_DATA, "meta:1: the last of categories is not there");
     assert_int_equal(count_files("out/*"), 2);
 }

@@ -28,8 +28,8 @@ static uint64_t genre(const char *name)
 static void a_sample_has_the_earlier_ratings_of_its_user(void **state)
 {
     (void)state;
-    write_text("movies", movies);
-    write_text("ratings", ratings);
+    write_text(inside("movies"), movies);
+    write_text(inside("ratings"), ratings);
     run_well(prepare_movielens, ML "--test-users 0");
     safetensors *file = open_file("out/train-00000.safetensors");
     EXPECT_U64(file, "user", 1, 1, 1, 2);
@@ -58,8 +58,8 @@ static void a_sample_has_the_earlier_ratings_of_its_user(void **state)
 static void histories_keep_the_newest_and_may_be_wanted(void **state)
 {
     (void)state;
-    write_text("movies", movies);
-    write_text("ratings", ratings);
+    write_text(inside("movies"), movies);
+    write_text(inside("ratings"), ratings);
     run_well(prepare_movielens, ML "--test-users 0 --max-len 1 --min-history 1 --min-rating 2");
     safetensors *file = open_file("out/train-00000.safetensors");
     EXPECT_U64(file, "movie", 20, 30);
@@ -74,8 +74,8 @@ static void histories_keep_the_newest_and_may_be_wanted(void **state)
 static void beside_each_rating_stands_a_movie_that_it_was_not(void **state)
 {
     (void)state;
-    write_text("movies", movies);
-    write_text("ratings", ratings);
+    write_text(inside("movies"), movies);
+    write_text(inside("ratings"), ratings);
     run_well(prepare_movielens, ML "--test-users 0 --negatives uniform");
     safetensors *file = open_file("out/train-00000.safetensors");
     EXPECT_U64(file, "history.movie", 10, 10, 20);
@@ -96,7 +96,7 @@ static void beside_each_rating_stands_a_movie_that_it_was_not(void **state)
     EXPECT_U64(file, "history.offsets", 0, 0, 0, 1, 1);
     EXPECT_U64(file, "history.movie", 20);
     safetensors_close(&file);
-    write_text("ratings", "1::10::5::100\n1::10::4::200\n");
+    write_text(inside("ratings"), "1::10::5::100\n1::10::4::200\n");
     run_badly(prepare_movielens, ML "--overwrite --negatives uniform", ERR_DATA,
               "fewer than two items occur");
 }
@@ -105,8 +105,9 @@ static void beside_each_rating_stands_a_movie_that_it_was_not(void **state)
 static void what_was_rated_in_one_second_stood_on_one_page(void **state)
 {
     (void)state;
-    write_text("movies", "10::A::x\n20::B::y\n30::C::y\n40::D::z\n");
-    write_text("ratings", "1::10::5::100\n1::20::4::300\n1::30::2::300\n1::40::3::400\n");
+    write_text(inside("movies"), "10::A::x\n20::B::y\n30::C::y\n40::D::z\n");
+    write_text(inside("ratings"),
+               "1::10::5::100\n1::20::4::300\n1::30::2::300\n1::40::3::400\n");
     run_well(prepare_movielens, ML "--test-users 0 --auxiliary 2 --negatives uniform");
     safetensors *file = open_file("out/train-00000.safetensors");
     EXPECT_U64(file, "movie", 10, 20, 30, 40);
@@ -148,8 +149,8 @@ static void users_to_choose_by_come_from_those_that_train(void **state)
     (void)state;
     for (int user = 1, at = 0; user <= 100; user++)
         at += sprintf(ratings_of_all + at, "%d::10::5::%d\n", user, 100 + user);
-    write_text("movies", movies);
-    write_text("ratings", ratings_of_all);
+    write_text(inside("movies"), movies);
+    write_text(inside("ratings"), ratings_of_all);
     run_well(prepare_movielens, ML "--test-users 0.3");
     run_well(prepare_movielens, "--ratings @ratings --movies @movies --out @b --test-users 0.3 "
                                 "--valid-users 0.2");
@@ -167,8 +168,8 @@ static void users_to_choose_by_come_from_those_that_train(void **state)
 static void csv_and_gzip_give_the_same_samples(void **state)
 {
     (void)state;
-    write_text("movies", movies);
-    write_text("ratings", ratings);
+    write_text(inside("movies"), movies);
+    write_text(inside("ratings"), ratings);
     run_well(prepare_movielens, ML);
     write_gzip("movies.csv.gz", "movieId,title,genres\r\n"
                                 "10,Toy Story (1995),Animation|Comedy\r\n"
@@ -184,8 +185,8 @@ static void csv_and_gzip_give_the_same_samples(void **state)
 static void bad_lines_are_named_or_skipped_and_counted(void **state)
 {
     (void)state;
-    write_text("movies", movies);
-    write_text("ratings",
+    write_text(inside("movies"), movies);
+    write_text(inside("ratings"),
                "1::20::4::300\n1::10::9x::100\n1::99::3::100\n1::10\n1::10::5::100\n");
     run_badly(prepare_movielens, ML, ERR_DATA, "ratings:2: rating '9x' is not a number");
     assert_int_equal(count_files("out/*"), 2); /* nothing but . and .. */
@@ -201,16 +202,16 @@ static void bad_lines_are_named_or_skipped_and_counted(void **state)
 static void what_cannot_be_samples_is_refused(void **state)
 {
     (void)state;
-    write_text("movies", movies);
-    write_text("ratings", "");
+    write_text(inside("movies"), movies);
+    write_text(inside("ratings"), "");
     run_badly(prepare_movielens, ML, ERR_DATA, "has no ratings");
-    write_text("ratings", "1::10::0::100\n");
+    write_text(inside("ratings"), "1::10::0::100\n");
     run_badly(prepare_movielens, ML, ERR_DATA, "rating '0' is not one of 0.5, 1");
-    write_text("ratings", "1::10::3.7::100\n");
+    write_text(inside("ratings"), "1::10::3.7::100\n");
     run_badly(prepare_movielens, ML, ERR_DATA, "rating '3.7' is not one of");
-    write_text("ratings", "1::99::3::100\n");
+    write_text(inside("ratings"), "1::99::3::100\n");
     run_badly(prepare_movielens, ML, ERR_DATA, "ratings:1: movie 99 is not in ");
-    write_text("movies", "10::A::B\n10::C::D\n");
+    write_text(inside("movies"), "10::A::B\n10::C::D\n");
     run_badly(prepare_movielens, ML, ERR_DATA, "movies:2: movie 10 was there before");
     run_badly(prepare_movielens, "--ratings @nothing --movies @movies --out @out", ERR_DATA,
               "movie");
@@ -247,7 +248,7 @@ static bool unpack(const char *name)
 
 static void read_ratings(void)
 {
-    FILE *file = fopen(in_room("ratings.csv"), "r");
+    FILE *file = fopen(inside("ratings.csv"), "r");
     char  line[200];
 
     assert_non_null(file);
@@ -323,7 +324,7 @@ static void no_history_of_latest_small_has_a_later_rating(void **state)
         char     name[64];
         for (;; shards++) {
             snprintf(name, sizeof name, "out/%s-%05zu.safetensors", splits[s], shards);
-            if (access(in_room(name), F_OK) != 0)
+            if (access(inside(name), F_OK) != 0)
                 break;
             safetensors *file = open_file(name);
             uint64_t     n    = tensor_of(file, "label")->count;
@@ -356,8 +357,8 @@ static void memory_changes_nothing_but_the_number_of_shards(void **state)
     run_well(prepare_movielens,
              "--ratings @ratings.csv --movies @movies.csv --out @b --max-len 7 --memory 6M");
     size_t n_a, n_b;
-    char  *a = read_bytes(in_room("a/counts.safetensors"), &n_a);
-    char  *b = read_bytes(in_room("b/counts.safetensors"), &n_b);
+    char  *a = read_bytes(inside("a/counts.safetensors"), &n_a);
+    char  *b = read_bytes(inside("b/counts.safetensors"), &n_b);
     assert_int_equal(n_a, n_b);
     assert_memory_equal(a, b, n_a);
     free(a);

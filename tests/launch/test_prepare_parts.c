@@ -226,7 +226,7 @@ static void check_lines(const char *name, const char *want)
     char      *line;
     size_t     n;
 
-    err_t err = raw_lines_open(&l, in_room(name));
+    err_t err = raw_lines_open(&l, inside(name));
     while (err == OK && (err = raw_lines_next(l, &line, &n)) == OK && line)
         sprintf(got + strlen(got), "<%.*s>", (int)n, line);
     raw_lines_close(&l);
@@ -236,9 +236,9 @@ static void check_lines(const char *name, const char *want)
 static void lines_of_plain_and_gzipped_files_are_the_same(void **state)
 {
     (void)state;
-    write_text("plain", "one\r\n\ntwo");
+    write_text(inside("plain"), "one\r\n\ntwo");
     write_gzip("zipped", "one\r\n\ntwo");
-    write_text("empty", "");
+    write_text(inside("empty"), "");
     write_gzip("zipped-empty", "");
     check_lines("plain", "<one><><two>");
     check_lines("zipped", "<one><><two>");
@@ -256,8 +256,8 @@ static void a_gzip_file_that_was_cut_off_is_damaged(void **state)
         text[i] = (char)('a' + hash_mix(i) % 26);
     text[sizeof text - 1] = '\0';
     write_gzip("zipped", text);
-    char *bytes = read_bytes(in_room("zipped"), &n);
-    write_bytes("cut", bytes, n / 2);
+    char *bytes = read_bytes(inside("zipped"), &n);
+    write_bytes(inside("cut"), bytes, n / 2);
     free(bytes);
     check_lines("cut", "bad");
     assert_non_null(strstr(err_text(), "ends too early"));
@@ -272,13 +272,13 @@ static void a_line_may_be_long_but_not_endless(void **state)
     (void)state;
     assert_non_null(text);
     memset(text, 'x', LINE_MOST + 10);
-    write_bytes("long", text, 1000000);
-    WELL(raw_lines_open(&l, in_room("long")));
+    write_bytes(inside("long"), text, 1000000);
+    WELL(raw_lines_open(&l, inside("long")));
     WELL(raw_lines_next(l, &line, &n));
     assert_int_equal(n, 1000000);
     raw_lines_close(&l);
-    write_bytes("endless", text, LINE_MOST + 10);
-    WELL(raw_lines_open(&l, in_room("endless")));
+    write_bytes(inside("endless"), text, LINE_MOST + 10);
+    WELL(raw_lines_open(&l, inside("endless")));
     assert_int_equal(raw_lines_next(l, &line, &n), ERR_DATA);
     assert_non_null(strstr(err_text(), "endless:1: line of more than"));
     raw_lines_close(&l);
@@ -290,7 +290,7 @@ static void a_file_that_is_not_there_is_named(void **state)
     raw_lines *l;
 
     (void)state;
-    assert_int_equal(raw_lines_open(&l, in_room("nothing")), ERR_DATA);
+    assert_int_equal(raw_lines_open(&l, inside("nothing")), ERR_DATA);
     assert_non_null(strstr(err_text(), "nothing: No such file"));
     raw_lines_close(&l);
     assert_int_equal(raw_lines_open(&l, room), ERR_DATA);
@@ -328,7 +328,7 @@ static void check_counts(size_t memory)
         }
         WELL(counts_end_sample(c));
     }
-    WELL(counts_write(c, in_room("counts.safetensors")));
+    WELL(counts_write(c, inside("counts.safetensors")));
     counts_free(&c);
 
     safetensors *file = open_file("counts.safetensors");
@@ -366,9 +366,9 @@ static void counts_are_of_samples_and_the_same_in_any_memory(void **state)
 
     (void)state;
     check_counts(1 << 20);
-    char *first = read_bytes(in_room("counts.safetensors"), &n_first);
+    char *first = read_bytes(inside("counts.safetensors"), &n_first);
     check_counts(4096);
-    char *second = read_bytes(in_room("counts.safetensors"), &n);
+    char *second = read_bytes(inside("counts.safetensors"), &n);
     assert_int_equal(n, n_first);
     assert_memory_equal(first, second, n);
     free(first);

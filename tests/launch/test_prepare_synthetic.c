@@ -144,7 +144,7 @@ static void a_prepared_folder_is_replaced_only_on_demand_and_as_a_whole(void **s
 {
     (void)state;
     run_well(prepare_synthetic, "--samples 900 --test-samples 50 --out @a --shard-samples 300");
-    write_text("a/notes.txt", "mine");
+    write_text(inside("a/notes.txt"), "mine");
     run_badly(prepare_synthetic, "--samples 10 --out @a", ERR_USAGE,
               "holds prepared data already");
     assert_int_equal(count_files("a/train-*"), 3);
@@ -169,7 +169,7 @@ static void worlds_differ_in_what_can_be_learnt_by_heart(void **state)
     assert_true((double)sum / (double)n < 4); /* a goods is seen a few times only */
     safetensors_close(&file);
     size_t size;
-    char  *json = read_bytes(in_room("a/world.json"), &size);
+    char  *json = read_bytes(inside("a/world.json"), &size);
     assert_non_null(strstr(json, "\"world\""));
     assert_non_null(strstr(json, "fine-grained"));
     assert_non_null(strstr(json, "\"auc\""));
@@ -223,7 +223,7 @@ static double best_auc(const char *folder)
     size_t n;
 
     snprintf(path, sizeof path, "%s/world.json", folder);
-    char  *json = read_bytes(in_room(path), &n);
+    char  *json = read_bytes(inside(path), &n);
     double auc  = strtod(strstr(json, "\"auc\":") + 6, NULL);
     free(json);
     return auc;

@@ -60,7 +60,7 @@ static void check_alice_and_bob(const safetensors *file)
 static void a_table_becomes_the_tensors_of_its_schema(void **state)
 {
     (void)state;
-    write_text("run.yaml", configuration);
+    write_text(inside("run.yaml"), configuration);
     write_gzip("table", HEADER ALICE BOB);
     run_well(prepare_tsv, TSV);
     safetensors *file = open_file("out/train-00000.safetensors");
@@ -82,21 +82,21 @@ static void a_table_becomes_the_tensors_of_its_schema(void **state)
 static void what_training_leaves_out_is_left_out_and_gaps_are_no_columns(void **state)
 {
     (void)state;
-    write_text("run.yaml",
+    write_text(inside("run.yaml"),
                "tables: {goods: {dim: 4}, gap: {dim: 2}}\n"
                "features: {goods: {table: goods}, history: {history_days: 1, columns: {goods: "
                "{table: goods}, gap: {kind: gap, table: gap}, time: {kind: time}}}}\n"
                "model: {kind: din, candidate: [goods], history: history}\n");
-    write_text("table", "label\tgoods\ttime\thistory.goods\thistory.time\n"
-                        "1\t7\t86500\t1|2|3\t99|100|220\n"
-                        "0\t7\t999999\t1|2\t99|100\n");
+    write_text(inside("table"), "label\tgoods\ttime\thistory.goods\thistory.time\n"
+                                "1\t7\t86500\t1|2|3\t99|100|220\n"
+                                "0\t7\t999999\t1|2\t99|100\n");
     run_well(prepare_tsv, TSV);
     safetensors *file = open_file("out/train-00000.safetensors");
     EXPECT_U64(file, "history.offsets", 0, 2, 2);
     EXPECT_U64(file, "history.goods", 2, 3);
     assert_null(safetensors_find(file, "history.gap"));
     safetensors_close(&file);
-    write_text("table", "label\tgoods\thistory.goods\thistory.time\n");
+    write_text(inside("table"), "label\tgoods\thistory.goods\thistory.time\n");
     run_badly(prepare_tsv, TSV "--overwrite", ERR_FORMAT,
               "table:1: the header has no column 'time', which history_days");
 }
@@ -104,8 +104,8 @@ static void what_training_leaves_out_is_left_out_and_gaps_are_no_columns(void **
 static void separators_may_be_others_and_fields_quoted(void **state)
 {
     (void)state;
-    write_text("run.yaml", configuration);
-    write_text("table",
+    write_text(inside("run.yaml"), configuration);
+    write_text(inside("table"),
                "user,label,goods,tags,price,history.goods,history.tags,history.time,weight\n"
                "\"alice\",1,7,1+2,0.5+2,\"1+2+3\",8/9+5+,100+160+220,2\n"
                "bob,0,9,,-1+10e2,,,,0.5\n");
@@ -118,8 +118,8 @@ static void separators_may_be_others_and_fields_quoted(void **state)
 static void a_single_event_may_have_an_empty_bag(void **state)
 {
     (void)state;
-    write_text("run.yaml", configuration);
-    write_text("table", HEADER "carol\t1\t7\t\t0|0\t4\t\t100\tx\t1\n" ALICE BOB);
+    write_text(inside("run.yaml"), configuration);
+    write_text(inside("table"), HEADER "carol\t1\t7\t\t0|0\t4\t\t100\tx\t1\n" ALICE BOB);
     run_well(prepare_tsv, TSV);
     safetensors *file = open_file("out/train-00000.safetensors");
     EXPECT_U64(file, "history.offsets", 0, 1, 3, 3);
@@ -131,9 +131,9 @@ static void a_single_event_may_have_an_empty_bag(void **state)
 static void other_files_are_other_splits(void **state)
 {
     (void)state;
-    write_text("run.yaml", configuration);
-    write_text("table", HEADER ALICE BOB);
-    write_text("more", HEADER BOB);
+    write_text(inside("run.yaml"), configuration);
+    write_text(inside("table"), HEADER ALICE BOB);
+    write_text(inside("more"), HEADER BOB);
     run_well(prepare_tsv, TSV "--test @more --valid @table");
     assert_int_equal(count_files("out/*.safetensors"), 5);
     safetensors *file = open_file("out/test-00000.safetensors");
@@ -153,9 +153,9 @@ static void users_are_drawn_whole(void **state)
     to += sprintf(to, HEADER);
     for (int i = 0; i < 300; i++)
         to += sprintf(to, "u%d\t1\t%d\t\t1|2\t\t\t\t\t1\n", i % 30, i);
-    write_text("table", table);
+    write_text(inside("table"), table);
     free(table);
-    write_text("run.yaml", configuration);
+    write_text(inside("run.yaml"), configuration);
     run_well(prepare_tsv, TSV "--split user --test-part 0.4");
     safetensors *train = open_file("out/train-00000.safetensors");
     safetensors *test  = open_file("out/test-00000.safetensors");
@@ -172,37 +172,37 @@ static void users_are_drawn_whole(void **state)
 static void what_is_wrong_with_a_table_is_said(void **state)
 {
     (void)state;
-    write_text("run.yaml", configuration);
-    write_text("table", "");
+    write_text(inside("run.yaml"), configuration);
+    write_text(inside("table"), "");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table is empty, wanted a header");
-    write_text("table", HEADER);
+    write_text(inside("table"), HEADER);
     run_badly(prepare_tsv, TSV, ERR_DATA, "table has no samples");
-    write_text("table", "user\tlabel\tgoods\n");
+    write_text(inside("table"), "user\tlabel\tgoods\n");
     run_badly(prepare_tsv, TSV, ERR_FORMAT, "table:1: the header has no column 'tags'");
-    write_text("table", "label\tlabel\n");
+    write_text(inside("table"), "label\tlabel\n");
     run_badly(prepare_tsv, TSV, ERR_FORMAT, "table:1: the header has the column 'label' twice");
-    write_text("table", HEADER ALICE "carol\t1\t7\n");
+    write_text(inside("table"), HEADER ALICE "carol\t1\t7\n");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:3: 3 fields, the header has 10");
-    write_text("table", HEADER "a\t0.5\t7\t\t1|2\t\t\t\t\t1\n");
+    write_text(inside("table"), HEADER "a\t0.5\t7\t\t1|2\t\t\t\t\t1\n");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: label '0.5' is neither 0 nor 1");
-    write_text("table", HEADER "a\t1\tx7\t\t1|2\t\t\t\t\t1\n");
+    write_text(inside("table"), HEADER "a\t1\tx7\t\t1|2\t\t\t\t\t1\n");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: goods 'x7' is not a number");
-    write_text("table", HEADER "a\t1\t7\t\t1\t\t\t\t\t1\n");
+    write_text(inside("table"), HEADER "a\t1\t7\t\t1\t\t\t\t\t1\n");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: price has 1 numbers, wanted 2");
-    write_text("table", HEADER "a\t1\t7\t\t1|nan\t\t\t\t\t1\n");
+    write_text(inside("table"), HEADER "a\t1\t7\t\t1|nan\t\t\t\t\t1\n");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: price 'nan' is not a finite number");
-    write_text("table", HEADER "a\t1\t7\t\t1|1\t1|2\t3\t5|6\t\t1\n");
+    write_text(inside("table"), HEADER "a\t1\t7\t\t1|1\t1|2\t3\t5|6\t\t1\n");
     run_badly(prepare_tsv, TSV, ERR_DATA,
               "table:2: history.tags has 1 events, another column of "
               "history has 2");
-    write_text("table", HEADER "a\t1\t7\t\t1|1\t\t\t\t\t-1\n");
+    write_text(inside("table"), HEADER "a\t1\t7\t\t1|1\t\t\t\t\t-1\n");
     run_badly(prepare_tsv, TSV, ERR_DATA, "table:2: weight '-1' is negative");
     run_badly(prepare_tsv, "--config @nothing.yaml --in @table --out @out", ERR_CONFIG,
               "nothing.yaml");
     run_badly(prepare_tsv, TSV "--bag-separator |", ERR_USAGE,
               "--list-separator and --bag-separator are both '|', and each event of "
               "history.tags is a bag");
-    write_text("table", HEADER "a\t0.5\t7\t\t1|2\t\t\t\t\t1\n" ALICE);
+    write_text(inside("table"), HEADER "a\t0.5\t7\t\t1|2\t\t\t\t\t1\n" ALICE);
     run_well(prepare_tsv, TSV "--max-bad 1");
 }
 

@@ -15,49 +15,22 @@
 #include "launch/report/differences.h"
 #include "launch/report/spending.h"
 #include "launch/report/summary.h"
+#include "tests/room.h"
 
 static const char yaml[] = "tables: {goods: {dim: 4}}\nfeatures: {goods: {table: goods}}\n"
                            "model: {kind: base, candidate: [goods]}\n";
 
-static char folder[64];
-
-static void write_file(const char *name, const char *text)
+static int open_run(void **unused)
 {
-    char path[128];
-
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/dips-report-XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
-    write_file("run.yaml", yaml);
+    room_open(unused);
+    write_text(inside("run.yaml"), yaml);
     return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char path[128];
-
-    snprintf(path, sizeof path, "%s/run.yaml", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
-    unlink(path);
-    return rmdir(folder);
 }
 
 static void read_run(run *r, const char *lines)
 {
-    write_file("metrics.jsonl", lines);
-    if (run_read(r, folder) != OK)
+    write_text(inside("metrics.jsonl"), lines);
+    if (run_read(r, room) != OK)
         fail_msg("%s", err_text());
 }
 
@@ -84,7 +57,7 @@ static void steps_and_evaluations_become_curves(void **state)
     assert_true(curve_last(&r.calibration) == 1.5);
     assert_true(r.median_speed == 20);
     assert_true(r.steps == 3);
-    assert_string_equal(r.name, strrchr(folder, '/') + 1);
+    assert_string_equal(r.name, strrchr(room, '/') + 1);
     run_clear(&r);
 }
 
@@ -161,9 +134,9 @@ static void a_bad_line_in_the_middle_is_named(void **state)
     run  r;
     char wanted[128];
 
-    write_file("metrics.jsonl", "{\"event\":\"step\",\"step\":1}\noops\n{}\n");
-    assert_int_equal(run_read(&r, folder), ERR_DATA);
-    snprintf(wanted, sizeof wanted, "%s/metrics.jsonl:2: not a line of JSON", folder);
+    write_text(inside("metrics.jsonl"), "{\"event\":\"step\",\"step\":1}\noops\n{}\n");
+    assert_int_equal(run_read(&r, room), ERR_DATA);
+    snprintf(wanted, sizeof wanted, "%s/metrics.jsonl:2: not a line of JSON", room);
     assert_string_equal(err_text(), wanted);
     run_clear(&r);
 }
@@ -216,9 +189,9 @@ static void the_summary_compares_with_the_first_run(void **state)
     differences d;
 
     read_run(&runs[0], "{\"event\":\"eval\",\"split\":\"test\",\"step\":8,\"auc\":0.8624}\n");
-    write_file("run.yaml", "tables: {goods: {dim: 4}, more: {dim: 2}}\n"
-                           "features: {goods: {table: goods}}\n"
-                           "model: {kind: din, candidate: [goods]}\n");
+    write_text(inside("run.yaml"), "tables: {goods: {dim: 4}, more: {dim: 2}}\n"
+                                   "features: {goods: {table: goods}}\n"
+                                   "model: {kind: din, candidate: [goods]}\n");
     read_run(&runs[1], "{\"event\":\"eval\",\"split\":\"test\",\"step\":8,\"auc\":0.8818}\n"
                        "{\"event\":\"eval\",\"split\":\"test\",\"step\":9,\"auc\":0.5}\n");
     summary_make(rows, runs, 2);
@@ -246,7 +219,7 @@ static void the_summary_compares_with_the_first_run(void **state)
 
 int main(void)
 {
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, open_run, room_close)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(steps_and_evaluations_become_curves),
         IN_FOLDER(times_are_summed_and_shown_as_shares),

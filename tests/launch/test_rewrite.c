@@ -16,6 +16,7 @@
 #include "launch/checkpoint/differ.h"
 #include "launch/checkpoint/rewrite.h"
 #include "launch/checkpoint/tools.h"
+#include "tests/room.h"
 
 /* A plain model of a table: what each id's row is, and since when it is gone. From it cuts are
  * written by hand, full ones and deltas, so that what the tools make of a chain can be held
@@ -30,21 +31,6 @@ typedef struct plain_row {
 } plain_row;
 
 static plain_row rows[IDS];
-static char      dir[] = "/tmp/dips-rewrite-XXXXXX";
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    char line[300];
-    (void)state;
-    snprintf(line, sizeof line, "rm -rf %s", dir);
-    return system(line);
-}
 
 static uint64_t id_of(int i)
 {
@@ -205,7 +191,7 @@ static void write_cut(char folder[CONFIG_PATH_MAX], const char *name, int64_t st
     char             path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
 
     f.ids = ids, f.gone = gone, f.at = at;
-    snprintf(folder, CONFIG_PATH_MAX, "%s/%s", dir, name);
+    snprintf(folder, CONFIG_PATH_MAX, "%s/%s", room, name);
     if (parent) {
         assert_int_equal(manifest_read(&above, parent), OK);
         m.parent = (manifest_parent){true, above.step, above.xxh3};
@@ -263,10 +249,10 @@ static err_t rewrite(const char *from, const char *to, int shards)
     return err;
 }
 
-/* Folders and files in dir whose names contain text. */
+/* Folders and files in room whose names contain text. */
 static int count_names(const char *text)
 {
-    DIR *d = opendir(dir);
+    DIR *d = opendir(room);
     int  n = 0;
 
     for (struct dirent *e; (e = readdir(d));)
@@ -298,13 +284,13 @@ static void a_chain_becomes_the_file_that_a_full_cut_would_have_been(void **stat
     for (size_t k = 0; k < sizeof shards_of / sizeof *shards_of; k++) {
         snprintf(name, sizeof name, "full-%d", shards_of[k]);
         write_cut(full, name, 40, shards_of[k], NULL);
-        snprintf(out, sizeof out, "%s/out-%d", dir, shards_of[k]);
+        snprintf(out, sizeof out, "%s/out-%d", room, shards_of[k]);
         assert_int_equal(rewrite(folder, out, shards_of[k]), OK);
         assert_same_files(out, full);
     }
-    snprintf(out, sizeof out, "%s/out", dir);
+    snprintf(out, sizeof out, "%s/out", room);
     assert_int_equal(rewrite(folder, out, 0), OK);
-    snprintf(full, sizeof full, "%s/full-3", dir);
+    snprintf(full, sizeof full, "%s/full-3", room);
     assert_same_files(out, full);
 }
 
@@ -328,7 +314,7 @@ static void a_difference_counts_what_was_changed(void **state)
 
     (void)state;
     step_name(name, 40);
-    snprintf(delta, sizeof delta, "%s/%s", dir, name);
+    snprintf(delta, sizeof delta, "%s/%s", room, name);
     for (int i = 0; i < IDS; i++) {
         bool was = rows[i].there;
         if (i % 10 == 0)
@@ -359,7 +345,7 @@ static void a_difference_counts_what_was_changed(void **state)
     assert_int_equal(d.tables.at[0].different, 0);
     assert_true(d.any); /* rows of one alone have no tolerance */
     difference_clear(&d);
-    snprintf(changed, sizeof changed, "%s/full-8", dir);
+    snprintf(changed, sizeof changed, "%s/full-8", room);
     find(&d, delta, changed, 0);
     assert_false(d.any);
     difference_clear(&d);
@@ -370,13 +356,7 @@ static void flip(const char *folder, const char *name, long from_end)
     char path[CONFIG_PATH_MAX + 64];
 
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "r+b");
-    assert_non_null(f);
-    assert_int_equal(fseek(f, -from_end, SEEK_END), 0);
-    int c = fgetc(f);
-    assert_int_equal(fseek(f, -from_end, SEEK_END), 0);
-    fputc(c ^ 4, f);
-    fclose(f);
+    flip_bits(path, from_end, 4);
 }
 
 static void a_damaged_parent_is_named_and_nothing_is_left(void **state)
@@ -385,10 +365,10 @@ static void a_damaged_parent_is_named_and_nothing_is_left(void **state)
 
     (void)state;
     step_name(name, 40);
-    snprintf(folder, sizeof folder, "%s/%s", dir, name);
+    snprintf(folder, sizeof folder, "%s/%s", room, name);
     step_name(name, 20);
-    snprintf(parent, sizeof parent, "%s/%s", dir, name);
-    snprintf(out, sizeof out, "%s/refused", dir);
+    snprintf(parent, sizeof parent, "%s/%s", room, name);
+    snprintf(out, sizeof out, "%s/refused", room);
     flip(parent, "shard-0001-of-0003.safetensors", 9);
     assert_int_equal(rewrite(folder, out, 2), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "step-000000000020/shard-0001-of-0003.safetensors"));
@@ -423,7 +403,7 @@ static void an_id_out_of_its_bucket_stops_the_work(void **state)
     write_shard(path, &f, false, 40, &m.files[0].digest);
     assert_int_equal(manifest_write(folder, &m, NULL), OK);
     manifest_clear(&m);
-    snprintf(out, sizeof out, "%s/refused-too", dir);
+    snprintf(out, sizeof out, "%s/refused-too", room);
     assert_int_equal(rewrite(folder, out, 2), ERR_FORMAT);
     assert_non_null(strstr(err_text(), "does not belong to bucket"));
     assert_int_equal(count_names("refused-too"), 0);
@@ -441,21 +421,21 @@ static void a_delta_is_folded_in_its_place_if_none_stands_upon_it(void **state)
 
     (void)state;
     step_name(name, 20);
-    snprintf(folder, sizeof folder, "%s/%s", dir, name);
+    snprintf(folder, sizeof folder, "%s/%s", room, name);
     assert_int_equal(compact(folder), ERR_USAGE);
     assert_non_null(strstr(err_text(), "step-000000000030 stands upon"));
     step_name(name, 40);
-    snprintf(folder, sizeof folder, "%s/%s", dir, name);
-    snprintf(full, sizeof full, "%s/full-3", dir);
+    snprintf(folder, sizeof folder, "%s/%s", room, name);
+    snprintf(full, sizeof full, "%s/full-3", room);
     assert_int_equal(compact(folder), OK);
     assert_same_files(folder, full);
     assert_int_equal(compact(folder), OK); /* it is full already */
     step_name(name, 30);
-    snprintf(folder, sizeof folder, "%s/%s", dir, name);
+    snprintf(folder, sizeof folder, "%s/%s", room, name);
     assert_int_equal(compact(folder), OK);
     step_name(name, 20);
-    snprintf(folder, sizeof folder, "%s/%s", dir, name);
-    snprintf(out, sizeof out, "%s/of-20", dir);
+    snprintf(folder, sizeof folder, "%s/%s", room, name);
+    snprintf(out, sizeof out, "%s/of-20", room);
     assert_int_equal(rewrite(folder, out, 1), OK);
     assert_int_equal(count_names(".dips-"), 0);
 }
@@ -467,13 +447,13 @@ static void a_run_at_work_keeps_its_deltas(void **state)
 
     (void)state;
     snprintf(line, sizeof line,
-             "mkdir -p %s/run/checkpoints && cp -r %s/step-* %s/run/checkpoints", dir, dir,
-             dir);
+             "mkdir -p %s/run/checkpoints && cp -r %s/step-* %s/run/checkpoints", room, room,
+             room);
     assert_int_equal(system(line), 0);
-    snprintf(path, sizeof path, "%s/run/lock", dir);
+    snprintf(path, sizeof path, "%s/run/lock", room);
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     assert_int_equal(flock(lock, LOCK_EX), 0);
-    snprintf(path, sizeof path, "%s/run/checkpoints/step-000000000020", dir);
+    snprintf(path, sizeof path, "%s/run/checkpoints/step-000000000020", room);
     assert_int_equal(compact(path), ERR_USAGE);
     assert_non_null(strstr(err_text(), "a job is at work"));
     close(lock);
@@ -490,5 +470,5 @@ int main(void)
         cmocka_unit_test(a_delta_is_folded_in_its_place_if_none_stands_upon_it),
         cmocka_unit_test(a_run_at_work_keeps_its_deltas),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, room_open, room_close);
 }

@@ -6,7 +6,6 @@
 #ifndef DIPS_TESTS_PS_HARNESS_H
 #define DIPS_TESTS_PS_HARNESS_H
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +27,7 @@
 #include "ps/shard.h"
 #include "ps/snapshot.h"
 #include "ps/state.h"
+#include "tests/room.h"
 
 #define SHARDS_MOST 8
 #define must(call)                                                                             \
@@ -66,39 +66,6 @@ typedef struct need {
     const uint64_t *ids;
     const uint32_t *counts;
 } need;
-
-/* ---- a folder of the test's own ---- */
-
-static char room[] = "/tmp/dips-ps-XXXXXX";
-
-static inline int room_open(void **unused)
-{
-    (void)unused;
-    return mkdtemp(room) ? 0 : -1;
-}
-
-static inline int room_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
-static inline int room_close(void **unused)
-{
-    (void)unused;
-    return nftw(room, room_remove, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* The path of name in it; lent until the fourth call from now. */
-static inline const char *inside(const char *name)
-{
-    static char path[4][256];
-    static int  turn;
-
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", room, name);
-    return path[turn];
-}
 
 /* ---- a world ---- */
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/safetensors.h"
+#include "tests/folder.h"
 
 typedef struct column {
     const char *name; /* NULL ends a list */
@@ -39,13 +40,6 @@ typedef struct column {
     {                                                                                          \
         name, dtype, 1, {0}, ""                                                                \
     }
-
-/* A folder of its own in $TMPDIR, or /tmp; path (room for 64 bytes), caller's. */
-static inline void make_folder(char path[64])
-{
-    strcpy(path, "/tmp/dips-shard-XXXXXX");
-    assert_non_null(mkdtemp(path));
-}
 
 static inline uint64_t column_bytes(const column *c)
 {

@@ -59,7 +59,7 @@ static int enter(void **state)
 {
     room *r = calloc(1, sizeof *r);
 
-    make_folder(r->folder);
+    folder_make(r->folder);
     for (int i = 0; i < 3; i++)
         snprintf(r->path[i], sizeof r->path[i], "%s/%d.safetensors", r->folder, i);
     *state               = r;
@@ -75,9 +75,7 @@ static int leave(void **state)
 {
     room *r = *state;
 
-    for (int i = 0; i < 3; i++)
-        unlink(r->path[i]);
-    rmdir(r->folder);
+    folder_remove(r->folder);
     arena_clear(&r->arena);
     free(r);
     return 0;

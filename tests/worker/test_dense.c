@@ -1,6 +1,8 @@
 /* The dense parameters: first values, a step's arithmetic, files. */
 #include "tests/worker/fixture.h"
 
+#include "tests/room.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,11 +182,10 @@ static void train(small *s, int64_t from, int64_t to)
 
 static void a_saved_dense_goes_on_as_though_nothing_was(void **state)
 {
-    small s, resumed;
-    char  path[] = "/tmp/dips-dense-XXXXXX";
+    small       s, resumed;
+    const char *path = inside("resumed");
 
     (void)state;
-    assert_true(close(mkstemp(path)) == 0);
     open_small(&s, ADAM);
     open_small(&resumed, ADAM);
     train(&s, 0, 3);
@@ -196,7 +197,6 @@ static void a_saved_dense_goes_on_as_though_nothing_was(void **state)
     assert_memory_equal(s.weight->w, resumed.weight->w, 2 * sizeof(real));
     close_small(&resumed);
     close_small(&s);
-    unlink(path);
 }
 
 static void check_load_refused(dense *d, const char *path, const char *sentence)
@@ -211,13 +211,12 @@ static void check_load_refused(dense *d, const char *path, const char *sentence)
 
 static void a_file_of_another_model_is_refused_by_name(void **state)
 {
-    small  s, adam;
-    dense *wider, *more;
-    param *p;
-    char   path[] = "/tmp/dips-dense-XXXXXX";
+    small       s, adam;
+    dense      *wider, *more;
+    param      *p;
+    const char *path = inside("refused");
 
     (void)state;
-    assert_true(close(mkstemp(path)) == 0);
     open_small(&s, SGD);
     open_small(&adam, ADAM);
     MUST(dense_save(s.dense, path, NULL));
@@ -236,7 +235,6 @@ static void a_file_of_another_model_is_refused_by_name(void **state)
     dense_free(&wider);
     close_small(&adam);
     close_small(&s);
-    unlink(path);
 }
 
 int main(void)
@@ -250,5 +248,5 @@ int main(void)
         cmocka_unit_test(a_saved_dense_goes_on_as_though_nothing_was),
         cmocka_unit_test(a_file_of_another_model_is_refused_by_name),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, room_open, room_close);
 }

@@ -50,7 +50,7 @@ static void fit(comm *workers)
     dataset *d;
 
     world_open(&w, yaml);
-    make_folder(path);
+    folder_make(path);
     snprintf(file, sizeof file, "%s/data", path);
     write_shard(file, samples);
     MUST(dataset_open(&d, w.schema, &(config_names){1, (char *[]){file}}, true));
@@ -65,8 +65,7 @@ static void fit(comm *workers)
     assert_null(dense_find(w.dense, "plain.mean"));
     dataset_close(&d);
     world_close(&w);
-    unlink(file);
-    rmdir(path);
+    folder_remove(path);
 }
 
 static comm *group;

@@ -58,7 +58,7 @@ static int enter(void **state)
 {
     room *r = calloc(1, sizeof *r);
 
-    make_folder(r->folder);
+    folder_make(r->folder);
     snprintf(r->path, sizeof r->path, "%s/0.safetensors", r->folder);
     write_world(r->path);
     assert_int_equal(
@@ -74,8 +74,7 @@ static int leave(void **state)
 
     dataset_close(&r->data);
     order_free(&r->order);
-    unlink(r->path);
-    rmdir(r->folder);
+    folder_remove(r->folder);
     free(r);
     return 0;
 }
