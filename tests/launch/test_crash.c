@@ -44,6 +44,17 @@ static void a_slow_folder_is_only_slow(void **unused)
     assert_goes_on(&p);
 }
 
+static void a_chain_of_deltas_bears_all_of_it_too(void **unused)
+{
+    (void)unused;
+    set_rhythm(chains);
+    die_at(DISK_KILL, 0, 3, 20);
+    die_at(DISK_POWER, 0, 6, 25);
+    die_at(DISK_POWER, 1, 9, 40);
+    fail_at(ENOSPC, 1, 5, 50);
+    fail_at(EIO, 20, 12, 80);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -53,6 +64,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_is_full_for_a_while_costs_a_checkpoint_at_most),
         cmocka_unit_test(a_disk_that_fails_or_turns_read_only_costs_a_checkpoint_at_most),
         cmocka_unit_test(a_slow_folder_is_only_slow),
+        cmocka_unit_test(a_chain_of_deltas_bears_all_of_it_too),
     };
     return cmocka_run_group_tests(tests, open_room, close_room);
 }
