@@ -55,8 +55,9 @@ uint32_t eviction_most_rows(int64_t max_bytes, int reals)
 {
     uint32_t low = 0, high = BUCKET_MOST; /* the answer is at least low, below high */
 
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
+    while (high - low > 1) { /* twice as many while they fit: the work is in proportion to them */
+        uint32_t half   = low + (high - low) / 2;
+        uint32_t middle = 2 * low + 1 < half ? 2 * low + 1 : half;
         if (row_store_full_bytes(fullest(middle), reals) <= (uint64_t)max_bytes)
             low = middle;
         else
