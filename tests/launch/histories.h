@@ -1,16 +1,21 @@
 /* histories - what simulated runs must hold whatever happens to them: each ends with the bits
- * of the run that nothing happened to. */
+ * of the run that nothing happened to.
+ *
+ * All cuts of the calm run are full; most of the rough one's are deltas, which it returns to,
+ * and the last one, folded, is the calm run's. */
 #ifndef DIPS_TESTS_LAUNCH_HISTORIES_H
 #define DIPS_TESTS_LAUNCH_HISTORIES_H
 
 #include "common/log.h"
+#include "launch/checkpoint/rewrite.h"
+#include "ps/eviction.h"
 #include "simulation.h"
 
 /* Runs in two folders, disturbed and not, are told by their last cuts. */
 typedef struct histories {
     config *config;
     schema *schema;
-    char    calm[64], rough[64];
+    char    calm[64], rough[64], folded[64];
 } histories;
 
 static inline void histories_open(histories *h, const char *yaml)
@@ -38,8 +43,34 @@ static inline plain_run histories_draw(const histories *h, uint64_t seed)
     if (plain_is_exact(&run))
         run.workers = 2;
     run.steps     = 10 + (int64_t)rng_below(&r, 40);
-    run.cut_every = 3 + (int)rng_below(&r, 20);
+    run.cut_every  = 2 + (int)rng_below(&r, 12);
+    run.full_every = 1 + (int)rng_below(&r, 6);
+    run.keep       = 1 + (int)rng_below(&r, 3);
     return run;
+}
+
+/* The checkpoint at the end of the run in folder, made a full one if it is a delta. */
+static inline void histories_fold(const histories *h, const plain_run *run, const char *folder)
+{
+    char      from[CONFIG_PATH_MAX], to[CONFIG_PATH_MAX];
+    source    s;
+    rewritten done;
+
+    manifest_folder(from, folder, run->steps);
+    manifest_folder(to, h->folded, run->steps);
+    must(source_open(&s, from));
+    must(rewrite_checkpoint(&s, to, false, 0, &done));
+    source_close(&s);
+}
+
+static inline void histories_compare_cuts(histories *h, const plain_run *run)
+{
+    folder_make_in_memory(h->folded);
+    histories_fold(h, run, h->rough);
+    if (!plain_equal(run, h->calm, h->folded))
+        fail_msg("seed %llu: the last cut is not that of the undisturbed run (%s, %s)",
+                 (unsigned long long)run->seed, h->rough, h->calm);
+    folder_remove(h->folded);
 }
 
 /* The disturbed run's result; fails, naming the seed, where its end is not that of the other.
@@ -49,16 +80,17 @@ static inline sim_result histories_compare(histories *h, plain_run run,
 {
     folder_make_in_memory(h->calm);
     folder_make_in_memory(h->rough);
-    run.folder       = h->calm;
-    sim_result calm  = simulate(&run, &(sim_faults){0});
+    plain_run still  = run;
+    still.folder     = h->calm;
+    still.full_every = 1;
+    sim_result calm  = simulate(&still, &(sim_faults){0});
     run.folder       = h->rough;
     sim_result rough = simulate(&run, faults);
     if (rough.seen != 0 && rough.seen != calm.seen)
         fail_msg("seed %llu: rows in the end are not those of the undisturbed run",
                  (unsigned long long)run.seed);
-    if (!plain_is_exact(&run) && !plain_equal(&run, h->calm, h->rough))
-        fail_msg("seed %llu: the last cut is not that of the undisturbed run (%s, %s)",
-                 (unsigned long long)run.seed, h->rough, h->calm);
+    if (!plain_is_exact(&run))
+        histories_compare_cuts(h, &run);
     folder_remove(h->calm);
     folder_remove(h->rough);
     return rough;
@@ -70,13 +102,22 @@ static const sim_faults rough_weather = {
 /* Histories of the seeds first .. first + n - 1. */
 static inline void histories_run(const char *yaml, uint64_t first, int n)
 {
-    histories h;
-    int       deaths = 0;
+    histories  h;
+    sim_result all = {0};
 
     histories_open(&h, yaml);
-    for (uint64_t seed = first; seed < first + (uint64_t)n; seed++)
-        deaths += histories_compare(&h, histories_draw(&h, seed), &rough_weather).deaths;
-    printf("%d histories from seed %llu on, %d deaths\n", n, (unsigned long long)first, deaths);
+    for (uint64_t seed = first; seed < first + (uint64_t)n; seed++) {
+        sim_result one = histories_compare(&h, histories_draw(&h, seed), &rough_weather);
+        all.deaths += one.deaths;
+        all.deltas += one.deltas;
+        all.evicted += one.evicted;
+    }
+    printf("%d histories from seed %llu on: %d deaths, %d returns to a delta, %llu rows left "
+           "after the last return\n",
+           n, (unsigned long long)first, all.deaths, all.deltas,
+           (unsigned long long)all.evicted);
+    assert_true(n < 20 || all.deltas > n / 4);
+    assert_true(n < 20 || all.evicted > 0 || !eviction_wanted(&h.config->tables[0].evict));
     histories_close(&h);
 }
 
@@ -91,14 +132,15 @@ static inline void histories_run_long(const char *yaml, uint64_t first, int64_t 
     wire.deaths = 0;
     histories_open(&h, yaml);
     for (int staleness = 0; staleness < PLAIN_AHEAD; staleness += staleness_step) {
-        const plain_run run = {.config    = h.config,
-                               .schema    = h.schema,
-                               .seed      = first + (uint64_t)staleness,
-                               .steps     = steps,
-                               .workers   = 2,
-                               .shards    = 2,
-                               .staleness = staleness,
-                               .cut_every = 400};
+        const plain_run run = {.config     = h.config,
+                               .schema     = h.schema,
+                               .seed       = first + (uint64_t)staleness,
+                               .steps      = steps,
+                               .workers    = 2,
+                               .shards     = 2,
+                               .staleness  = staleness,
+                               .cut_every  = 400,
+                               .full_every = 4};
         histories_compare(&h, run, &wire);
     }
     histories_close(&h);

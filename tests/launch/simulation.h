@@ -71,7 +71,7 @@ typedef struct simulation {
     sim_mails       mail;
     uint64_t        sent, peers;
     uint32_t        generation;
-    int             deaths;
+    int             deaths, deltas; /* deltas: that were returned to */
     int64_t         next_death; /* INT64_MAX: none */
     int64_t         noticed;    /* when a death is; INT64_MAX: all live */
     bool            returning;  /* to the last cut: every wait ends */
@@ -98,10 +98,12 @@ static inline void sim_note(simulation *s, uint64_t what, uint64_t who)
     s->trace = hash_mix(s->trace + hash_mix((uint64_t)s->now + hash_mix(what * 64 + who)));
 }
 
+/* Soon, or when there are some cuts to return to. */
 static inline void sim_plan_death(simulation *s)
 {
-    s->next_death =
-        s->deaths < s->faults.deaths ? s->now + sim_between(s, 0, 400 * NS_PER_MS) : INT64_MAX;
+    int64_t most = (sim_happens(s, 0.5) ? 400 : 3000) * NS_PER_MS;
+
+    s->next_death = s->deaths < s->faults.deaths ? s->now + sim_between(s, 0, most) : INT64_MAX;
 }
 
 /* ---- the wire ---- */
@@ -299,7 +301,7 @@ static inline void sim_open_shard(simulation *s, int k)
                        .index        = k,
                        .shards       = s->run.shards,
                        .save         = SAVE_BY_PIECES,
-                       .save_buckets = (int)sim_between(s, 1, 1000),
+                       .save_buckets = 1 << sim_between(s, 4, 12),
                        .send         = sim_answer,
                        .self         = h};
 
@@ -450,9 +452,27 @@ static inline void sim_open_workers(simulation *s)
     }
 }
 
+/* The cut that all return to is read once more than they do: is it a delta? */
+static inline void sim_look_at_cut(simulation *s)
+{
+    char           folder[CONFIG_PATH_MAX];
+    manifest_chain chain;
+    int64_t        step;
+
+    must(manifest_newest(&step, s->run.folder));
+    if (step < 0)
+        return;
+    manifest_folder(folder, s->run.folder, step);
+    must(manifest_chain_read(&chain, folder));
+    must(manifest_chain_verify(&chain));
+    s->deltas += chain.n > 1;
+    manifest_chain_clear(&chain);
+}
+
 /* From a cut to the end, or to the next death: whether it was the end. */
 static inline bool sim_generation(simulation *s)
 {
+    sim_look_at_cut(s);
     sim_open_workers(s);
     s->generation++;
     s->waiting   = 0;
@@ -483,7 +503,8 @@ static inline bool sim_generation(simulation *s)
 typedef struct sim_result {
     uint64_t trace;
     uint64_t seen; /* by worker 0: all rows in the end; 0: the last return was to the end */
-    int      deaths;
+    uint64_t evicted; /* since the last return */
+    int      deaths, deltas;
 } sim_result;
 
 /* Run it to its end; the cuts are in run->folder. */
@@ -511,7 +532,8 @@ static inline sim_result simulate(const plain_run *run, const sim_faults *faults
     vec_clear(&s.mail);
     pthread_cond_destroy(&s.over);
     pthread_mutex_destroy(&s.lock);
-    return (sim_result){s.trace, s.workers[0].worker.seen, s.deaths};
+    const plain_worker *w = &s.workers[0].worker;
+    return (sim_result){s.trace, w->seen, w->evicted, s.deaths, s.deltas};
 }
 
 #endif

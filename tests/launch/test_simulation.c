@@ -3,7 +3,7 @@
  * one history to replay. */
 #include "histories.h"
 
-enum { HISTORIES = 120 };
+enum { HISTORIES = 90 };
 
 static uint64_t first_seed = 1;
 static int      many       = HISTORIES;
