@@ -3,14 +3,33 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ALIGN       64
 #define FIRST_CHUNK ((size_t)1 << 20)
+
+/* Chunks from here on are whole huge pages: what goes over megabytes several times a step waits
+ * for the tables of small ones as long as for memory. */
+#define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_FROM (2 * HUGE_PAGE)
 
 struct arena_chunk {
     arena_chunk *older;
     size_t       bytes; /* behind this header, which takes ALIGN bytes */
 };
+
+/* NULL: there is no memory. *bytes may become more. */
+static arena_chunk *take_chunk(size_t *bytes)
+{
+    if (*bytes < HUGE_FROM)
+        return aligned_alloc(ALIGN, ALIGN + *bytes);
+    size_t whole = (ALIGN + *bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void  *chunk = aligned_alloc(HUGE_PAGE, whole);
+    if (chunk)
+        (void)madvise(chunk, whole, MADV_HUGEPAGE); /* a wish: without it, it is slower */
+    *bytes = whole - ALIGN;
+    return chunk;
+}
 
 static err_t add_chunk(arena *a, size_t least)
 {
@@ -18,7 +37,7 @@ static err_t add_chunk(arena *a, size_t least)
 
     if (bytes < least)
         bytes = least;
-    arena_chunk *chunk = aligned_alloc(ALIGN, ALIGN + bytes);
+    arena_chunk *chunk = take_chunk(&bytes);
     if (!chunk)
         return err_memory(bytes, "a step's arena");
     chunk->older = a->chunk;
