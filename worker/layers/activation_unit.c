@@ -278,12 +278,10 @@ static const real *values_of(unit *u, const piece *e, int l)
 
 static void score(unit *u, const piece *e, real c)
 {
-    real *s = u->scores + e->first;
+    hidden *h = &u->hidden[u->n - 1];
 
-    for (int i = 0; i < e->events; i++)
-        s[i] = c;
-    segment_dot(s, values_of(u, e, u->n - 1), u->last_stride, u->w, u->last_stride,
-                (int[]){0, e->events}, true, 1, u->last_stride);
+    hidden_score(h, u->scores + e->first, c, u->w, stored_rows(&u->x[u->n - 1], e, h->stride),
+                 e->events);
 }
 
 /* Scores become weights, and y (samples, Dk) is the sum of events by them. */
@@ -385,31 +383,35 @@ static void score_gradient(unit *u, const piece *e)
         scale_numbers(gs, factor, e->events);
 }
 
-/* The gradient of the last layer's a: gs_t w. */
-static void last_gradient(const unit *u, const piece *e, real *g)
+/* Through the activation of the last layer, and what its a tells of the score's weights. */
+static void backward_last(unit *u, const piece *e)
 {
-    product(g, u->last_stride, NULL, 0, rows_of(u->gs + e->first, 1), u->w, u->last_stride,
-            e->events, u->last_stride, 1);
+    int         l  = u->n - 1;
+    hidden     *h  = &u->hidden[l];
+    real       *g  = stored_rows(&u->g[l], e, h->stride);
+    const real *gs = u->gs + e->first, *x = stored_rows(&u->x[l], e, h->stride);
+
+    if (u->c->sums)
+        score_gradient(u, e);
+    if (u->in_passes) {
+        hidden_score_sums(h, u->gw, gs, u->w, x, e->events);
+        return;
+    }
+    product(g, u->last_stride, NULL, 0, rows_of(gs, 1), u->w, u->last_stride, e->events,
+            u->last_stride, 1);
+    product(u->gw, u->last_stride, u->gw, u->last_stride, rows_of(gs, e->events),
+            hidden_backward_rows(h, g, x, e->events), u->last_stride, 1, u->last_stride,
+            e->events);
 }
 
-/* Through the activation of layer l, and what its a tells of the weights above. */
+/* Through the activation of layer l below it, and what its a tells of the weights above. */
 static void backward_activation(unit *u, const piece *e, int l)
 {
-    hidden *h = &u->hidden[l];
-    real   *g = stored_rows(&u->g[l], e, h->stride), *x = stored_rows(&u->x[l], e, h->stride);
+    hidden     *h = &u->hidden[l];
+    const real *a = hidden_backward_rows(h, stored_rows(&u->g[l], e, h->stride),
+                                         stored_rows(&u->x[l], e, h->stride), e->events);
 
-    if (l == u->n - 1) {
-        if (u->c->sums)
-            score_gradient(u, e);
-        last_gradient(u, e, g);
-    }
-    const real *a = hidden_backward_rows(h, g, x, e->events);
-    if (l == u->n - 1)
-        product(u->gw, u->last_stride, u->gw, u->last_stride,
-                rows_of(u->gs + e->first, e->events), a, u->last_stride, 1, u->last_stride,
-                e->events);
-    else
-        hidden_weight_gradient(&u->hidden[l + 1], u->gx[l + 1], a, e->events);
+    hidden_weight_gradient(&u->hidden[l + 1], u->gx[l + 1], a, e->events);
 }
 
 /* The gradient of layer l's products. */
@@ -423,8 +425,7 @@ static const real *complete_gradient(unit *u, const piece *e, int l)
         return g;
     if (l < u->n - 1)
         return hidden_backward_means(h, g, x, e->events);
-    last_gradient(u, e, g);
-    hidden_backward_again(h, g, x, e->events);
+    hidden_score_gradient(h, g, u->gs + e->first, u->w, x, e->events);
     return g;
 }
 
@@ -537,7 +538,9 @@ static err_t unit_backward(node *n, pass *p)
             for (int i = l; i >= end; i--) {
                 if (i < u->n - 1)
                     backward_product(u, &e, i + 1);
-                if (i >= 0)
+                if (i == u->n - 1)
+                    backward_last(u, &e);
+                else if (i >= 0)
                     backward_activation(u, &e, i);
             }
         }

@@ -5,8 +5,10 @@
 #include "worker/kernels/activation.h"
 #include "worker/kernels/column.h"
 #include "worker/kernels/dice.h"
+#include "worker/kernels/dice_score.h"
 #include "worker/kernels/halves.h"
 #include "worker/kernels/product.h"
+#include "worker/kernels/segment.h"
 
 /* ---- forward ---- */
 
@@ -161,6 +163,39 @@ const real *hidden_values(hidden *h, const real *x, int N)
     return h->y;
 }
 
+/* ---- the score above ---- */
+
+static dice_columns dice_columns_of(const hidden *h, const real *w)
+{
+    return (dice_columns){h->mean, h->inv, h->slope, w};
+}
+
+void hidden_score(hidden *h, real *s, real c, const real *w, const real *x, int N)
+{
+    if (h->c->activation == ACTIVATION_DICE) {
+        dice_score(s, c, x, dice_columns_of(h, w), N, h->stride, h->next);
+        return;
+    }
+    for (int i = 0; i < N; i++)
+        s[i] = c;
+    segment_dot(s, hidden_values(h, x, N), h->stride, w, h->stride, (int[]){0, N}, true, 1,
+                h->stride);
+}
+
+void hidden_score_sums(const hidden *h, real *gw, const real *gs, const real *w, const real *x,
+                       int N)
+{
+    dice_score_sums(gw, h->g_slope, h->sums, h->sums + h->stride, gs, x, dice_columns_of(h, w),
+                    N, h->stride, h->next);
+}
+
+void hidden_score_gradient(const hidden *h, real *g, const real *gs, const real *w,
+                           const real *x, int N)
+{
+    dice_score_backward(g, gs, x, dice_columns_of(h, w), h->means, h->means + h->stride, N,
+                        h->stride, h->next);
+}
+
 /* ---- backward ---- */
 
 err_t hidden_open_backward(hidden *h, pass *p)
@@ -210,12 +245,6 @@ const real *hidden_backward_means(hidden *h, const real *g, const real *x, int N
     dice_backward_means(h->gx, g, x, h->mean, h->inv, h->means, h->means + h->stride, N,
                         h->stride, h->next);
     return h->gx;
-}
-
-void hidden_backward_again(const hidden *h, real *g, const real *x, int N)
-{
-    dice_backward(g, g, x, h->mean, h->inv, h->slope, h->means, h->means + h->stride, false, N,
-                  h->stride, h->next);
 }
 
 /* gW += g^T a' */

@@ -75,9 +75,17 @@ const real *hidden_backward_rows(hidden *h, real *g, const real *x, int N);
 MUST_CHECK err_t hidden_backward_statistics(hidden *h, pass *p);
 
 /* After both: what batch statistics take away of g, lent until the next piece (g may lie in
- * memory, and stays as it is). Or all of the way, in place, from the gradient of a again. */
+ * memory, and stays as it is). */
 const real *hidden_backward_means(hidden *h, const real *g, const real *x, int N);
-void        hidden_backward_again(const hidden *h, real *g, const real *x, int N);
+
+/* Of the last layer, which has a score s = c + a . w above it: for w's gradient gw and that of
+ * s, with dice of the batch's statistics, what hidden_backward_rows takes note of; after
+ * hidden_backward_statistics the whole gradient g of x.   s, gs (N);  w, gw (stride) */
+void hidden_score(hidden *h, real *s, real c, const real *w, const real *x, int N);
+void hidden_score_sums(const hidden *h, real *gw, const real *gs, const real *w, const real *x,
+                       int N);
+void hidden_score_gradient(const hidden *h, real *g, const real *gs, const real *w,
+                           const real *x, int N);
 
 /* From the whole gradient g of x, below's a' and for below's gradient:
  *     gb += sum g, g' = g W;   gW += g^T a'
