@@ -3,8 +3,8 @@
  *     bench_step [seconds a line] [batch] [dice|sigmoid|dien] [fp32|bf16]
  *
  * Times forward and backward on random rows, in one thread, for two models, three batches and
- * histories of 50 events or of 20 in the mean. GFLOP/s count only arithmetic that nobody can
- * do without: the activation unit's first layer as one product per event,
+ * histories of 50 events, or of 20 or 5 in the mean. GFLOP/s count only arithmetic that nobody
+ * can do without: the activation unit's first layer as one product per event,
  * k (Wk - Wd + diag(q) Wp), forward once and backward twice; of DIEN the auxiliary net's first
  * layer is split, so that the states' part serves events and negatives. Beside stands their
  * share of what was measured in the same run, between the steps: the machine's fused
@@ -192,15 +192,15 @@ static void measure(bench *b, double budget, best *m)
     }
 }
 
-static void run(const setting *s, const char *activation, const char *precision, int B,
-                bool ragged, double budget)
+static void run(const setting *s, const char *activation, const char *precision, int B, int T,
+                double budget)
 {
     bench b = {.setting    = *s,
                .activation = activation,
                .precision  = precision,
                .B          = B,
-               .T          = ragged ? 20 : 50,
-               .ragged     = ragged};
+               .T          = T,
+               .ragged     = T < 50};
     rng   r = rng_named(1, RNG_TEST, 0, 0);
     best  m;
 
@@ -208,8 +208,8 @@ static void run(const setting *s, const char *activation, const char *precision,
     draw_batch(&b, &r);
     measure(&b, budget, &m);
     double rate = operations(&b) / m.step;
-    printf("%-8s %5d  %s %9.0f %8.1f %7.0f %% %7.0f %% %7.0f %%\n", activation, B,
-           ragged ? "mean 20" : " all 50", B / m.step, rate * 1e-9,
+    printf("%-8s %5d  %s %2d %9.0f %8.1f %7.0f %% %7.0f %% %7.0f %%\n", activation, B,
+           b.ragged ? "mean" : " all", T, B / m.step, rate * 1e-9,
            100 * rate / m.multiply_adds, 100 * rate / m.large, 100 * rate / m.shapes);
     fflush(stdout);
     model_bench_clear(&b.m);
@@ -218,12 +218,12 @@ static void run(const setting *s, const char *activation, const char *precision,
 static void run_setting(const setting *s, const char *activation, const char *precision,
                         int only, double budget)
 {
-    static const int batches[] = {256, 1024, 4096};
+    static const int batches[] = {256, 1024, 4096}, lengths[] = {50, 20, 5};
 
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
-        for (int ragged = 0; ragged < 2; ragged++)
+        for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
             if (!only || only == batches[i])
-                run(s, activation, precision, batches[i], ragged, budget);
+                run(s, activation, precision, batches[i], lengths[l], budget);
 }
 
 static void print_machine(void)
