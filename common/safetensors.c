@@ -1,5 +1,5 @@
-/* The reader: dtypes, the checks of a header, and access to elements. The writer is
- * safetensors_writer.c. */
+/* The reader: the checks of a header, and the tensors it names. safetensors_elements.c has what
+ * is in them, safetensors_writer.c the writer. */
 #include "common/safetensors.h"
 
 #include <assert.h>
@@ -13,62 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "tensors are little-endian and read as they are");
-
 #define HEADER_MAX 100000000 /* bytes of JSON; the format's own limit */
-
-/* ---- dtypes ---- */
-
-static const struct {
-    const char *name;
-    size_t      size;
-    bool        integer;
-} dtypes[] = {
-    /* clang-format off */
-    [DTYPE_F64]  = {"F64",  8, false},
-    [DTYPE_I64]  = {"I64",  8, true},
-    [DTYPE_U64]  = {"U64",  8, true},
-    [DTYPE_F32]  = {"F32",  4, false},
-    [DTYPE_I32]  = {"I32",  4, true},
-    [DTYPE_U32]  = {"U32",  4, true},
-    [DTYPE_F16]  = {"F16",  2, false},
-    [DTYPE_BF16] = {"BF16", 2, false},
-    [DTYPE_I16]  = {"I16",  2, true},
-    [DTYPE_U16]  = {"U16",  2, true},
-    [DTYPE_I8]   = {"I8",   1, true},
-    [DTYPE_U8]   = {"U8",   1, true},
-    [DTYPE_BOOL] = {"BOOL", 1, true},
-    /* clang-format on */
-};
-
-#define N_DTYPES ((int)(sizeof dtypes / sizeof *dtypes))
-
-size_t dtype_size(dtype type)
-{
-    return dtypes[type].size;
-}
-
-const char *dtype_name(dtype type)
-{
-    return dtypes[type].name;
-}
-
-bool dtype_is_integer(dtype type)
-{
-    return dtypes[type].integer;
-}
-
-/* The dtype called name, or -1. */
-static int find_dtype(const char *name)
-{
-    for (int i = 0; i < N_DTYPES; i++)
-        if (!strcmp(dtypes[i].name, name))
-            return i;
-    return -1;
-}
-
-/* ---- reading the header ---- */
 
 struct safetensors {
     char                *path;
@@ -80,6 +25,8 @@ struct safetensors {
     safetensors_tensor  *tensors; /* (n) in the order of their bytes */
     safetensors_tensor **by_name; /* (n) in the order of their names */
 };
+
+/* ---- the header ---- */
 
 /* Parse the header's JSON; *data is where the tensors' bytes begin. */
 static err_t parse_json(safetensors *f, size_t *data)
@@ -123,7 +70,7 @@ static err_t check_metadata(const safetensors *f, const json_t *metadata)
 static err_t parse_dtype(const safetensors *f, const json_t *entry, safetensors_tensor *t)
 {
     const char *name = json_string_value(json_object_get(entry, "dtype"));
-    int         type = name ? find_dtype(name) : -1;
+    int         type = name ? dtype_find(name) : -1;
 
     if (type < 0)
         return err_set(ERR_FORMAT, "%s: tensor '%.64s' has the dtype '%.32s', which is unknown",
@@ -251,7 +198,7 @@ static err_t parse(safetensors *f)
     return check_cover(f, f->bytes + data);
 }
 
-/* ---- opening ---- */
+/* ---- opening and closing ---- */
 
 err_t safetensors_open_memory(safetensors **out, const char *name, const void *bytes,
                               size_t size)
@@ -319,6 +266,24 @@ err_t safetensors_open(safetensors **out, const char *path)
     return err;
 }
 
+void safetensors_close(safetensors **file)
+{
+    safetensors *f = *file;
+
+    *file = NULL;
+    if (!f)
+        return;
+    if (f->mapped)
+        munmap((void *)f->bytes, f->size);
+    json_decref(f->header);
+    free(f->tensors);
+    free(f->by_name);
+    free(f->path);
+    free(f);
+}
+
+/* ---- what is to come, and what is done with ---- */
+
 /* Tell the system what the pages of some elements are for. It takes whole pages: of those
  * that hold other elements too, DONTNEED leaves those out and WILLNEED does not. */
 static void advise(const safetensors *f, const safetensors_tensor *t, uint64_t first,
@@ -349,22 +314,6 @@ void safetensors_drop(const safetensors *file, const safetensors_tensor *t, uint
                       uint64_t n)
 {
     advise(file, t, first, n, MADV_DONTNEED);
-}
-
-void safetensors_close(safetensors **file)
-{
-    safetensors *f = *file;
-
-    *file = NULL;
-    if (!f)
-        return;
-    if (f->mapped)
-        munmap((void *)f->bytes, f->size);
-    json_decref(f->header);
-    free(f->tensors);
-    free(f->by_name);
-    free(f->path);
-    free(f);
 }
 
 /* ---- what is in it ---- */
@@ -425,108 +374,4 @@ const char *safetensors_metadata(const safetensors *file, const char *key)
 {
     return json_string_value(
         json_object_get(json_object_get(file->header, "__metadata__"), key));
-}
-
-/* ---- elements ---- */
-
-/* The element of type type at index i of unaligned bytes from. */
-#define LOAD(type, from, i)                                                                    \
-    __extension__({                                                                            \
-        type value_;                                                                           \
-        memcpy(&value_, (const char *)(from) + (i) * sizeof value_, sizeof value_);            \
-        value_;                                                                                \
-    })
-
-/* IEEE 754 half precision: 1 sign, 5 exponent (bias 15), 10 fraction. */
-static double half_to_double(uint16_t h)
-{
-    int    exponent = h >> 10 & 31;
-    double fraction = h & 1023;
-    double value    = exponent == 31  ? (fraction != 0 ? (double)NAN : (double)INFINITY)
-                      : exponent == 0 ? ldexp(fraction, -24)
-                                      : ldexp(fraction + 1024, exponent - 25);
-    return h >> 15 ? -value : value;
-}
-
-/* bfloat16 is the upper half of a float. */
-static double bfloat_to_double(uint16_t b)
-{
-    uint32_t bits = (uint32_t)b << 16;
-    return (double)LOAD(float, &bits, 0);
-}
-
-uint64_t safetensors_get_u64(const safetensors_tensor *t, uint64_t i)
-{
-    assert(i < t->count && dtype_is_integer(t->type));
-    switch (t->type) {
-    case DTYPE_I64:
-    case DTYPE_U64:
-        return LOAD(uint64_t, t->data, i);
-    case DTYPE_I32:
-        return (uint64_t)LOAD(int32_t, t->data, i);
-    case DTYPE_U32:
-        return LOAD(uint32_t, t->data, i);
-    case DTYPE_I16:
-        return (uint64_t)LOAD(int16_t, t->data, i);
-    case DTYPE_U16:
-        return LOAD(uint16_t, t->data, i);
-    case DTYPE_I8:
-        return (uint64_t)LOAD(int8_t, t->data, i);
-    default:
-        return LOAD(uint8_t, t->data, i);
-    }
-}
-
-double safetensors_get_double(const safetensors_tensor *t, uint64_t i)
-{
-    assert(i < t->count);
-    switch (t->type) {
-    case DTYPE_F64:
-        return LOAD(double, t->data, i);
-    case DTYPE_F32:
-        return (double)LOAD(float, t->data, i);
-    case DTYPE_F16:
-        return half_to_double(LOAD(uint16_t, t->data, i));
-    case DTYPE_BF16:
-        return bfloat_to_double(LOAD(uint16_t, t->data, i));
-    case DTYPE_I64:
-    case DTYPE_I32:
-    case DTYPE_I16:
-    case DTYPE_I8:
-        return (double)(int64_t)safetensors_get_u64(t, i);
-    default:
-        return (double)safetensors_get_u64(t, i);
-    }
-}
-
-/* n elements from first on lie within t, without an overflow of the sum. */
-static bool within(const safetensors_tensor *t, uint64_t first, uint64_t n)
-{
-    return first <= t->count && n <= t->count - first;
-}
-
-void safetensors_copy_u64(uint64_t *to, const safetensors_tensor *t, uint64_t first, uint64_t n)
-{
-    assert(within(t, first, n));
-    if (n == 0)
-        return;
-    if (t->type == DTYPE_U64 || t->type == DTYPE_I64) {
-        memcpy(to, (const char *)t->data + first * sizeof *to, n * sizeof *to);
-        return;
-    }
-    for (uint64_t i = 0; i < n; i++)
-        to[i] = safetensors_get_u64(t, first + i);
-}
-
-void safetensors_copy_real(real *to, const safetensors_tensor *t, uint64_t first, uint64_t n)
-{
-    assert(within(t, first, n));
-    if (n == 0)
-        return;
-    if (t->type == DTYPE_REAL) {
-        memcpy(to, (const char *)t->data + first * sizeof *to, n * sizeof *to);
-        return;
-    }
-    for (uint64_t i = 0; i < n; i++)
-        to[i] = (real)safetensors_get_double(t, first + i);
 }

@@ -38,6 +38,7 @@ typedef enum {
 size_t      dtype_size(dtype type);
 const char *dtype_name(dtype type);       /* "F32" */
 bool        dtype_is_integer(dtype type); /* BOOL too */
+int         dtype_find(const char *name); /* the dtype so called, or -1 */
 
 typedef struct safetensors_tensor {
     const char *name;
