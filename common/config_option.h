@@ -66,6 +66,16 @@ MUST_CHECK err_t option_set(const option *o, void *base, const tree_node *n, con
 /* Write the value of o in the struct at base, as YAML that option_set reads back. */
 void option_print(const option *o, const void *base, FILE *to);
 
+/* Of OPTION_LARGE, the larger first: a number is printed with the first that divides it. */
+typedef struct option_unit {
+    const char *name;
+    int64_t     factor;
+} option_unit;
+
+enum { OPTION_UNITS = 8 };
+
+extern const option_unit option_units[OPTION_UNITS];
+
 /* What o wants, in words: "a whole number in 1 .. 4096". */
 const char *option_wants(const option *o, char wants[ERR_TEXT_MAX]);
 
