@@ -80,15 +80,24 @@ static json_t *make_parent(const manifest_parent *p)
 /* The whole manifest as JSON; NULL where a text is no UTF-8, or memory is short. */
 static json_t *to_json(const manifest *m, const schema *s)
 {
-    json_t *all = json_pack(
+    int     format = m->parent.there ? MANIFEST_FORMAT_DELTA : MANIFEST_FORMAT;
+    json_t *all    = json_pack(
+        /* clang-format off */
         "{s:i, s:s, s:s, s:I, s:I, s:{s:o}, s:o, s:o, s:{s:o, s:o}, s:i, s:o, s:o, s:s}",
-        "format", m->parent.there ? MANIFEST_FORMAT_DELTA : MANIFEST_FORMAT, "dips", DIPS_VERSION, "real", m->real, "step",
-        (json_int_t)m->step, "bad_steps", (json_int_t)m->bad_steps, "seeds", "train",
-        json_sprintf("%" PRIu64, m->seed), "cursor", make_cursor(m), "parent",
-        make_parent(&m->parent), "schema", "hash",
-        hex(m->schema_hash), "tables", list_tables(m, s), "buckets", HASH_BUCKETS, "shards",
-        list_buckets(m), "files", list_files(m), "configuration",
-        m->configuration ? m->configuration : "");
+        "format",        format,
+        "dips",          DIPS_VERSION,
+        "real",          m->real,
+        "step",          (json_int_t)m->step,
+        "bad_steps",     (json_int_t)m->bad_steps,
+        "seeds",         "train", json_sprintf("%" PRIu64, m->seed),
+        "cursor",        make_cursor(m),
+        "parent",        make_parent(&m->parent),
+        "schema",        "hash", hex(m->schema_hash), "tables", list_tables(m, s),
+        "buckets",       HASH_BUCKETS,
+        "shards",        list_buckets(m),
+        "files",         list_files(m),
+        "configuration", m->configuration ? m->configuration : "");
+    /* clang-format on */
 
     if (all)
         json_object_set_new(all, "xxh3", hex(manifest_checksum(all)));
