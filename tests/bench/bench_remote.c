@@ -5,8 +5,9 @@
  * Whole steps of DIN (pull, forward, backward, push, update) by one worker against a shard
  * that is a thread of the same process (embedded), and a process of its own over ipc, over
  * tcp, and over tcp with every byte a millisecond longer under way: all in one run, in turns
- * of a few steps; rates are medians over the turns. With staleness s the rows of the next s
- * steps travel while a step computes. SECONDS for each figure. */
+ * of a few steps; rates are medians over the turns, and so are the shares by which a step takes
+ * longer than the embedded one of its turn. With staleness s the rows of the next s steps
+ * travel while a step computes. SECONDS for each figure; 11 turns of 8 steps at least. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "worker/learner.h"
 
 enum { PLACES = 4, BATCHES = 8, TURNS = 11, FIELDS = 3, GOODS = 1000000, STALENESS = 2 };
+enum { STEPS_LEAST = 8 }; /* of a turn: fewer would hide nothing behind each other */
 
 static const char yaml[] =
     "tables:\n"
@@ -175,16 +177,37 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double median(double *x)
+{
+    qsort(x, TURNS, sizeof *x, ascending);
+    return x[TURNS / 2];
+}
+
+static void tell(bench *b, int staleness)
+{
+    double longer[PLACES][TURNS];
+
+    for (int i = 0; i < PLACES; i++)
+        for (int turn = 0; turn < TURNS; turn++)
+            longer[i][turn] = b->places[0].rate[turn] / b->places[i].rate[turn] - 1;
+    for (int i = 0; i < PLACES; i++) {
+        double rate = median(b->places[i].rate);
+        printf("staleness %d  %-10s  %8.0f samples/s  %6.2f ms a step  %+5.1f %%\n", staleness,
+               b->places[i].name, rate, b->B / rate * 1e3, 100 * median(longer[i]));
+    }
+    fflush(stdout);
+}
+
 static err_t compare(bench *b, int staleness)
 {
-    int    n = BATCHES;
-    double median[PLACES], took;
+    int n = STEPS_LEAST;
 
     for (int i = 0; i < PLACES; i++) { /* rows are born, memory is there; how many steps fit */
         int64_t begin = clock_now(clock_monotonic());
         TRY(train(b, &b->places[i], BATCHES, staleness));
-        took = clock_seconds(clock_monotonic(), begin) / BATCHES;
-        n    = 1 + (int)(b->seconds / TURNS / took);
+        double took = clock_seconds(clock_monotonic(), begin) / BATCHES;
+        int    fit  = (int)(b->seconds / TURNS / took);
+        n           = fit > STEPS_LEAST ? fit : STEPS_LEAST;
     }
     for (int turn = 0; turn < TURNS; turn++)
         for (int i = 0; i < PLACES; i++) {
@@ -192,14 +215,7 @@ static err_t compare(bench *b, int staleness)
             TRY(train(b, &b->places[i], n, staleness));
             b->places[i].rate[turn] = n * b->B / clock_seconds(clock_monotonic(), begin);
         }
-    for (int i = 0; i < PLACES; i++) {
-        qsort(b->places[i].rate, TURNS, sizeof *b->places[i].rate, ascending);
-        median[i] = b->places[i].rate[TURNS / 2];
-        printf("staleness %d  %-10s  %8.0f samples/s  %6.2f ms a step  %+5.1f %%\n", staleness,
-               b->places[i].name, median[i], b->B / median[i] * 1e3,
-               100 * (median[0] / median[i] - 1));
-        fflush(stdout);
-    }
+    tell(b, staleness);
     return OK;
 }
 
