@@ -1,5 +1,6 @@
-"""How fast DIN (or, with --kind dien, DIEN) trains: dips against PyTorch, alternating in one run, on the same samples in the same
-order from the same first state, by SGD. step.sh starts this; the current folder takes data and runs.
+"""How fast DIN (or, with --kind dien, DIEN) trains: dips against PyTorch, alternating in one run, on the
+same samples in the same order from the same first state, by SGD. step.sh starts this; the current folder
+takes data and runs.
 
 Two models: A has 2 fields of 64 (goods, cate) and an MLP of 80-40; B 3 fields of 16 (goods, shop, cate)
 and an MLP of 200-80; both an activation unit of 80-40, and a million goods, of which a batch has about
@@ -7,12 +8,14 @@ as many as if they followed Zipf's law with 1.05. Histories are of 50 events all
 the mean; PyTorch pads those, but in the forms called ragged.
 
 On one core: dips in one process, its reader and its server pinned there too, and PyTorch with one
-thread. On two: two workers and a server; one process; PyTorch with two threads. dips reads its samples
-from files, PyTorch has its batches ready in memory. PyTorch goes as installed (stock), and tuned, in
-the forms of torch_din.py, with tcmalloc and huge pages.
+thread. On two: two workers and a server, in step and with rows a step old (staleness 1); one process;
+PyTorch with two threads. dips reads its samples from files, PyTorch has its batches ready in memory.
+PyTorch goes as installed (stock), and tuned, in the forms of torch_din.py, with tcmalloc and huge pages.
 
-The losses of the first steps must be those of dips in one process, or this ends with status 1.
-Figures are medians over the rounds; ratios are medians of each round's ratio."""
+The losses of the first steps must be those of dips in one process, but for staleness 1, or this ends
+with status 1. Figures are medians over the rounds; ratios are medians of each round's ratio. At the end
+all stand in one table, of markdown. With --keep a run that was stopped goes on behind the cells that it
+has: each number of cores of a cell by itself."""
 import argparse
 import json
 import os
@@ -39,6 +42,14 @@ USUAL = {"din": {("A", 1): 4050 / 109, ("A", 2): 6250 / 215, ("B", 1): 7800 / 10
 FORMS = {"din": "concat,split,bmm,ragged,raggedsplit,concat+compile,split+compile,bmm+compile",
          "dien": "loop,script"}
 TEXTBOOK = {"din": ("concat", "concat+compile"), "dien": ("loop", "script")}
+STALE = "dips, staleness 1"  # learns from older rows: its losses are its own
+FAIR = 0.9  # of PyTorch's usual speed; below it a cell is void
+
+# The columns of the table: which contenders, of which the fastest stands there.
+COLUMNS = {"din": {"as installed": ["stock"], "tuned": ["concat"], "tuned, compiled": ["concat+compile"],
+                   "by hand": ["split", "bmm", "ragged", "raggedsplit"],
+                   "by hand, compiled": ["split+compile", "bmm+compile"]},
+           "dien": {"as installed": ["stock"], "tuned": ["loop"], "tuned, compiled": ["script"]}}
 
 
 @dataclass
@@ -151,7 +162,9 @@ def train(o, cell, steps, cores, *options):
 def dips_figures(o, cell, steps, cores):
     if cores == 1:
         return {"dips": train(o, cell, steps, 1)}
-    return {"dips": train(o, cell, steps, cores, "cluster.workers=2", "cluster.servers=1"),
+    two = ["cluster.workers=2", "cluster.servers=1"]
+    return {"dips": train(o, cell, steps, cores, *two),
+            STALE: train(o, cell, steps, cores, *two, "train.mode=pipelined", "train.staleness=1"),
             "dips, one process": train(o, cell, steps, cores)}
 
 
@@ -207,35 +220,105 @@ def one_round(o, cell, cores, steps):
     return figures
 
 
-def measure(o, cell):
-    """The figures of each round, by cores."""
+def measure(o, cell, cores):
+    """The figures of each round on each of these numbers of cores."""
     wanted = reference(o, cell)
     steps = min(cell.steps, max(2 * WARM_UP, int(o.seconds * wanted["rate"] / cell.batch)))
-    rounds = {cores: [] for cores in o.cores}
+    rounds = {n: [] for n in cores}
     for _ in range(o.rounds):
-        for cores in o.cores:
-            figures = one_round(o, cell, cores, steps)
+        for n in cores:
+            figures = one_round(o, cell, n, steps)
             for name, figure in figures.items():
-                check(name, figure["losses"], wanted["losses"])
-            rounds[cores].append(figures)
+                if name != STALE:
+                    check(name, figure["losses"], wanted["losses"])
+            rounds[n].append(figures)
     return rounds
 
 
-def show(kind, cell, cores, rounds):
-    gflops = [figure["sgemm"] for figures in rounds for figure in figures.values() if "sgemm" in figure]
-    say(f"{cell}, {cores} core{'s' * (cores > 1)}" + (f", sgemm {median(gflops):.0f} GFLOP/s" if gflops else ""))
-    for name in rounds[0]:
-        rate = median(figures[name]["rate"] for figures in rounds)
-        ratio = median(figures["dips"]["rate"] / figures[name]["rate"] for figures in rounds)
-        say(f"  {name:20s} {rate:8.0f} samples/s   dips {ratio:5.2f} x")
+def of_usual(kind, cell, cores, rounds):
+    """PyTorch's speed by that of its sgemm, as a share of what is usual; None where nothing is."""
     textbook = [name for name in TEXTBOOK[kind] if name in rounds[0]]
-    if cell.length == 50 and textbook:
-        of_usual = max(median(f[name]["rate"] / f[name]["sgemm"] for f in rounds) for name in textbook)
-        of_usual /= USUAL[kind][cell.model, cores]
-        if of_usual < 0.9:
-            say(f"  void: tuned PyTorch reached {of_usual:.2f} of its usual speed relative to sgemm, 0.9 at least "
-                "makes a fair opponent: the machine is busy, or of another kind")
+    if cell.length != 50 or not textbook:
+        return None
+    best = max(median(f[name]["rate"] / f[name]["sgemm"] for f in rounds) for name in textbook)
+    return best / USUAL[kind][cell.model, cores]
+
+
+def result_of(kind, cell, cores, rounds):
+    """What is told of a cell, and kept."""
+    gflops = [figure["sgemm"] for figures in rounds for figure in figures.values() if "sgemm" in figure]
+    return {"model": cell.model, "length": cell.length, "batch": cell.batch, "cores": cores,
+            "rates": {name: median(f[name]["rate"] for f in rounds) for name in rounds[0]},
+            "ratios": {name: median(f["dips"]["rate"] / f[name]["rate"] for f in rounds) for name in rounds[0]},
+            "sgemm": median(gflops) if gflops else None, "of_usual": of_usual(kind, cell, cores, rounds)}
+
+
+def is_void(result):
+    return result["of_usual"] is not None and result["of_usual"] < FAIR
+
+
+def show(result):
+    cores = result["cores"]
+    say(f"{result['model']}, histories of {result['length']}, batch {result['batch']}, {cores} "
+        f"core{'s' * (cores > 1)}" + (f", sgemm {result['sgemm']:.0f} GFLOP/s" if result["sgemm"] else ""))
+    for name, rate in result["rates"].items():
+        say(f"  {name:20s} {rate:8.0f} samples/s   dips {result['ratios'][name]:5.2f} x")
+    if is_void(result):
+        say(f"  void: tuned PyTorch reached {result['of_usual']:.2f} of its usual speed relative to sgemm, {FAIR} "
+            "at least makes a fair opponent: the machine is busy, or of another kind")
     say()
+
+
+# ---- all cells
+
+
+def table_entry(result, names):
+    """The fastest of these contenders, and how often over dips has it."""
+    there = [name for name in names if name in result["rates"]]
+    if not there:
+        return ""
+    best = max(there, key=result["rates"].get)
+    return f"{result['rates'][best]:,.0f} ({result['ratios'][best]:.1f} ×)"
+
+
+def show_table(kind, results):
+    columns = COLUMNS[kind]
+    say("| samples/s | cores | dips | staleness 1 | " + " | ".join(columns) + " | of usual |")
+    say("| --- | --- | --- | --- | " + "--- | " * len(columns) + "--- |")
+    for r in results:
+        lengths = "50 events" if r["length"] == 50 else f"{r['length']} in the mean"
+        words = [f"{r['model']}, {lengths}, batch {r['batch']}", str(r["cores"]), f"{r['rates']['dips']:,.0f}",
+                 f"{r['rates'][STALE]:,.0f}" if STALE in r["rates"] else "",
+                 *(table_entry(r, names) for names in columns.values()),
+                 "" if r["of_usual"] is None else f"{r['of_usual']:.2f}" + ", void" * is_void(r)]
+        say("| " + " | ".join(words) + " |")
+    void = sum(map(is_void, results))
+    if void:
+        say(f"\n{void} cells are void: tuned PyTorch was below {FAIR} of its usual speed relative to sgemm")
+    say()
+
+
+class Kept:
+    """Results, by what they are of, in a file that a later run goes on from."""
+
+    def __init__(self, path):
+        self.path, self.results = path, {}
+        if path and path.exists():
+            for line in path.read_text().splitlines():
+                self.take(json.loads(line))
+
+    @staticmethod
+    def name(cell, cores):
+        return cell.model, cell.length, cell.batch, cores
+
+    def take(self, result):
+        self.results[tuple(result[x] for x in ("model", "length", "batch", "cores"))] = result
+
+    def add(self, result):
+        self.take(result)
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(json.dumps(result) + "\n")
 
 
 # ---- the whole
@@ -290,6 +373,7 @@ def options():
     parser.add_argument("--checked", type=int, default=CHECKED, help="samples over which losses are compared first")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3, help="of each figure, about")
+    parser.add_argument("--keep", type=Path, help="a file of results: what it has is not measured again")
     o = parser.parse_args()
     o.forms = o.forms or FORMS[o.kind]
     o.dips, o.cores = o.build / "dips", [int(cores) for cores in o.cores.split(",")]
@@ -297,14 +381,17 @@ def options():
 
 
 def main():
-    o, best = options(), 0.0
+    o = options()
+    kept, results = Kept(o.keep), []
     introduce(o)
     for cell in cells(o):
-        for cores, rounds in measure(o, cell).items():
-            show(o.kind, cell, cores, rounds)
-            if cell.length == 50:
-                best = max(best, *(f[name]["rate"] for f in rounds for name in f if name.startswith("dips")))
-    show_reading(o, best)
+        missing = [n for n in o.cores if Kept.name(cell, n) not in kept.results]
+        for cores, rounds in measure(o, cell, missing).items() if missing else ():
+            kept.add(result_of(o.kind, cell, cores, rounds))
+            show(kept.results[Kept.name(cell, cores)])
+        results += [kept.results[Kept.name(cell, n)] for n in o.cores]
+    show_table(o.kind, results)
+    show_reading(o, max((r["rates"]["dips"] for r in results if r["length"] == 50), default=0))
 
 
 main()
