@@ -309,6 +309,7 @@ typedef struct config {
         char   interface[CONFIG_NAME_MAX];
         double heartbeat_timeout, step_timeout, shard_timeout, start_timeout; /* seconds */
         int    max_restarts; /* returns to a checkpoint after a death */
+        bool   elastic;      /* go on with the hosts that are there */
         precision_kind values; /* of rows and gradients between workers and servers */
         curve_kind     curve;
     } cluster;

@@ -452,6 +452,8 @@ const option option_table[] = {
     {"cluster.max_restarts", OPTION_INT, RUN(cluster.max_restarts), .min = 0, .max = 1e6,
      .init = "3", .unit = "returns",
      .help = "how often a run goes back to its newest checkpoint when a process dies"},
+    {"cluster.elastic", OPTION_BOOL, RUN(cluster.elastic), .init = "false",
+     .help = "start and restart on those hosts of the hostfile that answer, with fewer workers"},
 
     /* ---- checkpoints ---- */
     {"checkpoint.every", OPTION_EVERY, RUN(checkpoint.every), .init = "1 epoch",

@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "launch/announce.h"
+#include "launch/elastic.h"
 #include "launch/lines.h"
 #include "launch/recovery.h"
 #include "launch/run_folder.h"
@@ -165,6 +166,15 @@ static err_t listen(coordinator *c)
     return OK;
 }
 
+/* While others begin or end, nobody shall think that we have. */
+static void reap(void *self)
+{
+    coordinator *c = self;
+
+    verdict_look(c);
+    announce_beats(c);
+}
+
 static err_t start(coordinator *c)
 {
     const config *f = c->launch->config;
@@ -178,6 +188,10 @@ static err_t start(coordinator *c)
                        f->cluster.heartbeat_timeout));
     TRY(leftovers_make(&c->leftovers));
     TRY(listen(c));
+    c->workers = f->cluster.workers;
+    TRY(elastic_look(c, reap));
+    TRY(elastic_tell(c));
+    c->members.workers = c->workers;
     c->started = clock_now(c->clock);
     for (int i = 0; c->options->start_servers && i < c->members.servers; i++)
         TRY(starter_server(c, i));
@@ -198,15 +212,6 @@ static err_t workers_outcome(coordinator *c)
         return OK;
     }
     return err_set(verdict_code(first->status), "%s", first->text);
-}
-
-/* While others end, nobody shall think that we have. */
-static void reap(void *self)
-{
-    coordinator *c = self;
-
-    verdict_look(c);
-    announce_beats(c);
 }
 
 /* The work is done: let the servers go, and wait for what we started. */
@@ -282,6 +287,7 @@ static void clear(coordinator *c)
     net_listener_close(&c->listener);
     net_free(&c->net);
     members_clear(&c->members);
+    hosts_clear(&c->hosts);
 }
 
 static err_t run(coordinator *c)

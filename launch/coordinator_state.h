@@ -4,6 +4,7 @@
 #define DIPS_LAUNCH_COORDINATOR_STATE_H
 
 #include "launch/coordinator.h"
+#include "launch/hosts.h"
 #include "launch/leftovers.h"
 #include "launch/members.h"
 #include "launch/watchdog.h"
@@ -17,6 +18,10 @@ typedef struct coordinator {
     leftovers                  leftovers;
     watchdog                   watchdog;
     members                    members;
+    hosts                      hosts; /* of a run that is elastic; else none */
+    bool                       hosts_news; /* they are others than was told */
+    char                       hostfile[CONFIG_PATH_MAX]; /* of those that are there; "": all */
+    int                        workers;                   /* that the next start is to have */
     process                    mpirun;     /* of the workers; pid 0: none */
     int64_t                    mpirun_end; /* clock: seen to have ended; 0: not yet */
     int64_t                    mpirun_stop, watchdog_stop; /* clock: seen stopped; 0: it runs */

@@ -3,6 +3,7 @@
 #define DIPS_LAUNCH_LAUNCH_H
 
 #include "common/schema.h"
+#include "launch/hosts.h"
 #include "launch/run_folder.h"
 #include "launch/task.h"
 
@@ -15,6 +16,11 @@ typedef struct launch {
     int           columns; /* of the user's terminal; 0: there is none */
     run_folder   *held;    /* the folder where this process holds it; NULL in others */
     uint32_t      generation; /* how often the run has returned to a checkpoint */
+
+    /* Of an elastic run, where they are not those of config.cluster: */
+    int          workers;  /* 0: config's */
+    const char  *hostfile; /* NULL: config's */
+    const hosts *hosts;    /* of config's hostfile, whose servers know where to go; NULL: all */
 } launch;
 
 #endif

@@ -1,5 +1,6 @@
 #include "launch/lines.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,34 +18,20 @@ bool lines_need_mpirun(const config *c)
 
 /* ---- hosts ---- */
 
-/* The index-th host of the host file, going round: its first words, without comments. */
-static err_t find_host(char host[256], const char *path, int index)
+/* The host of server index: the hosts in turn. */
+static err_t find_host(char host[256], const launch *l, int index)
 {
-    FILE *f = fopen(path, "r");
-    char  line[1024];
-    int   n = 0, passed = 0;
+    hosts all = {0};
 
-    if (!f)
-        return err_errno("cluster.hostfile: opening %s", path);
-    for (;;) {
-        if (!fgets(line, sizeof line, f)) {
-            if (n == 0)
-                break;
-            rewind(f);
-            continue;
-        }
-        char name[256];
-        if (sscanf(line, " %255s", name) != 1 || *name == '#')
-            continue;
-        n++;
-        if (passed++ < index)
-            continue;
-        strcpy(host, name);
-        fclose(f);
+    if (l->hosts) {
+        snprintf(host, 256, "%s", l->hosts->at[hosts_of_server(l->hosts, index)].name);
         return OK;
     }
-    fclose(f);
-    return err_set(ERR_CONFIG, "cluster.hostfile: %s names no host", path);
+    err_t err = hosts_read(&all, l->config->cluster.hostfile);
+    if (err == OK)
+        snprintf(host, 256, "%s", all.at[hosts_of_server(&all, index)].name);
+    hosts_clear(&all);
+    return err;
 }
 
 /* ---- mpirun ---- */
@@ -92,6 +79,16 @@ static void add_mpirun(words *w, const config *c, const char *session,
     words_add(w, "OPENBLAS_NUM_THREADS=1");
 }
 
+/* mpirun of one process, up to its program. */
+static void add_launcher(words *w, const config *c, const char *host, const char *session)
+{
+    add_mpirun(w, c, session, NULL);
+    words_add(w, "--host");
+    words_add(w, "%s", host);
+    words_add(w, "-n");
+    words_add(w, "1");
+}
+
 /* ---- the lines ---- */
 
 static void add_key(words *w, const launch *l)
@@ -126,12 +123,8 @@ err_t lines_server(words *w, const launch *l, const char *coordinator, int index
     *w = (words){0};
     TRY(process_own_path(dips, sizeof dips));
     if (lines_leave_host(l->config)) {
-        TRY(find_host(host, l->config->cluster.hostfile, index));
-        add_mpirun(w, l->config, session, NULL);
-        words_add(w, "--host");
-        words_add(w, "%s", host);
-        words_add(w, "-n");
-        words_add(w, "1");
+        TRY(find_host(host, l, index));
+        add_launcher(w, l->config, host, session);
     }
     add_role(w, dips, "server", l, coordinator);
     words_add(w, "--index");
@@ -139,10 +132,19 @@ err_t lines_server(words *w, const launch *l, const char *coordinator, int index
     return words_check(w);
 }
 
+err_t lines_question(words *w, const config *c, const char *host, const char *session)
+{
+    *w = (words){0};
+    add_launcher(w, c, host, session);
+    words_add(w, "true");
+    return words_check(w);
+}
+
 err_t lines_workers(words *w, const launch *l, const char *coordinator, const char *session,
                     const char *shared_memory)
 {
     char dips[4096];
+    int  workers = l->workers ? l->workers : l->config->cluster.workers;
 
     *w = (words){0};
     TRY(process_own_path(dips, sizeof dips));
@@ -150,15 +152,19 @@ err_t lines_workers(words *w, const launch *l, const char *coordinator, const ch
         add_mpirun(w, l->config, session, shared_memory);
         if (lines_leave_host(l->config)) {
             words_add(w, "--hostfile");
-            words_add(w, "%s", l->config->cluster.hostfile);
+            words_add(w, "%s", l->hostfile ? l->hostfile : l->config->cluster.hostfile);
         }
         words_add(w, "-n");
-        words_add(w, "%d", l->config->cluster.workers);
+        words_add(w, "%d", workers);
     } else {
         words_add(w, "env");
         words_add(w, "OPENBLAS_NUM_THREADS=1");
     }
     add_role(w, dips, "worker", l, coordinator);
+    if (workers != l->config->cluster.workers) {
+        words_add(w, "--workers");
+        words_add(w, "%d", workers);
+    }
     words_add(w, "--columns");
     words_add(w, "%d", l->columns);
     words_add(w, "--task");

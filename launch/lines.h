@@ -15,6 +15,10 @@ MUST_CHECK err_t lines_server(words *w, const launch *l, const char *coordinator
 MUST_CHECK err_t lines_workers(words *w, const launch *l, const char *coordinator,
                                const char *session, const char *shared_memory);
 
+/* A program that does nothing, on host, by the launcher of a server. words_clear. */
+MUST_CHECK err_t lines_question(words *w, const config *c, const char *host,
+                                const char *session);
+
 /* Whether lines_workers uses mpirun. */
 bool lines_need_mpirun(const config *c);
 

@@ -12,6 +12,7 @@ typedef struct member {
     wire_role role;
     int       index;
     process   process; /* a child, or watched since HELLO where it is of this host */
+    int       host_index; /* of a server's host in the hosts of an elastic run */
     uint32_t  generation; /* of the run when the process was started: its HELLO bears it */
 
     bool     here; /* HELLO has come */
@@ -33,7 +34,7 @@ typedef struct member {
 } member;
 
 typedef struct members {
-    int     servers, workers;
+    int     servers, workers; /* workers: may come to be fewer than there are places for */
     member *at; /* servers first */
 } members;
 

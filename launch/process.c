@@ -140,6 +140,12 @@ void process_signal(process *p, int signal)
         pidfd_send_signal(p->pidfd, signal, NULL, 0);
 }
 
+void process_signal_group(process *p, int signal)
+{
+    if (p->pid != 0 && !process_poll(p))
+        kill(-p->pid, signal);
+}
+
 void process_clear(process *p)
 {
     if (p->pid != 0 && p->pidfd >= 0)

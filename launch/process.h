@@ -39,6 +39,9 @@ bool process_poll(process *p);
 /* Send signal, unless it ended. */
 void process_signal(process *p, int signal);
 
+/* Send signal to one of ours and to all of its group. */
+void process_signal_group(process *p, int signal);
+
 /* Let go of it. */
 void process_clear(process *p);
 

@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "common/log.h"
-#include "common/manifest.h"
 #include "common/metrics.h"
 #include "launch/announce.h"
+#include "launch/elastic.h"
 #include "launch/lines.h"
 #include "launch/starter.h"
 #include "launch/verdict.h"
@@ -50,7 +50,7 @@ static bool wait_for_end(coordinator *c, process *p, double seconds, void (*reap
 /* On another host a process is ended by the launcher that we started. */
 static void end_server(coordinator *c, member *m, void (*reap)(void *self))
 {
-    if (lines_leave_host(c->launch->config)) {
+    if (lines_leave_host(c->launch->config) && !elastic_has_lost(c, m)) {
         process_signal(&m->process, SIGCONT);
         process_signal(&m->process, SIGTERM);
         if (wait_for_end(c, &m->process, TIDY_S, reap))
@@ -78,27 +78,17 @@ static void end_workers(coordinator *c, const err_report *report, void (*reap)(v
         wait_for_end(c, &c->members.at[i].process, REAP_S, reap);
 }
 
-/* Whether a server is no more, stands still, hangs, or has not come. */
+/* Whether a server is no more, stands still, hangs, has not come, or has lost its host. */
 static bool is_lost(coordinator *c, member *m)
 {
     double timeout = c->launch->config->cluster.heartbeat_timeout;
 
     return process_poll(&m->process) || m->gone || !m->here ||
-           silence_seconds(&m->silence, clock_now(c->clock)) > timeout || verdict_hangs(c, m);
+           silence_seconds(&m->silence, clock_now(c->clock)) > timeout || verdict_hangs(c, m) ||
+           elastic_has_lost(c, m);
 }
 
 /* ---- telling ---- */
-
-/* The step of the newest checkpoint; -1: there is none. */
-static err_t find_newest(const coordinator *c, int64_t *step)
-{
-    char dir[CONFIG_PATH_MAX];
-
-    if (*c->launch->config->checkpoint.dir)
-        return manifest_newest(step, c->launch->config->checkpoint.dir);
-    TRY(run_folder_path(dir, c->launch->folder, "checkpoints"));
-    return manifest_newest(step, dir);
-}
 
 /* The steps that are done again leave metrics.jsonl, and the return gets its line there. */
 static err_t log_return(const coordinator *c, bool stay, int64_t step, const char *who,
@@ -125,7 +115,7 @@ static err_t tell(const coordinator *c, bool stay, const char *who, const err_re
     int64_t step;
     char    from[80] = "the beginning: there is no checkpoint yet";
 
-    TRY(find_newest(c, &step));
+    TRY(run_folder_newest(&step, c->launch->folder, c->launch->config));
     if (step >= 0)
         snprintf(from, sizeof from, "the checkpoint of step %" PRId64, step);
     if (c->launch->columns > 0)
@@ -178,6 +168,7 @@ static err_t replace_servers(coordinator *c, void (*reap)(void *self))
 static err_t replace_workers(coordinator *c)
 {
     vacate_workers(c);
+    c->members.workers = c->workers;
     leftovers_renew(&c->leftovers); /* without what a killed mpirun left there */
     return starter_workers(c);
 }
@@ -204,7 +195,13 @@ err_t recovery_return(coordinator *c, err_t err, void (*reap)(void *self))
     c->died = c->ranks_died = false;
     c->generation++;
     c->welcomed = false;
+    TRY(elastic_look(c, reap));
+    if (stay && c->workers != c->members.workers) {
+        end_workers(c, &report, reap);
+        stay = false;
+    }
     TRY(tell(c, stay, who, &report));
+    TRY(elastic_tell(c));
     TRY(replace_servers(c, reap));
     if (!stay)
         TRY(replace_workers(c));

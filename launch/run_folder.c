@@ -164,6 +164,22 @@ static err_t write_configuration(const char *path, const config *c)
     return err;
 }
 
+static err_t find_checkpoints(char dir[CONFIG_PATH_MAX], const char *path, const config *c)
+{
+    if (!*c->checkpoint.dir)
+        return run_folder_path(dir, path, "checkpoints");
+    snprintf(dir, CONFIG_PATH_MAX, "%s", c->checkpoint.dir);
+    return OK;
+}
+
+err_t run_folder_newest(int64_t *step, const char *path, const config *c)
+{
+    char dir[CONFIG_PATH_MAX];
+
+    TRY(find_checkpoints(dir, path, c));
+    return manifest_newest(step, dir);
+}
+
 /* The configuration makes a model, and the run that is there can go on with it. */
 static err_t check_resumable(const char *path, bool fresh, const config *c, const schema *s)
 {
@@ -172,9 +188,7 @@ static err_t check_resumable(const char *path, bool fresh, const config *c, cons
     manifest m;
 
     TRY(run_folder_path(file, path, "run.yaml"));
-    TRY(run_folder_path(dir, path, "checkpoints"));
-    if (*c->checkpoint.dir)
-        snprintf(dir, sizeof dir, "%s", c->checkpoint.dir);
+    TRY(find_checkpoints(dir, path, c));
     TRY(manifest_newest(&step, dir));
     if (fresh && (step >= 0 || access(file, F_OK) == 0))
         return err_set(ERR_USAGE, "%s has a run in it; without --fresh it would go on", path);

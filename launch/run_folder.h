@@ -39,6 +39,9 @@ MUST_CHECK err_t run_folder_open_temporary(run_folder *f, const config *c);
 
 void run_folder_close(run_folder *f);
 
+/* The step of the newest checkpoint of the run of c in the folder path; -1: there is none. */
+MUST_CHECK err_t run_folder_newest(int64_t *step, const char *path, const config *c);
+
 /* Open logs/NAME.log of the run folder path for appending. */
 MUST_CHECK err_t run_folder_log(const char *path, const char *name, int *descriptor);
 

@@ -34,6 +34,9 @@ static launch launch_now(const coordinator *c)
     launch l = *c->launch;
 
     l.generation = c->generation;
+    l.workers    = c->members.workers;
+    l.hostfile   = *c->hostfile ? c->hostfile : NULL;
+    l.hosts      = c->hosts.n > 0 ? &c->hosts : NULL;
     return l;
 }
 
@@ -45,8 +48,24 @@ err_t starter_server(coordinator *c, int index)
 
     snprintf(log, sizeof log, "server-%d", index);
     TRY(leftovers_session(session, &c->leftovers, log));
+    if (l.hosts)
+        c->members.at[index].host_index = hosts_of_server(l.hosts, index);
     err_t built = lines_server(&w, &l, c->leftovers.endpoint, index, session);
     return start_line(c, &c->members.at[index].process, &w, built, log, -1);
+}
+
+err_t starter_question(coordinator *c, const char *host, int i, process *p)
+{
+    words w;
+    char  name[32], session[CONFIG_PATH_MAX];
+
+    if (!process_program_exists("mpirun"))
+        return err_set(ERR_SYSTEM, "hosts are asked by mpirun, which is not installed (Debian: "
+                                   "apt-get install openmpi-bin)");
+    snprintf(name, sizeof name, "host-%d", i);
+    TRY(leftovers_session(session, &c->leftovers, name));
+    return start_line(c, p, &w, lines_question(&w, c->launch->config, host, session), "hosts",
+                      -1);
 }
 
 /* What mpirun passes on is worker 0's, for the user's eyes; its own words go to a log. */

@@ -9,4 +9,8 @@
 MUST_CHECK err_t starter_server(coordinator *c, int index);
 MUST_CHECK err_t starter_workers(coordinator *c);
 
+/* Start `true` on a host, the i-th one that is asked, by the launcher that would start others
+ * there. */
+MUST_CHECK err_t starter_question(coordinator *c, const char *host, int i, process *p);
+
 #endif

@@ -1,4 +1,5 @@
 /* worker - `dips worker`: one rank of a run's workers. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,16 +13,17 @@
 static struct {
     const char *coordinator, *folder, *key, *task, *checkpoint, *out;
     bool        json;
-    int64_t     columns, generation;
+    int64_t     columns, generation, workers;
 } my;
 
 static err_t work(launch *l, config **c, schema **s)
 {
-    char  file[CONFIG_PATH_MAX];
+    char  file[CONFIG_PATH_MAX], words[64], *word = words;
     comm *nobody = NULL;
 
     TRY(run_folder_path(file, l->folder, "run.yaml"));
-    TRY(config_load(c, file, 0, NULL));
+    snprintf(words, sizeof words, "cluster.workers=%lld", (long long)my.workers);
+    TRY(config_load(c, file, my.workers > 0, &word));
     TRY(schema_new(s, *c));
     l->config = *c;
     l->schema = *s;
@@ -46,6 +48,8 @@ err_t command_worker(int argc, char **argv)
                 .help = "width of the user's terminal; 0: none"},
                {"generation", FLAG_INT, &my.generation, .max = UINT32_MAX, .meta = "N",
                 .help = "how often the run has returned to a checkpoint"},
+               {"workers", FLAG_INT, &my.workers, .max = CONFIG_WORKERS_MAX, .meta = "N",
+                .help = "how many there are where not as many as run.yaml says"},
                {0}};
     config *c     = NULL;
     schema *s     = NULL;
