@@ -49,13 +49,15 @@ typedef struct cluster {
 
 /* ---- servers ---- */
 
-/* As many shards on two servers as wanted (the first server has one). option as in cluster. */
-static inline void open_cluster_with(cluster *c, int shards, const char *endpoint, char *option)
+/* As many shards on two servers as wanted (the first server has one). option as in cluster;
+ * key: of who may speak, NULL: who likes. */
+static inline void open_cluster_for(cluster *c, int shards, const char *endpoint, char *option,
+                                    const net_key *key)
 {
     *c = (cluster){.shards = shards, .option = option};
     must(config_parse(&c->config, "run.yaml", yaml, strlen(yaml), option != NULL, &c->option));
     must(schema_new(&c->schema, c->config));
-    must(net_new(&c->net));
+    must(key ? net_new_closed(&c->net, key) : net_new(&c->net));
     for (int i = 0, first = 0; first < shards; i++) {
         server_options o = {.config      = c->config,
                             .schema      = c->schema,
@@ -69,6 +71,11 @@ static inline void open_cluster_with(cluster *c, int shards, const char *endpoin
         first += o.shards_here;
     }
     pthread_barrier_init(&c->begun, NULL, WORKERS);
+}
+
+static inline void open_cluster_with(cluster *c, int shards, const char *endpoint, char *option)
+{
+    open_cluster_for(c, shards, endpoint, option, NULL);
 }
 
 static inline void open_cluster(cluster *c, int shards, const char *endpoint)
