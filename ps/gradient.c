@@ -15,6 +15,18 @@ CLONES void gradient_add(real *restrict sum, const real *restrict g, size_t n)
     BY_LENGTH(n, add, sum, g);
 }
 
+INLINE void join(real *restrict sum, const real *restrict a, const real *restrict b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sum[i] = a[i] + b[i];
+}
+
+CLONES void gradient_join(real *restrict sum, const real *restrict a, const real *restrict b,
+                          size_t n)
+{
+    BY_LENGTH(n, join, sum, a, b);
+}
+
 INLINE void scale(real *g, const real *x, real factor, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -12,6 +12,10 @@
 /* sum += g */
 void gradient_add(real *restrict sum, const real *restrict g, size_t n);
 
+/* sum = a + b */
+void gradient_join(real *restrict sum, const real *restrict a, const real *restrict b,
+                   size_t n);
+
 /* g = sum share; where norm > 0 and |g| > norm: g = g norm / |g|. The squares of |g| are
  * added in doubles, in the order of common/lanes.h. */
 void gradient_share(real *restrict g, const real *restrict sum, real share, double norm,

@@ -1,7 +1,5 @@
 #include "ps/update.h"
 
-#include <string.h>
-
 #include "common/bf16.h"
 #include "common/rng.h"
 #include "ps/gradient.h"
@@ -148,25 +146,33 @@ static void apply_alone(const plan *p, const update_part *part)
 
 /* ---- several workers ---- */
 
-/* A row of this step, its gradient so far, and in how many of the step's samples it is. */
+/* A gradient of a row besides its first. */
+typedef struct another {
+    const real *g;
+    uint32_t    next; /* place of the one that follows; the last one's: of the first */
+} another;
+
+/* A row of this step, its gradients, and in how many of the step's samples it is. */
 typedef struct member {
     uint32_t    number;
     uint32_t    count;
-    const real *g;
-    real       *sum; /* where g is the sum of several; NULL: it lies in a message */
+    const real *g;    /* of the first worker that named it */
+    uint32_t    last; /* place + 1 of the last of the others', which are a ring; 0: none */
     int         part; /* the last one that named it */
 } member;
 
 /* The rows of this step, each once, and where the member of a row stands: an open-addressed
- * index that stays in the cache while rows do not. */
+ * index that stays in the cache while rows do not. Gradients stay where they came, and are
+ * added when the row is updated. */
 typedef struct step_rows {
     member   *members;
-    uint32_t  n;
+    another  *others;
+    uint32_t  n, n_others;
     uint32_t *slots; /* (2^bits) a member's place + 1; 0: empty */
     int       bits;
 } step_rows;
 
-/* Room for n members. */
+/* Room for n members and gradients. */
 static err_t step_rows_init(step_rows *rows, size_t n, arena *scratch)
 {
     *rows = (step_rows){.bits = 4};
@@ -178,71 +184,103 @@ static err_t step_rows_init(step_rows *rows, size_t n, arena *scratch)
     while (((size_t)1 << rows->bits) < 2 * n)
         rows->bits++;
     TRY(arena_take_zero(scratch, sizeof *rows->slots << rows->bits, &rows->slots));
+    TRY(arena_take(scratch, n * sizeof *rows->others, &rows->others));
     return arena_take(scratch, n * sizeof *rows->members, &rows->members);
+}
+
+static uint32_t place_of(const step_rows *rows, uint32_t number)
+{
+    return number * UINT32_C(0x9e3779b1) >> (32 - rows->bits);
 }
 
 /* The slot of the row's member, or the empty one where it belongs. */
 static uint32_t *find_slot(const step_rows *rows, uint32_t number)
 {
-    uint32_t mask = (UINT32_C(1) << rows->bits) - 1;
-    uint32_t at   = number * UINT32_C(0x9e3779b1) >> (32 - rows->bits);
+    uint32_t mask = (UINT32_C(1) << rows->bits) - 1, at = place_of(rows, number);
 
     while (rows->slots[at] && rows->members[rows->slots[at] - 1].number != number)
         at = (at + 1) & mask;
     return &rows->slots[at];
 }
 
-/* Messages stay as they are: a worker in the same process may have to send them again. */
-static err_t add_gradient(const plan *p, member *m, const real *g, arena *scratch)
+static void add_other(step_rows *rows, member *m, const real *g)
 {
-    if (!m->sum) {
-        TRY(arena_take(scratch, p->dim * sizeof *m->sum, &m->sum));
-        m->g = memcpy(m->sum, m->g, p->dim * sizeof *m->sum);
+    uint32_t at    = rows->n_others++;
+    another *other = &rows->others[at];
+
+    *other = (another){.g = g, .next = at};
+    if (m->last) {
+        another *last = &rows->others[m->last - 1];
+        other->next   = last->next;
+        last->next    = at;
     }
-    gradient_add(m->sum, g, p->dim);
-    return OK;
+    m->last = at + 1;
 }
 
-static err_t merge_one(const plan *p, step_rows *rows, const member *new, arena *scratch)
+static void merge_one(const plan *p, step_rows *rows, const member *new)
 {
     uint32_t *slot = find_slot(rows, new->number);
 
     if (!*slot) {
         rows->members[rows->n++] = *new;
         *slot                    = rows->n;
-        return OK;
+        return;
     }
     member *m = &rows->members[*slot - 1];
     if (m->part == new->part) {
         p->t->repeated++;
-        return OK;
+        return;
     }
     m->count = sample_count_add(m->count, new->count);
     m->part  = new->part;
-    return add_gradient(p, m, new->g, scratch);
+    add_other(rows, m, new->g);
 }
 
-static err_t merge_part(const plan *p, step_rows *rows, const update_part *part, int index,
-                        arena *scratch)
+static void merge_part(const plan *p, step_rows *rows, const update_part *part, int index)
 {
     for (size_t i = 0; i < part->n; i++) {
         member new = {.number = part->rows[i],
                       .count  = count_of(part, i),
                       .g      = part->gradients + i * p->dim,
                       .part   = index};
+        if (i + AHEAD < part->n)
+            __builtin_prefetch(&rows->slots[place_of(rows, part->rows[i + AHEAD])], 1);
         if (new.number != ROW_REFUSED)
-            TRY(merge_one(p, rows, &new, scratch));
+            merge_one(p, rows, &new);
     }
-    return OK;
+}
+
+static void prefetch_member(const plan *p, const step_rows *rows, const member *m)
+{
+    prefetch_row(p, m->number);
+    prefetch_gradient(p, m->g);
+    if (m->last)
+        prefetch_gradient(p, rows->others[m->last - 1].g);
+}
+
+/* The sum of a row's gradients in the order of workers: in sum, or where its only one came. */
+static const real *sum_of(const plan *p, const step_rows *rows, const member *m, real *sum)
+{
+    if (!m->last)
+        return m->g;
+    uint32_t at = rows->others[m->last - 1].next;
+    gradient_join(sum, m->g, rows->others[at].g, p->dim);
+    while (at != m->last - 1) {
+        at = rows->others[at].next;
+        gradient_add(sum, rows->others[at].g, p->dim);
+    }
+    return sum;
 }
 
 static void apply_members(const plan *p, const step_rows *rows)
 {
+    real sum[CONFIG_DIM_MAX];
+
     for (uint32_t i = 0; i < rows->n; i++) {
         const member *m = &rows->members[i];
         if (i + AHEAD < rows->n)
-            prefetch_row(p, rows->members[i + AHEAD].number);
-        update_row(p, row_store_at(p->t->rows, m->number), m->g, m->count);
+            prefetch_member(p, rows, &rows->members[i + AHEAD]);
+        update_row(p, row_store_at(p->t->rows, m->number), sum_of(p, rows, m, sum), m->count);
     }
 }
 
@@ -271,7 +309,7 @@ static err_t apply_all(const plan *p, const update_part *parts, int n_parts, are
         n += parts[i].n;
     TRY(step_rows_init(&rows, n, scratch));
     for (int i = 0; i < n_parts; i++)
-        TRY(merge_part(p, &rows, &parts[i], i, scratch));
+        merge_part(p, &rows, &parts[i], i);
     apply_members(p, &rows);
     return OK;
 }
