@@ -34,8 +34,8 @@ static err_t gather_one(comm *c, comm_piece *pieces, int r, char *at, size_t n)
         int    peer  = c->rank == 0 ? r : 0;
         size_t now   = n < COMM_PIECE_MAX ? n : COMM_PIECE_MAX;
         pieces[peer] = (comm_piece){at, now};
-        err_t err    = comm_exchange(c, c->rank == 0 ? pieces : NULL, c->rank == 0 ? NULL : pieces,
-                                "gathering on worker 0");
+        err_t err = comm_exchange(c, c->rank == 0 ? pieces : NULL, c->rank == 0 ? NULL : pieces,
+                                  "gathering on worker 0");
         pieces[peer] = (comm_piece){0};
         TRY(err);
         at += now;

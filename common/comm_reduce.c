@@ -69,8 +69,8 @@ static void combine_in_order(comm *c, void *out, size_t bytes, size_t width, com
         add(out, all + (size_t)r * bytes, bytes / width);
 }
 
-static err_t reduce_small(comm *c, comm_piece *in, comm_piece *out, void *x, size_t bytes, size_t width,
-                          combine *add)
+static err_t reduce_small(comm *c, comm_piece *in, comm_piece *out, void *x, size_t bytes,
+                          size_t width, combine *add)
 {
     TRY(scratch_reserve(c, bytes * (size_t)c->size));
     for (int r = 0; r < c->size; r++) {
@@ -82,8 +82,8 @@ static err_t reduce_small(comm *c, comm_piece *in, comm_piece *out, void *x, siz
     return OK;
 }
 
-static err_t reduce_large(comm *c, comm_piece *in, comm_piece *out, void *x, size_t n, size_t width,
-                          combine *add)
+static err_t reduce_large(comm *c, comm_piece *in, comm_piece *out, void *x, size_t n,
+                          size_t width, combine *add)
 {
     char  *begin = x;
     size_t W = (size_t)c->size, own = (size_t)c->rank;
@@ -186,8 +186,8 @@ static err_t send_parcels(const parcels *p, comm_piece *in, comm_piece *out)
 
     for (int r = 0; r < c->size; r++) {
         in[r] = (comm_piece){here + (size_t)r * p->stride, p->head + part_bytes(p, c->rank)};
-        out[r] =
-            (comm_piece){p->few ? there : there + (size_t)r * p->stride, p->head + part_bytes(p, r)};
+        out[r] = (comm_piece){p->few ? there : there + (size_t)r * p->stride,
+                              p->head + part_bytes(p, r)};
         if (r == 0 || !p->few) /* few: the same parcel for all */
             pack_parcel(p, r, out[r].at);
     }
@@ -245,7 +245,8 @@ err_t comm_sum_both(comm *c, real *x, size_t n, double *y, size_t m)
 
     if (c->size == 1)
         return OK;
-    if (n == 0 || n > COMM_PIECE_MAX / sizeof *x || m > SMALL_MAX) { /* no, or several, messages */
+    /* no message, or several */
+    if (n == 0 || n > COMM_PIECE_MAX / sizeof *x || m > SMALL_MAX) {
         TRY(comm_sum_real(c, x, n));
         return comm_sum_double(c, y, m);
     }

@@ -1,7 +1,8 @@
 /* comm_state - the inside of a comm; for common/comm*.c alone, which alone include mpi.h.
  *
- * comm.c begins and ends it, comm_exchange.c is the exchange of messages that everything is made
- * of, comm_reduce.c adds up, comm_gather.c moves bytes from one to all and from all to one. */
+ * comm.c begins and ends it, comm_exchange.c is the exchange of messages that everything is
+ * made of, comm_reduce.c adds up, comm_gather.c moves bytes from one to all and from all to
+ * one. */
 #ifndef DIPS_COMMON_COMM_STATE_H
 #define DIPS_COMMON_COMM_STATE_H
 
@@ -39,7 +40,8 @@ typedef struct comm_piece {
 
 /* Send out[r] to and receive in[r] from every worker r; NULL: nothing that way. Pieces
  * of two ends agree in size, and empty ones do not travel. */
-MUST_CHECK err_t comm_exchange(comm *c, const comm_piece *in, const comm_piece *out, const char *doing);
+MUST_CHECK err_t comm_exchange(comm *c, const comm_piece *in, const comm_piece *out,
+                               const char *doing);
 
 /* Leave the exchange under way, and see that all others have left theirs: then no memory of
  * this worker is read or written any more. */

@@ -1,5 +1,5 @@
-/* A manifest against its files, and against a run. manifest_write.c and manifest_read.c have its
- * text, manifest_folder.c the folders that hold manifests. */
+/* A manifest against its files, and against a run. manifest_write.c and manifest_read.c have
+ * its text, manifest_folder.c the folders that hold manifests. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

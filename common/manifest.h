@@ -26,8 +26,8 @@
  *    "xxh3": "..."}                           of all the above, as compact JSON with
  *                                             sorted keys: a flipped bit is noticed
  *
- * A full checkpoint is all of a cut. A delta (checkpoint.delta_every) has of the rows those that
- * changed since its parent, the checkpoint before it, and which left (ps/snapshot.h), and
+ * A full checkpoint is all of a cut. A delta (checkpoint.delta_every) has of the rows those
+ * that changed since its parent, the checkpoint before it, and which left (ps/snapshot.h), and
  * everything else whole; its shards own the same buckets as the parent's. The parent may be a
  * delta itself: manifest_chain.h reads all of them, down to a full one. */
 #ifndef DIPS_COMMON_MANIFEST_H
@@ -78,8 +78,8 @@ typedef struct manifest {
     uint64_t        seed;
     manifest_dealt  dealt; /* cleared with the manifest */
     int             shards;
-    uint32_t       *first_bucket; /* (shards + 1) shard k owns first_bucket[k] .. first_bucket[k+1]
-                                     - 1; owned. NULL to write: as this program places them */
+    uint32_t *first_bucket; /* (shards + 1) shard k owns first_bucket[k] .. first_bucket[k+1]
+                               - 1; owned. NULL to write: as this program places them */
     uint64_t        schema_hash;
     char            real[8];       /* "float" or "double" */
     char           *configuration; /* the YAML of the run; owned */
@@ -113,7 +113,7 @@ MUST_CHECK err_t manifest_parse(manifest *m, const char *name, const char *bytes
 void             manifest_clear(manifest *m);
 
 /* Check that every file of m is in folder with its size and XXH3; names the first that
- * is not, and says what is wrong. Of a delta: manifest_chain_verify looks at its parents too. */
+ * is not, and says what is wrong. The parents of a delta are manifest_chain_verify's. */
 MUST_CHECK err_t manifest_verify(const manifest *m, const char *folder);
 
 /* ERR_FORMAT, in words, unless the run described by s can continue from m. */

@@ -1,8 +1,8 @@
 /* manifest_chain - a checkpoint and those that it stands upon.
  *
- * A delta is read after its parent: from the full checkpoint at the beginning of the chain to the
- * delta at its end, each changes what the ones before it gave. All of them are folders beside
- * each other, of one schema, and their shards own the same buckets. */
+ * A delta is read after its parent: from the full checkpoint at the beginning of the chain to
+ * the delta at its end, each changes what the ones before it gave. All of them are folders
+ * beside each other, of one schema, and their shards own the same buckets. */
 #ifndef DIPS_COMMON_MANIFEST_CHAIN_H
 #define DIPS_COMMON_MANIFEST_CHAIN_H
 

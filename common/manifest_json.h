@@ -9,8 +9,8 @@
 
 #define MANIFEST_NAME "manifest.json"
 
-/* A checkpoint is the dense weights and every shard, once each: ERR_FORMAT names what the list of
- * files in the manifest at path has too much or too little. */
+/* A checkpoint is the dense weights and every shard, once each: ERR_FORMAT names what the list
+ * of files in the manifest at path has too much or too little. */
 MUST_CHECK err_t manifest_check_files(const manifest *m, const char *path);
 
 /* XXH3 of an object as compact JSON with sorted keys; 0 where memory is short. */

@@ -92,8 +92,9 @@ void safetensors_copy_u64(uint64_t *to, const safetensors_tensor *t, uint64_t fi
 void safetensors_copy_real(real *to, const safetensors_tensor *t, uint64_t first, uint64_t n);
 
 /* Elements first .. first+n-1 (along the first dimension) of a tensor of file will soon be
- * read, or are done with: who reads a large file from one end to the other says so. A wish, which changes
- * nothing but the time that reading takes and the memory that the map holds meanwhile. */
+ * read, or are done with: who reads a large file from one end to the other says so. A wish,
+ * which changes nothing but the time that reading takes and the memory that the map holds
+ * meanwhile. */
 void safetensors_fetch(const safetensors *file, const safetensors_tensor *t, uint64_t first,
                        uint64_t n);
 void safetensors_drop(const safetensors *file, const safetensors_tensor *t, uint64_t first,

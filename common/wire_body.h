@@ -36,7 +36,8 @@ typedef struct wire_reader {
 wire_reader wire_read_body(const net_message *m);
 
 /* The next bytes of the body, which are what; *piece is lent by the message. */
-MUST_CHECK err_t wire_take(wire_reader *r, uint64_t bytes, const char *what, unsigned char **piece);
+MUST_CHECK err_t wire_take(wire_reader *r, uint64_t bytes, const char *what,
+                           unsigned char **piece);
 
 /* The same, copied. */
 MUST_CHECK err_t wire_take_copy(wire_reader *r, void *to, size_t bytes, const char *what);
@@ -60,7 +61,8 @@ typedef struct wire_writer {
 } wire_writer;
 
 /* A message with header h and room for body_bytes, which w writes: all of them. */
-MUST_CHECK err_t wire_write_body(net_message *m, const wire_header *h, uint64_t body_bytes, wire_writer *w);
+MUST_CHECK err_t wire_write_body(net_message *m, const wire_header *h, uint64_t body_bytes,
+                                 wire_writer *w);
 
 void wire_put(wire_writer *w, const void *from, size_t bytes);
 

@@ -1,4 +1,4 @@
-/* BEGIN, DONE, SAVED, STATED, HELLO, WELCOME, SAVE, FAILED, BYE, END: a few numbers, and texts. */
+/* BEGIN, DONE, SAVED, STATED, HELLO, WELCOME, SAVE, FAILED, BYE, END: numbers, texts. */
 #include "common/wire_body.h"
 
 /* The parts of fixed size, as wire.h draws them: no hole, no padding. */
@@ -45,7 +45,8 @@ static err_t take_text(wire_reader *r, uint32_t bytes, const char *what, const c
     return OK;
 }
 
-static err_t take_endpoints(wire_reader *r, uint32_t n, const char (**endpoints)[NET_ENDPOINT_MAX])
+static err_t take_endpoints(wire_reader *r, uint32_t n,
+                            const char (**endpoints)[NET_ENDPOINT_MAX])
 {
     unsigned char *piece = NULL;
 
@@ -235,7 +236,8 @@ err_t wire_encode_welcome(net_message *m, const wire_header *h, const wire_welco
     wire_writer       w;
 
     TRY(check_endpoints(h, welcome->n_endpoints));
-    TRY(wire_write_body(m, h, sizeof fixed + (uint64_t)welcome->n_endpoints * NET_ENDPOINT_MAX, &w));
+    TRY(wire_write_body(m, h, sizeof fixed + (uint64_t)welcome->n_endpoints * NET_ENDPOINT_MAX,
+                        &w));
     wire_put(&w, &fixed, sizeof fixed);
     put_endpoints(&w, welcome->n_endpoints, welcome->endpoints);
     wire_seal(m);

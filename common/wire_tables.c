@@ -61,7 +61,8 @@ err_t wire_encode_request(net_message *m, const wire_header *h, const wire_reque
     TRY(wire_write_body(m, h, bytes, &w));
     wire_put(&w, &fixed, sizeof fixed);
     for (int t = 0; t < r->tables; t++)
-        wire_put(&w, &(table_part){r->table[t].n, r->table[t].counts != NULL}, sizeof(table_part));
+        wire_put(&w, &(table_part){r->table[t].n, r->table[t].counts != NULL},
+                 sizeof(table_part));
     for (int t = 0; t < r->tables; t++) {
         const wire_ids *ids = &r->table[t];
         wire_put(&w, ids->ids, (size_t)ids->n * sizeof *ids->ids);

@@ -9,8 +9,8 @@
 #include "ps/ledger.h"
 #include "ps/row_store.h"
 
-/* Which rows: those last touched by `from` .. `until`, and those of kept (NULL: none) that were,
- * which stand for rows of the store that were touched later, or have left. */
+/* Which rows: those last touched by `from` .. `until`, and those of kept (NULL: none) that
+ * were, which stand for rows of the store that were touched later, or have left. */
 typedef struct bucket_choice {
     uint32_t      from, until;
     const ledger *kept;
@@ -34,8 +34,8 @@ typedef struct bucket_pack {
 /* A pack that is all zero is empty and ready. */
 void bucket_pack_clear(bucket_pack *p);
 
-/* Copy the first row_bytes bytes of each row of bucket that is chosen. One that is kept twice is
- * copied once. */
+/* Copy the first row_bytes bytes of each row of bucket that is chosen. One that is kept twice
+ * is copied once. */
 MUST_CHECK err_t bucket_pack_fill(bucket_pack *p, const row_store *s, uint32_t bucket,
                                   const bucket_choice *choice, size_t row_bytes);
 

@@ -32,7 +32,7 @@ static size_t block_bytes(const ledger *l, uint32_t room)
 static err_t add_block(ledger *l, uint32_t bucket)
 {
     ledger_block *before = l->blocks[bucket];
-    uint32_t      first = (uint32_t)(FIRST_BYTES / l->size), most = (uint32_t)(MOST_BYTES / l->size);
+    uint32_t first = (uint32_t)(FIRST_BYTES / l->size), most = (uint32_t)(MOST_BYTES / l->size);
     uint32_t      room = before ? 2 * before->room : first;
 
     room                = room > most ? most : room;

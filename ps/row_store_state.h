@@ -1,4 +1,5 @@
-/* row_store_state - how a row_store's rows and buckets lie in memory; for ps/row_store*.c alone.
+/* row_store_state - how a row_store's rows and buckets lie in memory; for ps/row_store*.c
+ * alone.
  *
  * Buckets stand in lanes of 64, whose rows have numbers of 24 bits that the index can hold.
  * A bucket takes them from its lane in runs, so that its rows lie together; a lane takes its

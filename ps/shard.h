@@ -4,10 +4,10 @@
  * that its owner gives. It never waits, never reads a clock and never opens a socket,
  * so that a test (or a simulation) can run many of them in one thread.
  *
- * SAVE writes the state at its step while later steps are applied: it is answered with DONE when
- * it begins, and with SAVED when the file is on the disk. One is carried out at a time; BEGIN gives it up. Such a file is a delta where
- * SAVE names the step of its parent, which must be that of the last SAVE or BEGIN: since then the
- * shard knows which rows left.
+ * SAVE writes the state at its step while later steps are applied: it is answered with DONE
+ * when it begins, and with SAVED when the file is on the disk. One is carried out at a time;
+ * BEGIN gives it up. Such a file is a delta where SAVE names the step of its parent, which must
+ * be that of the last SAVE or BEGIN: since then the shard knows which rows left.
  *
  * The clock is the number of steps applied. PULL(t) names the version it must see and
  * is parked until the clock is there; its answer is kept until its push is applied, so
@@ -43,8 +43,8 @@
 typedef struct shard shard;
 
 /* How a SAVE is carried out: within shard_handle; or piece by piece in shard_idle, and in the
- * shard_handle of every so many bytes that follow, by the shard's thread alone or with one more that writes (ps/cut.h). The file is
- * the same. */
+ * shard_handle of every so many bytes that follow, by the shard's thread alone or with one more
+ * that writes (ps/cut.h). The file is the same. */
 typedef enum { SAVE_AT_ONCE, SAVE_BY_PIECES, SAVE_IN_BACKGROUND } save_manner;
 
 typedef struct shard_options {
@@ -70,12 +70,12 @@ void             shard_free(shard **s);
  * An error returned is the end of the shard: no memory for a step, or send failed. */
 MUST_CHECK err_t shard_handle(shard *s, uint64_t peer, net_message *m);
 
-/* A small piece of the work that may be done while nobody asks for anything: of a checkpoint, or
- * memory for coming rows. *more: whether there is more of it. */
+/* A small piece of the work that may be done while nobody asks for anything: of a checkpoint,
+ * or memory for coming rows. *more: whether there is more of it. */
 MUST_CHECK err_t shard_idle(shard *s, bool *more);
 
-/* Whether a checkpoint is being written: then shard_idle is to be called soon, even where it had
- * nothing to do. */
+/* Whether a checkpoint is being written: then shard_idle is to be called soon, even where it
+ * had nothing to do. */
 bool shard_is_saving(const shard *s);
 
 /* Steps applied so far. */

@@ -11,8 +11,8 @@
 #include "ps/pulse.h"
 #include "ps/table.h"
 
-/* Fill the tables of a shard, which are empty and at clock 0, from c->init.from; p beats now and
- * then. */
+/* Fill the tables of a shard, which are empty and at clock 0, from c->init.from; p beats now
+ * and then. */
 MUST_CHECK err_t warm_rows_read(const config *c, table *tables, int n_tables, const pulse *p);
 
 #endif

@@ -1,5 +1,5 @@
-/* dense_state - the inside of a dense: dense.c computes with it, dense_file.c saves and restores
- * it. */
+/* dense_state - the inside of a dense: dense.c computes with it, dense_file.c saves and
+ * restores it. */
 #ifndef DIPS_WORKER_DENSE_STATE_H
 #define DIPS_WORKER_DENSE_STATE_H
 

@@ -1,5 +1,5 @@
-/* graph_state - the inside of a graph: graph.c builds it, graph_pass.c runs it, graph_fit.c fits
- * its inputs. */
+/* graph_state - the inside of a graph: graph.c builds it, graph_pass.c runs it, graph_fit.c
+ * fits its inputs. */
 #ifndef DIPS_WORKER_GRAPH_STATE_H
 #define DIPS_WORKER_GRAPH_STATE_H
 

@@ -83,9 +83,9 @@ typedef struct learner_cut {
     manifest_dealt dealt; /* on worker 0; lent until the call returns */
 } learner_cut;
 
-/* Collective, at a drain point, with no checkpoint under way. Begin to write that of the cut into
- * dir: steps may go on at once. What cannot be written is an ERR_SYSTEM or ERR_MEMORY on every
- * worker, here or when it ends, and training may go on. */
+/* Collective, at a drain point, with no checkpoint under way. Begin to write that of the cut
+ * into dir: steps may go on at once. What cannot be written is an ERR_SYSTEM or ERR_MEMORY on
+ * every worker, here or when it ends, and training may go on. */
 MUST_CHECK err_t learner_save_begin(learner *l, const char *dir, const learner_cut *cut);
 
 /* Bring the one under way forward, without waiting. *ended: it has, the older ones beyond
@@ -93,8 +93,8 @@ MUST_CHECK err_t learner_save_begin(learner *l, const char *dir, const learner_c
  * returned; *saved = its step, if all is well. */
 MUST_CHECK err_t learner_save_poll(learner *l, bool *ended, int64_t *saved);
 
-/* Collective. Wait until none is under way; what the last one came to is told to all workers, and
- * *saved of worker 0 becomes everybody's. */
+/* Collective. Wait until none is under way; what the last one came to is told to all workers,
+ * and *saved of worker 0 becomes everybody's. */
 MUST_CHECK err_t learner_save_wait(learner *l, int64_t *saved);
 
 /* Collective. ERR_NUMERIC names the workers whose dense weights differ from worker 0's. */

@@ -90,8 +90,8 @@ MUST_CHECK err_t ps_birth(ps_client *c, int64_t version, const id_set *sets);
  * at a time. What failed to begin is told by ps_save_end. */
 MUST_CHECK err_t ps_save_begin(ps_client *c, int64_t step, int64_t parent, const char *folder);
 
-/* Whether all shards are done, so that ps_save_end would not wait; what they say is heard in the
- * waits of other functions. ERR_TIMEOUT as if one waited. */
+/* Whether all shards are done, so that ps_save_end would not wait; what they say is heard in
+ * the waits of other functions. ERR_TIMEOUT as if one waited. */
 MUST_CHECK err_t ps_save_is_done(ps_client *c, bool *done);
 
 /* Wait until all shards are done, also where one of them failed. files[n_shards] are filled

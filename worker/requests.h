@@ -2,8 +2,8 @@
  *
  * A request has all that a sample has but for the features of model.candidate, which each of
  * its candidates has. The same numbers as samples, a sample for each candidate, are `each`,
- * which repeats what is the request's (without ids); `asked` has them once. graph.h tells how a pass over
- * both shares what it can. All arrays are the arena's. */
+ * which repeats what is the request's (without ids); `asked` has them once. graph.h tells how a
+ * pass over both shares what it can. All arrays are the arena's. */
 #ifndef DIPS_WORKER_REQUESTS_H
 #define DIPS_WORKER_REQUESTS_H
 

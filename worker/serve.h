@@ -1,5 +1,5 @@
-/* serve - the rows of requests, repeated for their candidates. For graph_pass.c and the layers that
- * share; graph.h tells what a pass that serves is. */
+/* serve - the rows of requests, repeated for their candidates. For graph_pass.c and the layers
+ * that share; graph.h tells what a pass that serves is. */
 #ifndef DIPS_WORKER_SERVE_H
 #define DIPS_WORKER_SERVE_H
 
