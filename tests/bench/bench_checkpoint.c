@@ -2,30 +2,18 @@
  * checkpoint of one table, and what memory each takes. Every tool is a process of its own; the
  * bar is 300 MB/s for reshard. Memory: what it holds at most beyond what it began with, pages
  * of mapped files among it. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "common/clock.h"
 #include "launch/checkpoint/differ.h"
 #include "launch/checkpoint/rewrite.h"
 #include "launch/checkpoint/target.h"
 #include "launch/checkpoint/tools.h"
+#include "tests/bench/bench.h"
 
 static char     folder[CONFIG_PATH_MAX - 64];
 static uint64_t rows = 2000000;
 static uint64_t dim  = 16;
-
-static void must(err_t err)
-{
-    if (err == OK)
-        return;
-    fprintf(stderr, "bench_checkpoint: %s\n", err_text());
-    exit(1);
-}
 
 static void path_of(char path[CONFIG_PATH_MAX], const char *name)
 {
@@ -181,7 +169,7 @@ static void verify(void)
 static void measure(const char *name, void (*work)(void), double bytes)
 {
     struct rusage used, before;
-    int64_t       since = clock_now(clock_monotonic());
+    int64_t       since = now();
     int           status;
 
     getrusage(RUSAGE_SELF, &before);
@@ -195,7 +183,7 @@ static void measure(const char *name, void (*work)(void), double bytes)
     }
     if (wait4(child, &status, 0, &used) != child || status != 0)
         must(err_set(ERR_DEATH, "%s ended with status %d", name, status));
-    double seconds = clock_seconds(clock_monotonic(), since);
+    double seconds = seconds_since(since);
     printf("%-20s %7.2f s %8.0f MB/s   %6.1f MB of memory\n", name, seconds,
            bytes / seconds / 1e6, (double)(used.ru_maxrss - before.ru_maxrss) * 1024e-6);
 }

@@ -1,63 +1,25 @@
 /* bench_cut FOLDER [ROWS [DIM]] - what a shard's checkpoint costs those who go on meanwhile.
  *
- * One shard in one thread takes the steps of one worker, each with 2,000 random rows of a table of
- * ROWS rows (1 M) of DIM (16), as fast as it can: alone, and while it writes a full checkpoint. The
- * longest pause is that between two answers; a thread that only spins tells which pauses are the
- * machine's. Then a checkpoint is written by a shard that nobody asks, beside a plain write of as
- * many bytes to the same disk (what `dd conv=fdatasync` does), and the same where a step comes
- * every 20 ms, as with workers that compute. */
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+ * One shard in one thread takes the steps of one worker, each with 2,000 random rows of a table
+ * of ROWS rows (1 M) of DIM (16), as fast as it can: alone, and while it writes a full
+ * checkpoint. The longest pause is that between two answers; a thread that only spins tells
+ * which pauses are the machine's. Then a checkpoint is written by a shard that nobody asks,
+ * beside a plain write of as many bytes to the same disk (what `dd conv=fdatasync` does), and
+ * the same where a step comes every 20 ms, as with workers that compute. */
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "common/clock.h"
-#include "common/hash.h"
 #include "common/rng.h"
 #include "common/wire.h"
 #include "ps/state.h"
+#include "tests/bench/disk_bench.h"
 
 enum { IDS = 2000, QUIET_S = 4 };
 
-#define BLOCK   ((size_t)1 << 20)
 #define STEP_NS (20 * NS_PER_MS)
-
-static void must(err_t err)
-{
-    if (err == OK)
-        return;
-    fprintf(stderr, "bench_cut: %s\n", err_text());
-    exit(1);
-}
-
-static int64_t now(void)
-{
-    return clock_now(clock_monotonic());
-}
 
 static double ms(int64_t ns)
 {
     return (double)ns * 1e-6;
-}
-
-/* ---- a thread that spins, on another core ---- */
-
-static _Atomic int64_t spinner_gap;
-static atomic_bool     spinner_ends;
-
-static void *spin(void *unused)
-{
-    (void)unused;
-    for (int64_t last = now(), t; !atomic_load(&spinner_ends); last = t) {
-        t = now();
-        if (t - last > atomic_load(&spinner_gap))
-            atomic_store(&spinner_gap, t - last);
-    }
-    return NULL;
 }
 
 /* ---- a shard and its worker ---- */
@@ -70,6 +32,7 @@ typedef struct bench {
     uint64_t    rows, step;
     rng         chance;
     int64_t     answered, longest; /* clock of the last answer; the longest pause since it */
+    spinner     spinner;
     bool        saved;
     uint64_t    bytes; /* of the file */
 } bench;
@@ -102,19 +65,6 @@ static err_t take_answer(void *self, uint64_t peer, net_message *m)
     return OK;
 }
 
-static void fill(table *t, uint64_t rows)
-{
-    uint64_t ids[1024];
-    uint32_t numbers[1024];
-
-    for (uint64_t first = 0; first < rows; first += 1024) {
-        size_t n = rows - first < 1024 ? (size_t)(rows - first) : 1024;
-        for (size_t i = 0; i < n; i++)
-            ids[i] = hash_mix(first + i + 1);
-        must(table_bear(t, ids, n, numbers));
-    }
-}
-
 static void open_bench(bench *b, const char *folder, uint64_t rows, const char *dim)
 {
     char        yaml[256];
@@ -135,7 +85,7 @@ static void open_bench(bench *b, const char *folder, uint64_t rows, const char *
     must(shard_new(&b->shard, &o));
     must(wire_encode_begin(&m, &h, &begin));
     must(shard_handle(b->shard, 1, &m));
-    fill(&b->shard->tables[0], rows);
+    fill_table(&b->shard->tables[0], rows);
     mkdir(folder, 0777);
 }
 
@@ -156,7 +106,7 @@ static void take_step(bench *b)
     uint32_t        dim = (uint32_t)b->config->tables[0].dim;
 
     for (int i = 0; i < IDS; i++) /* now and then one is there twice, which does no harm */
-        ids[i] = hash_mix(rng_below(&b->chance, b->rows) + 1);
+        ids[i] = id_of_row(rng_below(&b->chance, b->rows));
     q.table[0] = (wire_ids){IDS, ids, NULL};
     must(wire_encode_request(&m, &h, &q));
     must(shard_handle(b->shard, 1, &m));
@@ -189,13 +139,12 @@ typedef struct stretch {
 static void begin_stretch(bench *b)
 {
     b->answered = b->longest = 0;
-    atomic_store(&spinner_gap, 0);
+    atomic_store(&b->spinner.longest, 0);
 }
 
 static stretch end_stretch(const bench *b, int64_t began, int64_t steps)
 {
-    return (stretch){(double)(now() - began) * 1e-9, steps, b->longest,
-                     atomic_load(&spinner_gap)};
+    return (stretch){seconds_since(began), steps, b->longest, atomic_load(&b->spinner.longest)};
 }
 
 /* Steps without rest for some seconds, or, where it is 0, until the checkpoint is saved. */
@@ -206,7 +155,7 @@ static stretch run_busy(bench *b, double seconds)
     begin_stretch(b);
     if (seconds == 0)
         ask_save(b);
-    for (; seconds > 0 ? (double)(now() - began) < seconds * 1e9 : !b->saved; steps++)
+    for (; seconds > 0 ? seconds_since(began) < seconds : !b->saved; steps++)
         take_step(b);
     return end_stretch(b, began, steps);
 }
@@ -233,43 +182,7 @@ static stretch run_idle(bench *b, int64_t every)
     return end_stretch(b, began, steps);
 }
 
-/* ---- the disk, and memory ---- */
-
-static double plain_write(const char *folder, uint64_t bytes)
-{
-    char    path[4096], *block = malloc(BLOCK);
-    int64_t began = now();
-
-    snprintf(path, sizeof path, "%s/plain", folder);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (!block || fd < 0)
-        exit(1);
-    for (size_t i = 0; i < BLOCK / 8; i++)
-        ((uint64_t *)(void *)block)[i] = hash_mix(i);
-    for (uint64_t at = 0; at < bytes; at += BLOCK)
-        if (write(fd, block, bytes - at < BLOCK ? (size_t)(bytes - at) : BLOCK) < 0)
-            exit(1);
-    fdatasync(fd);
-    double seconds = (double)(now() - began) * 1e-9;
-    close(fd);
-    unlink(path);
-    free(block);
-    return seconds;
-}
-
-static double resident_mb(void)
-{
-    char   line[256];
-    double kb = 0;
-    FILE  *f  = fopen("/proc/self/status", "r");
-
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "VmHWM", 5))
-            kb = strtod(line + 6, NULL);
-    if (f)
-        fclose(f);
-    return kb * 1024e-6;
-}
+/* ---- figures ---- */
 
 static void tell(const char *what, const stretch *s, const stretch *quiet)
 {
@@ -283,31 +196,28 @@ static void tell(const char *what, const stretch *s, const stretch *quiet)
 
 int main(int argc, char **argv)
 {
-    bench     b;
-    pthread_t spinner;
-    uint64_t  rows = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
+    bench    b;
+    uint64_t rows = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
 
     if (argc < 2) {
         fprintf(stderr, "usage: bench_cut FOLDER [ROWS [DIM]]\n");
         return 2;
     }
     open_bench(&b, argv[1], rows, argc > 3 ? argv[3] : "16");
-    if (pthread_create(&spinner, NULL, spin, NULL))
-        return 1;
+    spinner_start(&b.spinner);
     run_busy(&b, 0.5);
-    double  held  = resident_mb();
+    double  held  = status_bytes("VmHWM");
     stretch quiet = run_busy(&b, QUIET_S), busy = run_busy(&b, 0);
-    double  grown = resident_mb() - held;
+    double  grown = status_bytes("VmHWM") - held;
     stretch paced = run_idle(&b, STEP_NS);
-    atomic_store(&spinner_ends, true);
-    pthread_join(spinner, NULL);
+    spinner_stop(&b.spinner);
     stretch alone = run_idle(&b, 0);
     double  mb = (double)b.bytes * 1e-6, plain = plain_write(argv[1], b.bytes);
 
     printf("%llu rows, a file of %.1f MB\n", (unsigned long long)rows, mb);
     tell("steps alone", &quiet, NULL);
     tell("and a checkpoint", &busy, &quiet);
-    printf("%-28s %8.1f MB\n", "memory beyond the rows", grown);
+    printf("%-28s %8.1f MB\n", "memory beyond the rows", grown * 1e-6);
     tell("a step every 20 ms", &paced, NULL);
     printf("%-28s %8.0f MB/s; nobody asks: %.0f MB/s; a plain write: %.0f MB/s, ratio %.2f\n",
            "written", mb / paced.seconds, mb / alone.seconds, mb / plain,

@@ -4,12 +4,8 @@
  *
  * Nanoseconds for each id of a slot (a sequence of 50 events a sample), over batch sizes
  * and over how often ids repeat; and for bare ids, all different. Medians of rounds. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
 #include "common/rng.h"
+#include "tests/bench/bench.h"
 #include "worker/data/id_set.h"
 
 enum { EVENTS = 50, ROUNDS = 9, BATCHES = 4 };
@@ -55,22 +51,6 @@ static err_t draw_batches(bench *b, int B, int bits, bool skewed)
         x->slots->rows = x->slots->n = n;
     }
     return OK;
-}
-
-/* Of this thread's work: other programs may run beside. */
-static double thread_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
 }
 
 /* Make sets of all batches again and again; bare: without counts and places. */

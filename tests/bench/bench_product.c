@@ -6,10 +6,8 @@
  * bf16 once with both operands laid out before, and once with the left one rounded and the
  * right one paired from fp32 each time. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
+#include "tests/bench/bench.h"
 #include "worker/kernels/halves.h"
 #include "worker/kernels/product.h"
 #include "worker/kernels/product_bf16.h"
@@ -37,14 +35,6 @@ typedef struct room {
 
 typedef enum { FP32, LAID_OUT, WITH_LAYOUT } kind;
 
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static void lay_out(room *r, const shape *s)
 {
     int deep = bf16_deep(s->K), wide = bf16_wide(s->N);
@@ -69,14 +59,14 @@ static void once(room *r, const shape *s, kind k, bf16_path path)
 /* The fastest of many rounds of 20: what else runs only ever adds time. */
 static double rate(room *r, const shape *s, kind k, bf16_path path, double budget)
 {
-    double best = 1e9, begin = seconds();
+    double best = 1e9, begin = thread_seconds();
 
     lay_out(r, s);
-    while (seconds() - begin < budget) {
-        double since = seconds();
+    while (thread_seconds() - begin < budget) {
+        double since = thread_seconds();
         for (int i = 0; i < 20; i++)
             once(r, s, k, path);
-        best = fmin(best, (seconds() - since) / 20);
+        best = fmin(best, (thread_seconds() - since) / 20);
     }
     return 2e-9 * s->M * s->N * s->K / best;
 }

@@ -94,7 +94,7 @@ static double rank(bench *b, bool plain, rng *r)
 
     arena_reset(&b->m.step);
     draw_request(b, &q, r);
-    double since = 1e3 * seconds();
+    double since = 1e3 * thread_seconds();
     MUST(requests_complete(&q, b->m.schema, &b->m.config->model,
                            plain || graph_reads_events(b->m.graph), b->maker, &b->m.step,
                            sets));
@@ -105,7 +105,7 @@ static double rank(bench *b, bool plain, rng *r)
               .arena      = &b->m.step};
     MUST(graph_forward(b->m.graph, &p, &logits));
     graph_probabilities(&p, logits, probabilities);
-    return 1e3 * seconds() - since;
+    return 1e3 * thread_seconds() - since;
 }
 
 /* ---- timing ---- */

@@ -5,15 +5,9 @@
  * Two shards with user, goods, cate and a history of goods, cate and time (EVENTS of them
  * each), Zipf-like ids, batches of 1024 in the default shuffled order. Batches are timed by
  * what the thread works, since other programs may run beside; the pipeline by the wall. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "common/clock.h"
 #include "common/rng.h"
 #include "common/safetensors.h"
+#include "tests/bench/bench.h"
 #include "worker/data/pipeline.h"
 
 enum { BATCH = 1024 };
@@ -85,21 +79,13 @@ static err_t write_shard(const char *path, uint64_t n, uint64_t events)
 
 static err_t time_opening(dataset **d, char **paths, double bytes)
 {
-    int64_t begin = clock_now(clock_monotonic());
+    int64_t begin = now();
 
     TRY(dataset_open(d, &world, &(config_names){2, paths}, true));
-    double seconds = clock_seconds(clock_monotonic(), begin);
+    double seconds = seconds_since(begin);
     printf("open and check   %8.1f ms  %6.2f GB/s of labels and offsets\n", seconds * 1e3,
            bytes / seconds * 1e-9);
     return OK;
-}
-
-static double thread_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 /* One epoch of batches; distinct: with their id sets. */
@@ -142,7 +128,7 @@ static err_t time_pipeline(const dataset *d, order *o)
                                       .end         = order_steps_per_epoch(o),
                                       .depth       = 3};
     pipeline              *p;
-    int64_t                begin = clock_now(clock_monotonic());
+    int64_t                begin = now();
 
     TRY(pipeline_new(&p, &options));
     for (int64_t step = 0; step < options.end; step++) {
@@ -150,7 +136,7 @@ static err_t time_pipeline(const dataset *d, order *o)
         TRY(pipeline_next(p, &item, 60));
         pipeline_done(p, item);
     }
-    double seconds = clock_seconds(clock_monotonic(), begin);
+    double seconds = seconds_since(begin);
     printf("pipeline          %8.0f k samples/s\n",
            (double)dataset_samples(d) / seconds * 1e-3);
     pipeline_free(&p);
@@ -183,20 +169,6 @@ static err_t measure(char **paths, uint64_t samples, uint64_t events)
     order_free(&o);
     dataset_close(&d);
     return OK;
-}
-
-static void print_machine(void)
-{
-    char  line[256];
-    FILE *from = fopen("/proc/cpuinfo", "r");
-
-    while (from && fgets(line, sizeof line, from))
-        if (!strncmp(line, "model name", 10)) {
-            printf("%ld x %s", sysconf(_SC_NPROCESSORS_ONLN), strchr(line, ':') + 2);
-            break;
-        }
-    if (from)
-        fclose(from);
 }
 
 int main(int argc, char **argv)

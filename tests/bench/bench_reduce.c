@@ -8,10 +8,9 @@
  * step, were it to begin with the first weights before the last are known, is less than that.
  */
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "common/comm.h"
+#include "tests/bench/bench.h"
 
 enum { SIZES = 4, TIMES = 1001, NUMBERS = 20 };
 
@@ -25,27 +24,20 @@ static const struct {
     {"2 fields x 64, four times the weights", 4 * 73043},
 };
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* The seconds of one reduction: both sums at once, or one after the other. */
 static err_t reduce(comm *c, real *x, size_t n, bool at_once, double *took)
 {
     double numbers[NUMBERS] = {0};
 
     TRY(comm_barrier(c));
-    int64_t since = clock_now(clock_monotonic());
+    int64_t since = now();
     if (at_once) {
         TRY(comm_sum_both(c, x, n, numbers, NUMBERS));
     } else {
         TRY(comm_sum_real(c, x, n));
         TRY(comm_sum_double(c, numbers, NUMBERS));
     }
-    *took = clock_seconds(clock_monotonic(), since);
+    *took = seconds_since(since);
     return OK;
 }
 

@@ -170,13 +170,6 @@ static err_t train(bench *b, place *p, int n, int staleness)
     return OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double median(double *x)
 {
     qsort(x, TURNS, sizeof *x, ascending);
@@ -203,17 +196,17 @@ static err_t compare(bench *b, int staleness)
     int n = STEPS_LEAST;
 
     for (int i = 0; i < PLACES; i++) { /* rows are born, memory is there; how many steps fit */
-        int64_t begin = clock_now(clock_monotonic());
+        int64_t begin = now();
         TRY(train(b, &b->places[i], BATCHES, staleness));
-        double took = clock_seconds(clock_monotonic(), begin) / BATCHES;
+        double took = seconds_since(begin) / BATCHES;
         int    fit  = (int)(b->seconds / TURNS / took);
         n           = fit > STEPS_LEAST ? fit : STEPS_LEAST;
     }
     for (int turn = 0; turn < TURNS; turn++)
         for (int i = 0; i < PLACES; i++) {
-            int64_t begin = clock_now(clock_monotonic());
+            int64_t begin = now();
             TRY(train(b, &b->places[i], n, staleness));
-            b->places[i].rate[turn] = n * b->B / clock_seconds(clock_monotonic(), begin);
+            b->places[i].rate[turn] = n * b->B / seconds_since(begin);
         }
     tell(b, staleness);
     return OK;

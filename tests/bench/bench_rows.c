@@ -20,18 +20,9 @@
  * no update finds its rows in the near caches. All contenders take turns; a round's figure is
  * that of its median batch, and the figure is the median of its rounds. At the end, watched
  * rows must be what as many updates make of them. */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <sys/utsname.h>
-#include <unistd.h>
-
-#include "common/clock.h"
 #include "common/rng.h"
 #include "ps/update.h"
+#include "tests/bench/bench.h"
 #include "tests/bench/rows/bare.h"
 
 enum { BATCH = 16384, BIRTHS = 256, SIZES = 20, ROUNDS = 7, MOST_CONTENDERS = 4, WATCHED = 4096, TICKETS = 32,
@@ -39,97 +30,10 @@ enum { BATCH = 16384, BIRTHS = 256, SIZES = 20, ROUNDS = 7, MOST_CONTENDERS = 4,
 
 #define EXPONENT 1.05
 
-static double seconds(void)
+/* What must be, or the program ends, saying what. */
+static void need(bool right, const char *what)
 {
-    return (double)clock_now(clock_monotonic()) * 1e-9;
-}
-
-/* Of this thread: what other programs take from it does not count. */
-static double processor_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void must(bool right, const char *what)
-{
-    if (right)
-        return;
-    fprintf(stderr, "bench_rows: %s\n", what);
-    exit(1);
-}
-
-static void must_do(err_t err)
-{
-    must(err == OK, err == OK ? "" : err_text());
-}
-
-/* ---- the machine ---- */
-
-static uint64_t memory_available(void)
-{
-    char     line[256];
-    uint64_t kib = 0;
-    FILE    *f   = fopen("/proc/meminfo", "r");
-
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "MemAvailable:", 13))
-            kib = strtoull(line + 13, NULL, 10);
-    if (f)
-        fclose(f);
-    return kib * 1024;
-}
-
-static double resident(void)
-{
-    unsigned long all, here = 0;
-    FILE         *f = fopen("/proc/self/statm", "r");
-
-    must(f && fscanf(f, "%lu %lu", &all, &here) == 2, "/proc/self/statm cannot be read");
-    fclose(f);
-    return (double)here * (double)sysconf(_SC_PAGESIZE);
-}
-
-static void print_machine(void)
-{
-    char           line[256], model[256] = "unknown processor\n";
-    double         load[1] = {0};
-    struct utsname system;
-    FILE          *f = fopen("/proc/cpuinfo", "r");
-
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "model name", 10))
-            snprintf(model, sizeof model, "%s", strchr(line, ':') + 2);
-    if (f)
-        fclose(f);
-    uname(&system);
-    (void)getloadavg(load, 1);
-    printf("machine: %.*s, %ld cores, %.1f GiB free, Linux %s, load %.2f\n",
-           (int)strcspn(model, "\n"), model, sysconf(_SC_NPROCESSORS_ONLN),
-           (double)memory_available() / (1 << 30), system.release, load[0]);
-}
-
-/* A thread that looks at the clock, and the longest that it could not. */
-typedef struct spinner {
-    pthread_t       thread;
-    atomic_bool     stop;
-    _Atomic int64_t longest;
-} spinner;
-
-static void *spin(void *argument)
-{
-    spinner *s    = argument;
-    int64_t  last = clock_now(clock_monotonic());
-
-    while (!atomic_load_explicit(&s->stop, memory_order_relaxed)) {
-        int64_t now = clock_now(clock_monotonic());
-        if (now - last > atomic_load_explicit(&s->longest, memory_order_relaxed))
-            atomic_store_explicit(&s->longest, now - last, memory_order_relaxed);
-        last = now;
-    }
-    return NULL;
+    must(right ? OK : err_set(ERR_SYSTEM, "%s", what));
 }
 
 /* ---- the table ---- */
@@ -166,9 +70,9 @@ static void open_table(bench *b, const char *precision)
                       "features: {f: {table: t}}\n",
                       b->dim, precision, CONTENDER_LR);
 
-    must_do(config_parse(&b->config, "bench_rows", yaml, (size_t)n, 0, NULL));
-    must_do(schema_new(&b->schema, b->config));
-    must_do(table_init(&b->table, &b->schema->tables[0], 1, NULL, 0, HASH_BUCKETS));
+    must(config_parse(&b->config, "bench_rows", yaml, (size_t)n, 0, NULL));
+    must(schema_new(&b->schema, b->config));
+    must(table_init(&b->table, &b->schema->tables[0], 1, NULL, 0, HASH_BUCKETS));
 }
 
 /* Bytes of a row's weights and state. */
@@ -192,11 +96,11 @@ static void bear_some(bench *b, uint64_t first, fill_times *t)
         ids[i]     = id_of(first + i);
         numbers[i] = ROW_NONE;
     }
-    double busy = processor_seconds(), begin = seconds();
-    must_do(table_bear_missing(&b->table, ids, n, numbers));
-    double born = processor_seconds(), ready = seconds();
+    double busy = thread_seconds(), begin = wall_seconds();
+    must(table_bear_missing(&b->table, ids, n, numbers));
+    double born = thread_seconds(), ready = wall_seconds();
     (void)row_store_prefault(b->table.rows);
-    double end = seconds(), done = processor_seconds();
+    double end = wall_seconds(), done = thread_seconds();
     t->total += done - busy;
     t->total_ready += done - born;
     t->longest       = fmax(t->longest, ready - begin);
@@ -214,11 +118,11 @@ static void print_size(const bench *b, uint64_t rows, double rate)
 static void fill(bench *b)
 {
     fill_times t      = {0};
-    spinner    s      = {0};
-    double     before = resident();
+    spinner    s;
+    double     before = status_bytes("VmRSS");
     int        size   = 0;
 
-    must(!pthread_create(&s.thread, NULL, spin, &s), "no thread");
+    spinner_start(&s);
     for (uint64_t first = 0; first < b->rows; first += BIRTHS) {
         bear_some(b, first, &t);
         uint64_t now = first + BIRTHS < b->rows ? first + BIRTHS : b->rows;
@@ -227,9 +131,9 @@ static void fill(bench *b)
             size++;
         }
     }
-    atomic_store(&s.stop, true);
-    pthread_join(s.thread, NULL);
-    double rss = resident() - before, most = 1.05 * (double)b->rows * (payload(b) + 22);
+    spinner_stop(&s);
+    double rss  = status_bytes("VmRSS") - before,
+           most = 1.05 * (double)b->rows * (payload(b) + 22);
     printf("fill: %.2f M rows/s, and %.0f %% of that time the system clears memory; longest batch "
            "of %d %.2f ms, clearing %.2f ms, longest stall of an idle thread %.2f ms\n",
            (double)b->rows / t.total * 1e-6, 100 * t.total_ready / t.total, BIRTHS,
@@ -266,7 +170,7 @@ static void dips_update(void *self, int ticket, const uint64_t *ids, size_t n, r
     update_step step = {.step = b->step++, .samples = 1, .lr = CONTENDER_LR};
 
     arena_reset(&b->scratch);
-    must_do(update_apply(&b->table, &part, 1, &step, &b->scratch));
+    must(update_apply(&b->table, &part, 1, &step, &b->scratch));
 }
 
 static contender bare_of(bench *b)
@@ -274,7 +178,7 @@ static contender bare_of(bench *b)
     contender c = bare_new(b->rows, b->dim, TICKETS, BATCH);
     uint32_t  number;
 
-    must(c.self, "no memory for the bare table");
+    need(c.self, "no memory for the bare table");
     for (uint32_t bucket = 0; bucket < HASH_BUCKETS; bucket++)
         for (uint32_t cursor = 0; row_store_next(b->table.rows, bucket, &cursor, &number);)
             bare_add(&c, row_store_at(b->table.rows, number));
@@ -330,7 +234,7 @@ static void prepare_draws(bench *b)
     b->seen      = malloc(4 * BATCH * sizeof *b->seen);
     b->gradients = malloc(n * sizeof *b->gradients);
     b->values    = malloc(n * sizeof *b->values);
-    must(b->numbers && b->indices && b->ids && b->seen && b->gradients && b->values,
+    need(b->numbers && b->indices && b->ids && b->seen && b->gradients && b->values,
          "no memory for batches");
     for (size_t i = 0; i < n; i++)
         b->gradients[i] = 1;
@@ -396,18 +300,11 @@ typedef struct times {
 
 static void times_add(times *t, double since)
 {
-    double took = processor_seconds() - since;
+    double took = thread_seconds() - since;
 
     t->total += took;
     if (t->n < MOST_TIMES)
         t->at[t->n++] = took;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
 }
 
 static double median(double *values, int n)
@@ -422,7 +319,7 @@ static double time_lookups(bench *b, const contender *c, bool zipf)
 
     while (t.total < b->seconds / ROUNDS) {
         draw(b, 0, zipf);
-        double begin = processor_seconds();
+        double begin = thread_seconds();
         c->gather(c->self, b->ids, BATCH, b->values);
         times_add(&t, begin);
     }
@@ -450,7 +347,7 @@ static double time_updates(bench *b, const contender *c, uint32_t *updated, bool
                 c->find(c->self, k, b->ids + k * BATCH, BATCH);
         }
         for (int k = 0; k < TICKETS; k++) {
-            double begin = processor_seconds();
+            double begin = thread_seconds();
             c->update(c->self, k, b->ids + k * BATCH, BATCH, b->gradients);
             times_add(&t, begin);
         }
@@ -473,7 +370,7 @@ static void check(bench *b, const contender *c, const uint32_t *updated, bool bo
             way += CONTENDER_LR / (sqrt(u) + CONTENDER_EPS);
         for (int d = 0; d < b->dim; d++) {
             double off = fabs((double)b->values[d] - ((double)want[d] - way));
-            must(off <= (loose ? .02 : 1e-4) * (way + fabs((double)want[d])) + 1e-6,
+            need(off <= (loose ? .02 : 1e-4) * (way + fabs((double)want[d])) + 1e-6,
                  "a row is not what its updates make of it");
         }
     }
@@ -519,7 +416,7 @@ static void join_in(field *f, contender c, uint32_t *updated)
 {
     f->at[f->n]      = c;
     f->updated[f->n] = updated ? updated : calloc(WATCHED, sizeof *updated);
-    must(f->updated[f->n], "no memory");
+    need(f->updated[f->n], "no memory");
     f->n++;
 }
 
@@ -527,28 +424,29 @@ static void join_in(field *f, contender c, uint32_t *updated)
 static void invite(bench *b, field *f, contender c, double bytes)
 {
     uint64_t ids[BIRTHS];
-    double   begin = seconds();
+    double   begin = wall_seconds();
 
-    if (!c.self || bytes * (double)b->rows > .95 * (double)memory_available()) {
+    if (!c.self || bytes * (double)b->rows > .95 * memory_available()) {
         printf("%s does not take part: %s\n", c.name,
                c.self ? "it would need more memory than there is" : "it was not built");
         if (c.self)
             c.free(c.self);
         return;
     }
-    double before = resident(), longest = 0;
+    double before = status_bytes("VmRSS"), longest = 0;
     for (uint64_t first = 0; first < b->rows; first += BIRTHS) {
         size_t n = b->rows - first < BIRTHS ? (size_t)(b->rows - first) : BIRTHS;
         for (size_t i = 0; i < n; i++)
             ids[i] = id_of(first + i);
-        double start = seconds();
-        must(c.fill(c.self, ids, n), "no memory for a contender's rows");
-        longest = fmax(longest, seconds() - start);
+        double start = wall_seconds();
+        need(c.fill(c.self, ids, n), "no memory for a contender's rows");
+        longest = fmax(longest, wall_seconds() - start);
     }
     printf("%s: filled at %.2f M rows/s, longest batch %.1f ms, %.1f bytes a row beside the "
            "payload\n",
-           c.name, (double)b->rows / (seconds() - begin) * 1e-6, longest * 1e3,
-           (resident() - before) / (double)b->rows - ((double)b->dim + 1) * sizeof(real));
+           c.name, (double)b->rows / (wall_seconds() - begin) * 1e-6, longest * 1e3,
+           (status_bytes("VmRSS") - before) / (double)b->rows -
+               ((double)b->dim + 1) * sizeof(real));
     join_in(f, c, NULL);
 }
 
@@ -597,7 +495,7 @@ int main(int n, char **words)
                              .seconds = n > 5 ? atof(words[5]) : 3};
     const char *precision = n > 3 ? words[3] : "fp32", *what = n > 4 ? words[4] : "all";
 
-    must(b.rows >= 4 * BATCH && b.dim > 0 && b.dim <= CONFIG_DIM_MAX,
+    need(b.rows >= 4 * BATCH && b.dim > 0 && b.dim <= CONFIG_DIM_MAX,
          "wanted at least 65536 rows, and a dim that a table can have");
     print_machine();
     open_table(&b, precision);

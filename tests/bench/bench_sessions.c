@@ -134,13 +134,13 @@ static void draw_history(bench *b, batch_sequence *s, rng *r)
 /* The seconds of one forward and backward pass. */
 static double step(bench *b)
 {
-    double begin = seconds(), loss = train_step(&b->m);
+    double begin = thread_seconds(), loss = train_step(&b->m);
 
     if (!isfinite(loss)) {
         fprintf(stderr, "bench_sessions: the loss is %g\n", loss);
         exit(1);
     }
-    return seconds() - begin;
+    return thread_seconds() - begin;
 }
 
 /* Multiply-adds of the products of a part, forward. */
@@ -187,12 +187,12 @@ static bench *open_bench(const setting *s, part until, int B, bool ragged)
 /* The fastest of each counts: what else runs on the machine only ever adds time. */
 static void measure(bench **b, double budget, best *m)
 {
-    double begin = seconds();
+    double begin = thread_seconds();
 
     *m = (best){.large = 0};
     for (part i = 0; i < PARTS; i++)
         m->step[i] = step(b[i]);
-    for (int n = 0; n < 5 || seconds() - begin < budget; n++) {
+    for (int n = 0; n < 5 || thread_seconds() - begin < budget; n++) {
         for (part i = 0; i < PARTS; i++)
             m->step[i] = fmin(m->step[i], step(b[i]));
         if (n >= 5)

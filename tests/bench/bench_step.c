@@ -151,7 +151,7 @@ static double gemm_of_shapes(bench *b, real *room_of_three, size_t stride)
 {
     real    *x = room_of_three, *y = x + stride, *w = y + stride;
     products p   = products_of(b);
-    double   sum = 0, begin = seconds();
+    double   sum = 0, begin = thread_seconds();
 
     for (int i = 0; i < p.n; i++) {
         int M = p.shape[i][0], N = p.shape[i][1], K = p.shape[i][2];
@@ -160,7 +160,7 @@ static double gemm_of_shapes(bench *b, real *room_of_three, size_t stride)
         gemm(x, K, plain(y, N), plain(w, K), M, K, N, false);
         sum += 3 * 2.0 * M * N * K;
     }
-    return sum / (seconds() - begin);
+    return sum / (thread_seconds() - begin);
 }
 
 /* ---- a line ---- */
@@ -174,12 +174,12 @@ static void measure(bench *b, double budget, best *m)
 {
     size_t stride = (size_t)b->events * 384 + 384 * 384;
     real  *spare  = room(&b->m, 3 * stride * sizeof *spare);
-    double first = train_step(&b->m), begin = seconds();
+    double first = train_step(&b->m), begin = thread_seconds();
 
     *m = (best){.step = 1e9};
-    for (int n = 0; n < 5 || seconds() - begin < budget; n++) {
-        double since = seconds(), loss = train_step(&b->m);
-        m->step = fmin(m->step, seconds() - since);
+    for (int n = 0; n < 5 || thread_seconds() - begin < budget; n++) {
+        double since = thread_seconds(), loss = train_step(&b->m);
+        m->step = fmin(m->step, thread_seconds() - since);
         if (loss != first || !(loss > .5 && loss < 1)) {
             fprintf(stderr, "bench_step: the loss was %.9g and is %.9g\n", first, loss);
             exit(1);
@@ -224,20 +224,6 @@ static void run_setting(const setting *s, const char *activation, const char *pr
         for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
             if (!only || only == batches[i])
                 run(s, activation, precision, batches[i], lengths[l], budget);
-}
-
-static void print_machine(void)
-{
-    char  line[256];
-    FILE *f = fopen("/proc/cpuinfo", "r");
-
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "model name", 10)) {
-            printf("machine: %s", strchr(line, ':') + 2);
-            break;
-        }
-    if (f)
-        fclose(f);
 }
 
 int main(int n, char **words)

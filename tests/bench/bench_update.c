@@ -10,16 +10,13 @@
  * Adagrad it is written by hand. SECONDS for each figure; the four are measured in turns,
  * and the medians told. Rows after a step are compared with the plain rule. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/bf16.h"
-#include "common/clock.h"
 #include "common/clones.h"
 #include "common/rng.h"
 #include "ps/gradient.h"
 #include "ps/update.h"
+#include "tests/bench/bench.h"
 
 enum { IDS = 50000, BATCHES = 40, WORKERS = 4, OWN = IDS / WORKERS, SHARED = OWN / 4 };
 enum { ROUNDS = 5, AHEAD = 16, SAMPLES = 1024 };
@@ -56,16 +53,6 @@ static void *room(size_t n, size_t size)
         exit(1);
     }
     return at;
-}
-
-static double seconds_since(int64_t start)
-{
-    return clock_seconds(clock_monotonic(), start);
-}
-
-static int64_t now(void)
-{
-    return clock_now(clock_monotonic());
 }
 
 /* ---- a table and the steps it gets ---- */
@@ -273,12 +260,6 @@ static double rows_per_s(bench *b, kind_of_step *step, double seconds)
         batch = (batch + 1) % BATCHES;
     } while (seconds_since(start) < seconds);
     return (double)rows / seconds_since(start);
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static void time_ways(bench *b, int n, double seconds, double medians[WAYS])

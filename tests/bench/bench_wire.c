@@ -199,7 +199,7 @@ typedef struct mark {
 
 static mark mark_now(const bench *b)
 {
-    return (mark){.at  = clock_now(clock_monotonic()),
+    return (mark){.at  = now(),
                   .cpu = {cpu_seconds(0), b->far.pid ? cpu_seconds(b->far.pid) : 0}};
 }
 
@@ -220,13 +220,6 @@ static void figure_turn(figure *f)
     f->keys = f->total = 0;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double percentile(double *at, int n, double share)
 {
     qsort(at, (size_t)n, sizeof *at, ascending);
@@ -241,11 +234,6 @@ typedef struct setting {
 static int group_of(setting s)
 {
     return s.flight == 1 ? 1 : GROUP;
-}
-
-static int64_t now(void)
-{
-    return clock_now(clock_monotonic());
 }
 
 /* ---- the client at work ---- */
@@ -419,26 +407,17 @@ static err_t turn_echo(const bench *b, setting s, bool pull, bool push, figure *
 
 /* ---- the table at work alone ---- */
 
-/* Seconds that this thread worked. */
-static double worked(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Find the rows of a group of requests, and then update them. */
 static err_t turn_alone(bench *b, setting s, figure *pull, figure *push)
 {
     lone_table *a = &b->alone;
 
     TRY(draw_group(b, s));
-    double begin = worked();
+    double begin = thread_seconds();
     for (int i = 0; i < group_of(s); i++)
         table_gather(&a->table, b->sets[i].ids, (size_t)b->sets[i].n, a->rows + i * MOST_IDS,
                      a->values);
-    double found = worked();
+    double found = thread_seconds();
     for (int i = 0; i < group_of(s); i++) {
         update_step step = {.step = (int64_t)a->table.clock, .samples = 1, .lr = 0.5};
         update_part part = {.n         = (size_t)b->sets[i].n,
@@ -451,7 +430,7 @@ static err_t turn_alone(bench *b, setting s, figure *pull, figure *push)
         push->all_keys += b->sets[i].n;
     }
     pull->cpu[0] += found - begin;
-    push->cpu[0] += worked() - found;
+    push->cpu[0] += thread_seconds() - found;
     return OK;
 }
 

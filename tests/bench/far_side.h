@@ -3,14 +3,11 @@
 #ifndef DIPS_TESTS_BENCH_FAR_SIDE_H
 #define DIPS_TESTS_BENCH_FAR_SIDE_H
 
-#include <pthread.h>
-#include <stdio.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "bare_echo.h"
 #include "ps/server.h"
+#include "tests/bench/bench.h"
 
 #define FAR_SHARDS 8 /* at most */
 
@@ -151,19 +148,6 @@ static inline double cpu_seconds(pid_t pid)
     if (clock_getcpuclockid(pid, &clock) == 0)
         clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static inline void print_machine(void)
-{
-    char  line[256], *model = NULL;
-    FILE *f = fopen("/proc/cpuinfo", "r");
-
-    while (f && !model && fgets(line, sizeof line, f))
-        if (!strncmp(line, "model name", 10) && (model = strchr(line, ':')))
-            model[strcspn(model, "\n")] = 0;
-    printf("%ld x%s\n", sysconf(_SC_NPROCESSORS_ONLN), model ? model + 1 : " unknown");
-    if (f)
-        fclose(f);
 }
 
 #endif

@@ -5,14 +5,10 @@
 #ifndef DIPS_TESTS_BENCH_MODEL_BENCH_H
 #define DIPS_TESTS_BENCH_MODEL_BENCH_H
 
-#include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "common/rng.h"
+#include "tests/bench/bench.h"
 #include "worker/models/model.h"
 
 #define MUST(call)                                                                             \
@@ -34,16 +30,6 @@ typedef struct model_bench {
     batch   batch;
     real  **rows, **gradients; /* of the tables */
 } model_bench;
-
-/* ---- time ---- */
-
-static inline double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- a model ---- */
 
