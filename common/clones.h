@@ -20,8 +20,22 @@
 /* For what a cloned function calls: inside it, it is built as the function is. */
 #define INLINE static inline __attribute__((always_inline))
 
+/* INLINE for a function whose counts are constants in many callers: it stands there without
+ * loops. Sanitizers check each of the numbers thus written out, for minutes and gigabytes of
+ * the compiler's; they get the function once, with loops. */
+#if defined(DIPS_SANITIZED) && defined(__clang__)
+#define UNROLLED static __attribute__((noinline))
+#elif defined(DIPS_SANITIZED)
+#define UNROLLED static __attribute__((noipa)) /* nor a clone for each set of constants */
+#else
+#define UNROLLED INLINE
+#endif
+
 /* call(..., n), which is an INLINE function, with n as a constant where rows often have that
- * length: a loop over such a row has no loop left. */
+ * length: a loop over such a row has no loop left. Sanitizers get the loop alone. */
+#ifdef DIPS_SANITIZED
+#define BY_LENGTH(n, call, ...) call(__VA_ARGS__, n)
+#else
 #define BY_LENGTH(n, call, ...)                                                                \
     do {                                                                                       \
         switch (n) {                                                                           \
@@ -47,5 +61,6 @@
             call(__VA_ARGS__, n);                                                              \
         }                                                                                      \
     } while (0)
+#endif
 
 #endif

@@ -33,9 +33,9 @@ TARGET INLINE __m512bh pairs_at(const uint32_t *at)
 }
 
 /* `rows` rows of C from row m and `vectors` vectors from column n on, of the last of which only
- * the lanes of mask exist. Both counts are constants where this is inlined. */
-TARGET INLINE void tile(const bf16_work *w, int m, int n, __mmask16 mask, const int rows,
-                        const int vectors)
+ * the lanes of mask exist. Both counts are constants where this is unrolled. */
+TARGET UNROLLED void tile(const bf16_work *w, int m, int n, __mmask16 mask, const int rows,
+                          const int vectors)
 {
     const bf16_left  A   = w->factors->A;
     const bf16_right B   = w->factors->B;

@@ -32,9 +32,9 @@ TARGET INLINE void NAME(store)(real *x, NAME(vector) v, bool last, MASK mask)
     } while (0)
 
 /* `rows` rows of C from row m and `vectors` vectors from column n on. Both counts are constants
- * where this is inlined, so that all sums are registers. */
-TARGET INLINE void NAME(tile)(const product_work *w, int m, int n, MASK mask, const int rows,
-                              const int vectors)
+ * where this is unrolled, so that all sums are registers. */
+TARGET UNROLLED void NAME(tile)(const product_work *w, int m, int n, MASK mask, const int rows,
+                                const int vectors)
 {
     const real     *A = w->A.at + m * w->A.row, *B = w->B + n, *first = NULL;
     const ptrdiff_t row = w->A.row;
@@ -70,8 +70,8 @@ TARGET INLINE void NAME(tile)(const product_work *w, int m, int n, MASK mask, co
         break;
 
 /* A strip of C from column n on, in tiles of about the same height. */
-TARGET INLINE void NAME(strip)(const product_work *w, int n, MASK mask, const int vectors,
-                               const int most)
+TARGET UNROLLED void NAME(strip)(const product_work *w, int n, MASK mask, const int vectors,
+                                 const int most)
 {
     int tiles = (w->M + most - 1) / most;
 
