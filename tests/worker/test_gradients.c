@@ -1,7 +1,8 @@
 /* Every number of every parameter and row of every model by central differences, over
  * configurations that together use every option. New models are covered by being in
  * models[]. In the float build differences are too coarse: skipped there. And all models and
- * options rank the candidates of a request as they predict samples. */
+ * options rank the candidates of a request as they predict samples, and give finite numbers
+ * where histories are very long or empty and scores are very large. */
 #include "tests/worker/fixture.h"
 
 #include <math.h>
@@ -295,6 +296,63 @@ static bool rank_variant(const model *m, const variant *v)
     return taken;
 }
 
+/* ---- extremes ---- */
+
+/* Embeddings of some size give scores of about its square, and more in a cross of three. */
+typedef struct extreme {
+    double rows;
+    shape  of;
+} extreme;
+
+static const extreme extremes[] = {{1, {2, 2, {1000, 0}, false}},   {1, {1, 1, {1000}, false}},
+                                   {100, {3, 3, {0, 1, 50}, true}}, {100, {1, 1, {2}, false}},
+                                   {1e4, {2, 2, {3, 1}, false}},    {0, {1, 1, {5}, false}},
+                                   {100, {1, 1, {0}, false}}};
+
+static void check_finite(const real *x, size_t n, const char *what)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite((double)x[i]))
+            fail_msg("%s[%zu] is %g", what, i, (double)x[i]);
+}
+
+/* Logits in training and without, and all gradients. */
+static void check_numbers(world *w)
+{
+    w->training = true;
+    assert_true(isfinite(world_backward(w)));
+    for (int i = 0; i < dense_count(w->dense); i++)
+        check_finite(dense_at(w->dense, i)->g, dense_at(w->dense, i)->count,
+                     dense_at(w->dense, i)->name);
+    for (int t = 0; t < w->schema->n_tables; t++)
+        check_finite(w->gradients[t], world_row_numbers(w, t),
+                     w->schema->tables[t].config->name);
+    w->training = false;
+    world_loss(w);
+    check_finite(w->logits, (size_t)w->batch.B, "logits");
+}
+
+/* Whether the model takes the variant. */
+static bool extreme_variant(const model *m, const variant *v)
+{
+    char  yaml[8192];
+    world w;
+
+    snprintf(yaml, sizeof yaml, "%smodel: {kind: %s, %s}\n%s\n", FEATURES, m->name, v->model,
+             v->others);
+    bool taken = world_try(&w, yaml) == OK;
+    for (size_t i = 0; taken && i < COUNT(extremes); i++) {
+        const shape *of = &extremes[i].of;
+        world_rows(&w, 4, extremes[i].rows);
+        scatter_params(&w);
+        world_draw(&w, of->B, of->n_lengths, of->lengths, 3 + i);
+        w.batch.weight = of->weighted ? weights : NULL;
+        check_numbers(&w);
+    }
+    world_close(&w);
+    return taken;
+}
+
 typedef bool check_function(const model *m, const variant *v);
 
 /* A model that takes none of them has nothing checked. */
@@ -319,6 +377,13 @@ static void candidates_of_a_request_are_ranked_as_samples_are(void **state)
         each_variant(*m, rank_variant);
 }
 
+static void numbers_stay_finite_at_extremes(void **state)
+{
+    (void)state;
+    for (const model *const *m = models; *m; m++)
+        each_variant(*m, extreme_variant);
+}
+
 static void every_gradient_is_what_differences_say(void **state)
 {
     (void)state;
@@ -334,7 +399,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_gradient_is_what_differences_say),
-        cmocka_unit_test(candidates_of_a_request_are_ranked_as_samples_are)};
+        cmocka_unit_test(candidates_of_a_request_are_ranked_as_samples_are),
+        cmocka_unit_test(numbers_stay_finite_at_extremes)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

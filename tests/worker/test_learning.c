@@ -15,6 +15,12 @@
     "  history: {columns: {item: {table: item}, cate: {table: cate}}}\n"                       \
     "dense: {optimizer: adam, lr: 0.01}\n"
 
+#define TIMED                                                                                  \
+    "tables: {user: {dim: 4}, item: {dim: 8}, cate: {dim: 4}}\n"                               \
+    "features: {user: {table: user}, item: {table: item}, cate: {table: cate},\n"              \
+    "  history: {columns: {item: {table: item}, cate: {table: cate}, time: {kind: time}}}}\n"  \
+    "dense: {optimizer: adam, lr: 0.01}\n"
+
 #define CROSSED                                                                                \
     "tables: {user: {dim: 8}, item: {dim: 8}, cate: {dim: 8}}\n"                               \
     "features: {user: {table: user}, item: {table: item}, cate: {table: cate},\n"              \
@@ -63,6 +69,24 @@ static void fm_and_afm_learn_64_samples_by_heart(void **state)
     (void)state;
     overfit(CROSSED "model: {kind: fm, " CROSSED_INPUTS "}\n", 600);
     overfit(CROSSED "model: {kind: afm, " CROSSED_INPUTS "}\n", 600);
+}
+
+static void dien_learns_64_samples_by_heart(void **state)
+{
+    (void)state;
+    overfit(TIMED
+            "model: {kind: dien, profile: [user], candidate: [item, cate], history: history, "
+            "auxiliary: {kind: none}, mlp: {units: [32, 16]}}\n",
+            300);
+}
+
+static void dsin_learns_64_samples_by_heart(void **state)
+{
+    (void)state;
+    overfit(TIMED
+            "model: {kind: dsin, profile: [user], candidate: [item, cate], history: history, "
+            "sessions: {gap: 3000}, mlp: {units: [32, 16]}}\n",
+            300);
 }
 
 static void dstn_learns_64_samples_by_heart(void **state)
@@ -202,6 +226,8 @@ int main(void)
         cmocka_unit_test(din_learns_64_samples_by_heart),
         cmocka_unit_test(base_learns_64_samples_by_heart),
         cmocka_unit_test(fm_and_afm_learn_64_samples_by_heart),
+        cmocka_unit_test(dien_learns_64_samples_by_heart),
+        cmocka_unit_test(dsin_learns_64_samples_by_heart),
         cmocka_unit_test(dstn_learns_64_samples_by_heart),
         cmocka_unit_test(afm_tells_signal_from_noise_and_beats_fm),
         cmocka_unit_test(dstn_sees_which_ads_compete),
