@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# LR, FM, AFM and DSTN on two servers and two workers as in one process, and taken up again after
-# half of the steps; what `dips crosses` tells of AFM's pairs.
+# LR, FM, AFM, Base, DIN and DSTN on two servers and two workers: as in one process, and stopped
+# and taken up again bit for bit as never stopped; what `dips crosses` tells of AFM's pairs.
 . "$(dirname "$0")/lib.sh"
 rm -rf crosses page
 "$dips" prepare synthetic --world crosses --fields 6 --values 8 --samples 4000 --test-samples 100 \
@@ -29,6 +29,7 @@ dense: {lr: 0.02}
 YAML
 }
 
+# ads KIND LINE...: a model of ads; lines of its own.
 ads() {
     cat <<YAML
 tables:
@@ -41,12 +42,9 @@ features:
   clicked:    {columns: {ad: {table: ad}, cate: {table: cate}}}
   unclicked:  {columns: {ad: {table: ad}, cate: {table: cate}}}
 model:
-  kind: dstn
+  kind: $1
   candidate: [ad, cate]
-  contextual: contextual
-  clicked: clicked
-  unclicked: unclicked
-  dstn: {mode: $1, hidden: 6}
+$(printf '  %s\n' "${@:2}")
   mlp: {units: [8], activation: prelu}
 data:  {train: page/train-*.safetensors, test: page/test-*.safetensors}
 train: {batch: 128, epochs: 1, seed: 7}
@@ -55,13 +53,14 @@ YAML
 
 auc() { sed -n 's/^{"event": *"eval".*"auc": *\([0-9.]*\).*/\1/p' "$1/metrics.jsonl" | tail -n 1; }
 
-# check NAME STEPS: run.yaml taken up after 5 of so many steps, and on many processes.
+# check NAME STEPS: run.yaml in one process; and on many, also stopped after 5 of so many steps.
 check() {
-    train "$1" train.steps="$2" checkpoint.every="5 steps" checkpoint.keep=10
-    train "$1-again" train.steps=5
-    resume "$1-again" train.steps="$2"
-    same "$(cut_at "$1" "$2")" "$(cut_at "$1-again" "$2")"
-    train "$1-2x2" train.steps="$2" cluster.servers=2 cluster.workers=2
+    local many=(cluster.servers=2 cluster.workers=2)
+    train "$1" train.steps="$2"
+    train "$1-2x2" train.steps="$2" "${many[@]}" checkpoint.every="5 steps" checkpoint.keep=10
+    train "$1-again" train.steps=5 "${many[@]}"
+    resume "$1-again" train.steps="$2" "${many[@]}"
+    same "$(cut_at "$1-2x2" "$2")" "$(cut_at "$1-again" "$2")"
     python3 - "$(auc "$1")" "$(auc "$1-2x2")" <<'P' || fail "$1: AUC on 2 x 2 differs"
 import sys
 one, many = map(float, sys.argv[1:])
@@ -95,8 +94,14 @@ assert pairs == sorted(pairs, key=lambda p: -p["weight"])' || fail "the weights 
 status=0
 "$dips" crosses run.yaml --checkpoint fm 2>err.txt || status=$?
 [ $status = 3 ] && grep -q 'no model of kind afm' err.txt || fail "FM has no weights: $status $(cat err.txt)"
+for model in base din; do
+    ads $model "history: clicked" "attention: {units: [6]}" >run.yaml
+    check $model 10
+done
 for mode in self interactive; do
-    ads $mode >run.yaml
+    ads dstn "contextual: contextual" "clicked: clicked" "unclicked: unclicked" \
+        "dstn: {mode: $mode, hidden: 6}" >run.yaml
     check dstn-$mode 10
     served dstn-$mode page
+    python3 "$source/tests/launch/page.py" "$dips" dstn-$mode || fail "a page of dstn-$mode"
 done

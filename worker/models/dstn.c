@@ -5,7 +5,9 @@
  *         self         sum_i a_i x_i,  a = softmax over i of f(x_i)
  *         interactive  sum_i e^s_i x_i,  s_i = f([x_t, x_i]) within -20 .. 20, not normalized:
  *                      an ad that says nothing about the candidate counts little, and none
- * needs to count z = MLP([x_t, x~_contextual, x~_clicked, x~_unclicked]),   p = sigmoid(z)
+ *                      needs to count
+ *
+ *     z = MLP([x_t, x~_contextual, x~_clicked, x~_unclicked]),   p = sigmoid(z)
  *
  * x_t: profile, candidate and context. f: one hidden layer of relu, of its own for each kind.
  * A sample without ads of a kind has zero there.
