@@ -414,13 +414,34 @@ static inline void write_counts(const char *path, const char *of, const uint64_t
     free(all);
 }
 
-/* Save the cut at step, all shards and a manifest, into folder (made anew). */
-static inline void world_save(world *w, const char *folder, uint64_t step)
+/* ---- cuts ---- */
+
+#define FULL UINT64_MAX /* a parent's step: there is none */
+
+/* Ask all shards for the cut at step, at which they stand; a delta upon the cut at parent, or
+ * FULL. folder is made anew. */
+static inline void world_ask_save(world *w, const char *folder, uint64_t step, uint64_t parent)
+{
+    wire_header h = head(w, WIRE_SAVE, 0, step);
+    wire_text   t = {.status = parent == FULL ? 0 : (uint32_t)parent + 1,
+                     .text   = folder,
+                     .bytes  = (uint32_t)strlen(folder)};
+
+    must(manifest_begin(folder));
+    for (int i = 0; i < w->n_shards; i++) {
+        net_message m;
+        must(wire_encode_text(&m, &h, &t));
+        post(w, i, 0, m);
+    }
+    deliver_all(w);
+}
+
+/* What the shards have answered, and the manifest; a parent lies in the room. */
+static inline void world_take_saved(world *w, const char *folder, uint64_t step,
+                                    uint64_t parent)
 {
     manifest_file       files[SHARDS_MOST + 1];
     char                path[CONFIG_PATH_MAX];
-    wire_header         h = head(w, WIRE_SAVE, 0, step);
-    wire_text           t = {.text = folder, .bytes = (uint32_t)strlen(folder)};
     manifest            m = {.step          = (int64_t)step,
                              .shards        = w->n_shards,
                              .schema_hash   = w->schema->hash,
@@ -430,13 +451,6 @@ static inline void world_save(world *w, const char *folder, uint64_t step)
                              .files         = files};
     safetensors_writer *dense;
 
-    must(manifest_begin(folder));
-    for (int i = 0; i < w->n_shards; i++) {
-        net_message message;
-        must(wire_encode_text(&message, &h, &t));
-        post(w, i, 0, message);
-    }
-    deliver_all(w);
     for (int i = 0; i < w->n_shards; i++) {
         net_message message;
         wire_saved  saved;
@@ -446,12 +460,26 @@ static inline void world_save(world *w, const char *folder, uint64_t step)
         manifest_shard_name(files[i].name, i, w->n_shards);
         files[i].digest = (safetensors_digest){saved.bytes, saved.xxh3};
     }
+    if (parent != FULL) {
+        manifest p;
+        manifest_folder(path, room, (int64_t)parent);
+        must(manifest_read(&p, path));
+        m.parent = (manifest_parent){true, p.step, p.xxh3};
+        manifest_clear(&p);
+    }
     snprintf(path, sizeof path, "%s/dense.safetensors", folder);
     snprintf(files[w->n_shards].name, sizeof files->name, "dense.safetensors");
     must(safetensors_create(&dense, path));
     must(safetensors_finish(&dense, &files[w->n_shards].digest));
     must(manifest_write(folder, &m, w->schema));
     must(manifest_verify(&m, folder));
+}
+
+/* Save the cut at step, all shards and a manifest, into folder (made anew). */
+static inline void world_save(world *w, const char *folder, uint64_t step)
+{
+    world_ask_save(w, folder, step, FULL);
+    world_take_saved(w, folder, step, FULL);
 }
 
 #endif

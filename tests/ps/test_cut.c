@@ -5,65 +5,6 @@
 #include "common/manifest_chain.h"
 #include "ps/table_cut.h"
 
-#define FULL UINT64_MAX /* a parent's step */
-
-/* Ask all shards for the cut at the keeper's clock. */
-static void ask_save(keeper *k, const char *folder, uint64_t parent)
-{
-    wire_header h = head(k->w, WIRE_SAVE, 0, k->clock);
-    wire_text   t = {.status = parent == FULL ? 0 : (uint32_t)parent + 1,
-                     .text   = folder,
-                     .bytes  = (uint32_t)strlen(folder)};
-
-    must(manifest_begin(folder));
-    for (int i = 0; i < k->w->n_shards; i++) {
-        net_message m;
-        must(wire_encode_text(&m, &h, &t));
-        post(k->w, i, 0, m);
-    }
-    deliver_all(k->w);
-}
-
-/* What the shards have answered, and the manifest. */
-static void take_saved(const keeper *k, const char *folder, uint64_t step, uint64_t parent)
-{
-    world              *w = k->w;
-    manifest_file       files[SHARDS_MOST + 1];
-    manifest            m = {.step          = (int64_t)step,
-                             .shards        = w->n_shards,
-                             .schema_hash   = w->schema->hash,
-                             .real          = REAL_NAME,
-                             .configuration = (char[]){""},
-                             .n_files       = w->n_shards + 1,
-                             .files         = files};
-    char                path[CONFIG_PATH_MAX];
-    safetensors_writer *dense;
-
-    for (int i = 0; i < w->n_shards; i++) {
-        net_message message;
-        wire_saved  saved;
-        expect_answer(w, i, 0, WIRE_SAVED, step, &message);
-        must(wire_decode_saved(&saved, &message));
-        net_message_clear(&message);
-        manifest_shard_name(files[i].name, i, w->n_shards);
-        files[i].digest = (safetensors_digest){saved.bytes, saved.xxh3};
-    }
-    if (parent != FULL) {
-        char     under[CONFIG_PATH_MAX];
-        manifest p;
-        manifest_folder(under, room, (int64_t)parent);
-        must(manifest_read(&p, under));
-        m.parent = (manifest_parent){true, p.step, p.xxh3};
-        manifest_clear(&p);
-    }
-    snprintf(path, sizeof path, "%s/dense.safetensors", folder);
-    snprintf(files[w->n_shards].name, sizeof files->name, "dense.safetensors");
-    must(safetensors_create(&dense, path));
-    must(safetensors_finish(&dense, &files[w->n_shards].digest));
-    must(manifest_write(folder, &m, w->schema));
-    must(manifest_verify(&m, folder));
-}
-
 static void expect_same_files(const char *a, const char *b)
 {
     manifest one, two;
@@ -82,19 +23,19 @@ static void expect_same_files(const char *a, const char *b)
     manifest_clear(&two);
 }
 
-static bool all_saved(const keeper *k)
+static bool all_saved(const world *w)
 {
-    for (int i = 0; i < k->w->n_shards; i++)
-        if (shard_is_saving(k->w->shards[i]))
+    for (int i = 0; i < w->n_shards; i++)
+        if (shard_is_saving(w->shards[i]))
             return false;
     return true;
 }
 
-static void save_by_pieces(const keeper *k, int buckets)
+static void save_by_pieces(const world *w, int buckets)
 {
-    for (int i = 0; i < k->w->n_shards; i++) {
-        k->w->shards[i]->options.save         = SAVE_BY_PIECES;
-        k->w->shards[i]->options.save_buckets = buckets;
+    for (int i = 0; i < w->n_shards; i++) {
+        w->shards[i]->options.save         = SAVE_BY_PIECES;
+        w->shards[i]->options.save_buckets = buckets;
     }
 }
 
@@ -131,6 +72,29 @@ static void nobody_left_who_is_there(const keeper *was, const char *folder)
     }
 }
 
+/* The days of the first shard's table; returned, calendar_clear. */
+static calendar days_of(const world *w)
+{
+    const calendar *from = &w->shards[0]->tables[0].calendar;
+    calendar        days = {0};
+
+    for (size_t i = 0; i < from->days.n; i++)
+        must(vec_push(&days.days, from->days.at[i]));
+    return days;
+}
+
+static void expect_days(const world *w, const calendar *days)
+{
+    for (int i = 0; i < w->n_shards; i++) {
+        const calendar *c = &w->shards[i]->tables[0].calendar;
+        assert_int_equal(c->days.n, days->days.n);
+        for (size_t k = 0; k < c->days.n; k++) {
+            assert_int_equal(c->days.at[k].day, days->days.at[k].day);
+            assert_int_equal(c->days.at[k].step, days->days.at[k].step);
+        }
+    }
+}
+
 /* One keeper packs its cut while it runs on; its twin stands still for a full one at the same
  * step. What the first has written is what the second has, also by way of deltas. */
 static void cut_and_compare(keeper *live, keeper *twin, uint64_t parent, int buckets,
@@ -139,14 +103,15 @@ static void cut_and_compare(keeper *live, keeper *twin, uint64_t parent, int buc
     char     folder[CONFIG_PATH_MAX];
     uint64_t step = live->clock;
     keeper   was  = *live;
+    calendar days = days_of(live->w);
 
     was.people = malloc(KEEPER_IDS * sizeof *was.people);
     memcpy(was.people, live->people, KEEPER_IDS * sizeof *was.people);
     manifest_folder(folder, room, (int64_t)step);
     world_save(twin->w, inside("twin"), step);
-    save_by_pieces(live, buckets);
-    ask_save(live, folder, parent);
-    for (int n = 0; !all_saved(live); n++) {
+    save_by_pieces(live->w, buckets);
+    world_ask_save(live->w, folder, step, parent);
+    for (int n = 0; !all_saved(live->w); n++) {
         uint64_t to = live->clock + 1 + rng_below(chance, 4);
         assert_true(n < 2000);
         idle(live, chance);
@@ -155,7 +120,7 @@ static void cut_and_compare(keeper *live, keeper *twin, uint64_t parent, int buc
         keeper_run(live, to);
         keeper_run(twin, to); /* with the same drain points: chance is drawn in their order */
     }
-    take_saved(live, folder, step, parent);
+    world_take_saved(live->w, folder, step, parent);
     keeper_compare(live);
     for (int i = 0; i < live->w->n_shards; i++)
         assert_null(live->w->shards[i]->tables[0].cut);
@@ -164,6 +129,7 @@ static void cut_and_compare(keeper *live, keeper *twin, uint64_t parent, int buc
         nobody_left_who_is_there(&was, folder);
     was.w = keeper_world(&live->o, twin->w->n_shards);
     world_begin(was.w, KEEPER_WORKERS, folder, step);
+    expect_days(was.w, &days);
     was.refused = was.admitted = was.evicted = 0;
     keeper_compare(&was);
     world_save(was.w, inside("again"), step);
@@ -172,6 +138,7 @@ static void cut_and_compare(keeper *live, keeper *twin, uint64_t parent, int buc
         expect_same_files(inside("twin"), folder);
     world_free(was.w);
     free(was.people);
+    calendar_clear(&days);
 }
 
 /* A full cut, and deltas upon it, at steps and in pieces that chance chooses. */
@@ -228,12 +195,45 @@ static void counters_go_on_while_it_is_packed(void **unused)
                                    .idle_days = 2, .buckets = 16}, 7);
 }
 
+/* Two pulls see id 1 without a row. The push of the first makes it, which the cut has; that of
+ * the second, which knows no row of it, changes it before the cut is packed. */
+static void a_row_made_after_a_pull_and_before_the_cut_is_in_it_as_it_was(void **unused)
+{
+    const keeper_options o      = {.yaml = "", .staleness = 4};
+    const need           one    = {.n = 1, .ids = (uint64_t[]){1}};
+    real                 step[] = {SAMPLES, SAMPLES}, *gradients[] = {step}, at[KEEPER_DIM];
+    world               *w = keeper_world(&o, 1), *again = keeper_world(&o, 1);
+    bool                 more;
+
+    (void)unused;
+    world_begin(w, 1, NULL, 0);
+    for (uint64_t t = 0; t < 2; t++)
+        ask(w, WIRE_PULL, 0, t, 0, &one);
+    push(w, 0, 0, 2, SAMPLES, true, &one, gradients);
+    deliver_all(w);
+    memcpy(at, row_of(w, 0, 1)->x, sizeof at);
+    save_by_pieces(w, 1);
+    world_ask_save(w, inside("pulled"), 1, FULL);
+    push(w, 0, 1, 2, SAMPLES, true, &one, gradients);
+    deliver_all(w);
+    assert_memory_not_equal(row_of(w, 0, 1)->x, at, sizeof at);
+    while (!all_saved(w))
+        must(shard_idle(w->shards[0], &more));
+    world_take_saved(w, inside("pulled"), 1, FULL);
+    world_begin(again, 1, inside("pulled"), 1);
+    assert_memory_equal(row_of(again, 0, 1)->x, at, sizeof at);
+    assert_int_equal(row_of(again, 0, 1)->touched, 1);
+    world_free(again);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cut_is_that_of_a_shard_that_stands_still),
         cmocka_unit_test(rows_leave_while_it_is_packed),
         cmocka_unit_test(counters_go_on_while_it_is_packed),
+        cmocka_unit_test(a_row_made_after_a_pull_and_before_the_cut_is_in_it_as_it_was),
     };
     return cmocka_run_group_tests(tests, room_open, room_close);
 }
