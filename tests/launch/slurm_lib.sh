@@ -75,3 +75,13 @@ field() { at_controller scontrol -o show job "$1" | grep -o "$2=[^ ]*" | cut -d=
 is_state() { [ "$(field "$1" JobState)" = "$2" ]; }
 newest_of() { ls "$1/checkpoints" 2>/dev/null | sed 's/step-0*//' | sort -n | tail -1; }
 is_beyond() { [ "$(newest_of "$1")" -gt "$2" ] 2>/dev/null; }
+
+# begin_again JOB: after it went back into the queue, without the pause of two minutes that Slurm
+# makes. Not before its nodes are idle, and no sooner than some seconds later: slurmd takes what it is
+# to begin in the second in which it closed the job's first life for revoked, and the job fails.
+begin_again() {
+    wait_until 90 all_idle
+    sleep 3
+    at_controller scontrol update JobId="$1" StartTime=now
+    wait_until 150 is_state "$1" RUNNING
+}

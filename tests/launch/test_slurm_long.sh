@@ -29,11 +29,7 @@ scancel --batch --signal=TERM "$job" # as Slurm does a minute before the time is
 check "a job that is warned goes back into the queue" wait_until 30 is_state "$job" PENDING
 seen=$(newest_of again)
 check "with a last checkpoint" says again.log "checkpoint of step $seen"
-# Whoever is let begin while its first life is still being closed, fails at once: not before the
-# node is idle again is it let begin without the pause that Slurm makes.
-check "the node is free again" wait_until 90 all_idle
-scontrol update JobId="$job" StartTime=now
-check "it begins again by itself" wait_until 150 is_state "$job" RUNNING
+check "it begins again by itself" begin_again "$job"
 check "and goes on" wait_until 60 is_beyond again "$seen"
 check "from its newest checkpoint" says again.log "going on from checkpoint again/checkpoints/step-0*$seen"
 scancel "$job"

@@ -49,9 +49,7 @@ at_controller scancel --batch --signal=TERM "$job" # as Slurm does a minute befo
 check "a job that is warned goes back into the queue" wait_until 40 is_state "$job" PENDING
 seen=$(newest_of three)
 check "with a last checkpoint" says three.log "checkpoint of step $seen"
-wait_until 60 all_idle
-at_controller scontrol update JobId="$job" StartTime=now # without the pause that Slurm makes
-check "it begins again by itself" wait_until 150 is_state "$job" RUNNING
+check "it begins again by itself" begin_again "$job"
 check "and goes on" wait_until 90 is_beyond three "$seen"
 at_controller scancel "$job"
 check "a job that is cancelled stays so" wait_until 60 is_state "$job" CANCELLED
