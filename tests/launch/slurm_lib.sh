@@ -51,13 +51,19 @@ begin_munge() {
         --log-file="$slurm/munge/log" --seed-file="$slurm/munge/seed" 2>"$slurm/munged.err"
 }
 
-end_slurm() {
-    at_controller scancel --quiet --state=RUNNING --state=PENDING 2>/dev/null
-    for pid in "$slurm"/slurmd-*.pid "$slurm/slurmctld.pid" "$slurm/munge/munged.pid"; do
-        [ -s "$pid" ] && at_controller kill "$(cat "$pid")" 2>/dev/null
-    done
+end_munge() {
+    [ -s "$slurm/munge/munged.pid" ] && kill "$(cat "$slurm/munge/munged.pid")" 2>/dev/null
     sleep 1
     rm -rf "$slurm"
+}
+
+# Where its daemons are among the processes of this machine.
+end_slurm() {
+    scancel --quiet --state=RUNNING --state=PENDING 2>/dev/null
+    for pid in "$slurm"/slurmd-*.pid "$slurm/slurmctld.pid"; do
+        [ -s "$pid" ] && kill "$(cat "$pid")" 2>/dev/null
+    done
+    end_munge
 }
 
 no_slurm() { echo "skipped: Slurm does not begin here"; cat "$slurm/munged.err"; tail -n 3 "$slurm"/*.log; exit 77; }

@@ -6,7 +6,7 @@ need_mpirun
 . "$source_folder/tests/launch/three_hosts.sh"
 . "$source_folder/tests/launch/slurm_lib.sh"
 unset OMPI_MCA_plm_rsh_agent # here mpirun's processes are steps of the job
-trap 'end_slurm; end_hosts' EXIT
+trap 'end_hosts; end_munge' EXIT # the daemons end with their hosts
 make_world
 at_controller() { on h1 "$@"; }
 
