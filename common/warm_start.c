@@ -18,13 +18,13 @@ bool warm_start_wants(const config *c, const char *name)
 err_t warm_start_table(warm_table *out, const saved_cut *from, const config *c,
                        const table_config *table)
 {
-    int         number = cut_find_table(from, table->name);
+    int         number = saved_cut_find_table(from, table->name);
     const char *rule   = config_optimizer_name(table->optimizer.kind);
 
     *out = (warm_table){.there = number >= 0, .wanted = warm_start_wants(c, table->name)};
     if (!warm_table_taken(out))
         return OK;
-    out->theirs = &from->manifest.tables[number];
+    out->theirs = &from->manifest->tables[number];
     out->state  = !strcmp(out->theirs->optimizer, rule);
     if (out->theirs->dim == table->dim)
         return OK;

@@ -8,7 +8,7 @@
 #ifndef DIPS_COMMON_WARM_START_H
 #define DIPS_COMMON_WARM_START_H
 
-#include "common/cut.h"
+#include "common/saved_cut.h"
 
 /* Whether init.only lets name be taken. */
 bool warm_start_wants(const config *c, const char *name);

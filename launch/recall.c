@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/cut.h"
 #include "common/hash.h"
 #include "common/log.h"
+#include "common/saved_cut.h"
 #include "common/vec.h"
 #include "launch/apply.h"
 #include "launch/commands.h"
@@ -32,9 +32,8 @@ typedef struct recalling {
     saved_cut           cut;
     schema             *schema;
     const table_config *config; /* of the table */
-    uint64_t            salt;
     int                 dim;
-    cut_rows           *shards; /* (of the cut) */
+    saved_rows         *shards; /* (of the cut) */
     VEC(question) questions;
     VEC(real) queries; /* (questions, dim) */
     char   *line;
@@ -46,23 +45,23 @@ typedef struct recalling {
 
 static err_t open_shards(recalling *r)
 {
-    int n = r->cut.manifest.shards;
+    int n = r->cut.manifest->shards;
 
     r->shards = calloc((size_t)n, sizeof *r->shards);
     if (!r->shards)
         return err_memory((size_t)n * sizeof *r->shards, "a checkpoint's shards");
     for (int k = 0; k < n; k++)
-        TRY(cut_rows_open(&r->shards[k], &r->cut, r->table, k));
+        TRY(saved_rows_open(&r->shards[k], &r->cut, r->table, k, 0, HASH_BUCKETS));
     return OK;
 }
 
 static err_t open_table(recalling *r)
 {
-    err_t err = cut_open(&r->cut, r->checkpoint);
+    err_t err = saved_cut_open(&r->cut, r->checkpoint);
 
     if (err != OK)
         return err_add(err, "--checkpoint");
-    TRY(manifest_verify(&r->cut.manifest, r->cut.folder));
+    TRY(manifest_chain_verify(&r->cut.chain));
     if (!r->cut.config)
         return err_set(ERR_FORMAT, "%s: its configuration is not one of this program",
                        r->cut.folder);
@@ -71,29 +70,8 @@ static err_t open_table(recalling *r)
     if (t < 0)
         return err_set(ERR_USAGE, "--table %s: %s has no such table", r->table, r->cut.folder);
     r->config = r->schema->tables[t].config;
-    r->salt   = r->schema->tables[t].salt;
     r->dim    = r->config->dim;
     return open_shards(r);
-}
-
-/* The row of id in a shard's file, whose buckets have their rows by id; false: none. */
-static bool find_row(const recalling *r, const cut_rows *x, uint64_t id, uint64_t *row)
-{
-    uint32_t bucket = hash_bucket(hash_id(r->salt, id));
-    uint64_t low    = safetensors_get_u64(x->buckets, bucket);
-    uint64_t high   = safetensors_get_u64(x->buckets, bucket + 1), end;
-
-    if (high > x->n)
-        return false;
-    for (end = high; low < high;) {
-        *row = low + (high - low) / 2;
-        if (safetensors_get_u64(x->ids, *row) < id)
-            low = *row + 1;
-        else
-            high = *row;
-    }
-    *row = low;
-    return low < end && safetensors_get_u64(x->ids, low) == id;
 }
 
 /* w (dim) = the embedding of id; false: it has no row. */
@@ -101,9 +79,9 @@ static bool find_weights(const recalling *r, uint64_t id, real *w)
 {
     uint64_t row;
 
-    for (int k = 0; k < r->cut.manifest.shards; k++)
-        if (find_row(r, &r->shards[k], id, &row)) {
-            cut_rows_weights(&r->shards[k], row, 1, w);
+    for (int k = 0; k < r->cut.manifest->shards; k++)
+        if (saved_rows_find(&r->shards[k], id, &row)) {
+            saved_rows_weights(&r->shards[k], row, 1, w);
             return true;
         }
     return false;
@@ -230,13 +208,13 @@ static err_t search(recalling *r, nearest *x)
     real  *rows = malloc(ROWS_AT_ONCE * dim * sizeof *rows);
     err_t  err  = rows ? OK : err_memory(ROWS_AT_ONCE * dim * sizeof *rows, "a table's rows");
 
-    for (int k = 0; err == OK && k < r->cut.manifest.shards; k++) {
-        const cut_rows *shard = &r->shards[k];
-        uint64_t        ids[ROWS_AT_ONCE];
+    for (int k = 0; err == OK && k < r->cut.manifest->shards; k++) {
+        const saved_rows *shard = &r->shards[k];
+        uint64_t          ids[ROWS_AT_ONCE];
         for (uint64_t i = 0; err == OK && i < shard->n; i += ROWS_AT_ONCE) {
             uint64_t n = shard->n - i < ROWS_AT_ONCE ? shard->n - i : ROWS_AT_ONCE;
-            safetensors_copy_u64(ids, shard->ids, i, n);
-            cut_rows_weights(shard, i, n, rows);
+            saved_rows_ids(shard, i, n, ids);
+            saved_rows_weights(shard, i, n, rows);
             nearest_add(x, (int)n, ids, rows);
             err = signals_stop();
         }
@@ -370,12 +348,12 @@ static void clear(recalling *r)
     forget_questions(r);
     vec_clear(&r->questions);
     vec_clear(&r->queries);
-    for (int k = 0; r->shards && k < r->cut.manifest.shards; k++)
-        cut_rows_close(&r->shards[k]);
+    for (int k = 0; r->shards && k < r->cut.manifest->shards; k++)
+        saved_rows_close(&r->shards[k]);
     free(r->shards);
     free(r->line);
     schema_free(&r->schema);
-    cut_close(&r->cut);
+    saved_cut_close(&r->cut);
 }
 
 err_t command_recall(int argc, char **argv)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hash.h"
 #include "common/log.h"
-#include "common/manifest_chain.h"
 
 #define LINE_MOST 400 /* bytes of a list of names in one line */
 
@@ -52,7 +52,7 @@ static err_t check_patterns(const dense *d, const dense_taking *taken, const sav
         if (taken[i] == DENSE_TAKEN || taken[i] == DENSE_TAKEN_ANEW)
             names[n++] = dense_at(d, i)->name;
     for (int t = 0; t < s->n_tables; t++)
-        if (cut_find_table(from, s->tables[t].config->name) >= 0)
+        if (saved_cut_find_table(from, s->tables[t].config->name) >= 0)
             names[n++] = s->tables[t].config->name;
     err_t err = warm_start_check_patterns(c, from, n, names);
     free(names);
@@ -62,11 +62,11 @@ static err_t check_patterns(const dense *d, const dense_taking *taken, const sav
 static err_t count_rows(uint64_t *rows, const saved_cut *from, const char *table)
 {
     *rows = 0;
-    for (int k = 0; k < from->manifest.shards; k++) {
-        cut_rows one;
-        err_t    err = cut_rows_open(&one, from, table, k);
+    for (int k = 0; k < from->manifest->shards; k++) {
+        saved_rows one;
+        err_t      err = saved_rows_open(&one, from, table, k, 0, HASH_BUCKETS);
         *rows += err == OK ? one.n : 0;
-        cut_rows_close(&one);
+        saved_rows_close(&one);
         TRY(err);
     }
     return OK;
@@ -96,7 +96,7 @@ static err_t fill(warm_report *r, const dense *d, const dense_taking *taken,
     snprintf(r->from, sizeof r->from, "%s", from->folder);
     if (from->config)
         snprintf(r->model, sizeof r->model, "%s", from->config->model.kind);
-    r->step = from->manifest.step;
+    r->step = from->manifest->step;
     for (; r->n_tables < s->n_tables; r->n_tables++)
         TRY(fill_table(&r->tables[r->n_tables], from, c, s->tables[r->n_tables].config));
     for (; r->n_dense < dense_count(d); r->n_dense++) {
@@ -113,7 +113,7 @@ static err_t take(dense *d, const saved_cut *from, const config *c, const schema
     char path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
 
     if (!r) /* once, before anything is started */
-        TRY(manifest_verify_all(from->folder));
+        TRY(manifest_chain_verify(&from->chain));
     for (int t = 0; t < s->n_tables; t++) {
         warm_table one;
         TRY(warm_start_table(&one, from, c, s->tables[t].config));
@@ -129,13 +129,13 @@ err_t warm_take(dense *d, const config *c, const schema *s, warm_report **out)
     saved_cut     from;
     warm_report  *r     = out ? calloc(1, sizeof *r) : NULL;
     dense_taking *taken = calloc((size_t)dense_count(d) + 1, sizeof *taken);
-    err_t         err   = cut_open(&from, c->init.from);
+    err_t         err   = saved_cut_open(&from, c->init.from);
 
     if (err == OK && (!taken || (out && !r)))
         err = err_memory((size_t)dense_count(d) * sizeof *taken, "a warm start");
     if (err == OK)
         err = take(d, &from, c, s, taken, r);
-    cut_close(&from);
+    saved_cut_close(&from);
     free(taken);
     if (err != OK)
         warm_report_free(&r);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/cut.h"
+#include "common/saved_cut.h"
 #include "common/new_folder.h"
 #include "common/powers.h"
 #include "launch/checkpoint/sheet.h"
@@ -91,7 +91,7 @@ static err_t declare(table_sheet *x, const exporting *e, uint64_t n)
     return OK;
 }
 
-/* The weights of rows as a pull at the cut tells them (common/cut.h). */
+/* The weights of rows as a pull at the cut tells them (common/saved_cut.h). */
 static err_t read_weights(table_sheet *x, const bucket_rows *rows, uint64_t clock)
 {
     const row_column  *column = &x->list.form.at[0];
@@ -153,7 +153,7 @@ static err_t fill_table(table_sheet *x, exporting *e, const manifest_table *tabl
 
     snprintf(name, sizeof name, "table-%.63s", table->name);
     x->touched = row_form_find(&x->list.form, "touched");
-    x->decay   = cut_decay(e->config, e->source->manifest->step, table->name);
+    x->decay   = saved_cut_decay(e->config, e->source->manifest->step, table->name);
     if (x->decay != 0)
         powers_init(&x->left, 1 - x->decay);
     TRY(source_list_count(&x->list, 0, HASH_BUCKETS, &n));

@@ -7,9 +7,9 @@
 #ifndef DIPS_LAUNCH_CHECKPOINT_SOURCE_H
 #define DIPS_LAUNCH_CHECKPOINT_SOURCE_H
 
+#include "common/chain_rows.h"
 #include "common/hash.h"
 #include "common/manifest_chain.h"
-#include "common/vec.h"
 #include "launch/checkpoint/row_form.h"
 
 typedef struct source {
@@ -34,35 +34,22 @@ int source_find_table(const source *s, const char *name);
 
 /* The tensors of a list in the file of one shard of one link. */
 typedef struct source_part {
-    const safetensors        *file; /* lent */
-    uint64_t                  n;
-    const safetensors_tensor *ids, *buckets, *columns[COLUMNS_MOST];
-    const safetensors_tensor *evicted, *evicted_buckets; /* of a delta's rows; or NULL */
-    uint64_t                  fetched, dropped;          /* rows in front of which are ... */
+    chain_part                at;
+    const safetensors_tensor *columns[COLUMNS_MOST];
+    uint64_t                  fetched, dropped; /* rows in front of which are ... */
 } source_part;
-
-/* A row of a chain: where it stands. */
-typedef struct source_pick {
-    uint64_t id, at;
-    int      link;
-} source_pick;
-
-typedef VEC(source_pick) source_picks;
-typedef VEC(uint64_t) id_list;
 
 /* The rows of a table, or the ids that wait for admission, as they are read. */
 typedef struct source_list {
     const source *source; /* lent */
     const char   *table;
-    uint64_t      salt;
     row_form      form;
     source_part **parts; /* [link][shard]; owned */
     int           first; /* link: rows are read of all links, what waits of the last one */
-    id_list       ids;
-    int           shard;   /* of which pages are held; -1: of none */
-    id_list       evicted; /* of a chain, with the following */
-    source_picks  picks, merged;
-    char         *columns[COLUMNS_MOST];
+    int           shard; /* of which pages are held; -1: of none */
+    chain_bucket  bucket;
+    chain_id_list ids;
+    char         *columns[COLUMNS_MOST]; /* of a chain's bucket */
     size_t        capacities[COLUMNS_MOST];
 } source_list;
 

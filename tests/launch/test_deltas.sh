@@ -62,6 +62,21 @@ same folded "$(cut_at stopped 140)"
     "${rules[@]}" >full.json 2>eval.err || fail "$(cat eval.err)"
 cmp delta.json full.json || fail "another evaluation: $(cat delta.json full.json)"
 
+say "recall and init.from take from a delta what they take from a full one"
+for from in "$(cut_at chain 140)" "$(cut_at stopped 140)"; do
+    python3 -c 'import random; random.seed(1); [print({"vector": [random.gauss(0, 1) for _ in range(6)]})
+        for _ in range(20)]' | tr "'" '"' |
+        "$dips" recall --checkpoint "$from" --table goods --k 50 >found.txt 2>recall.err || fail "$(cat recall.err)"
+    [ ! -f found.first ] || cmp found.txt found.first || fail "recall finds something else in the delta"
+    mv found.txt found.first
+    rm -rf begun
+    train begun train.steps=0 "init.from=$from" cluster.shards=3 "${rules[@]}"
+    [ ! -d begun.first ] || same "$(cut_at begun 0)" "$(cut_at begun.first 0)"
+    rm -rf begun.first
+    mv begun begun.first
+done
+[ "$(grep -c '"product"' found.first)" = 20 ] || fail "$(cat found.first)"
+
 say "what a kept one stands upon is kept, and goes with it"
 train few train.steps=140 "${deltas[@]}" checkpoint.keep=1
 [ "$(steps_in few)" = "140 " ] || fail "$(steps_in few)"
