@@ -106,11 +106,15 @@ typedef struct safetensors_writer safetensors_writer;
 
 typedef struct safetensors_digest {
     uint64_t bytes; /* of the whole file */
-    uint64_t xxh3;  /* of the whole file */
+    uint64_t xxh3;  /* of its blocks (common/file_digest.h) */
 } safetensors_digest;
 
 /* Begin a file that will be path: it is written beside it under a temporary name. */
 MUST_CHECK err_t safetensors_create(safetensors_writer **out, const char *path);
+
+/* The same, but it is the first append, or the end, that creates the file and tells what is wrong
+ * with path: by another thread perhaps. */
+MUST_CHECK err_t safetensors_create_later(safetensors_writer **out, const char *path);
 
 /* Declare a tensor, in any order; all of them before the first append. Returns its
  * number, 0, 1, ... through *tensor. */

@@ -1,5 +1,6 @@
 /* The writer of safetensors.h. Each tensor has a place in the file from the first append
- * on and a buffer of its own, so that tensors may take turns in small pieces. */
+ * on and a buffer of its own, so that tensors may take turns in small pieces. Blocks of the file
+ * are summed up while they are written; those where tensors meet are read back at the end. */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -7,14 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/hash.h"
+#include "common/file_digest.h"
 #include "common/new_file.h"
 #include "common/safetensors.h"
 #include "common/vec.h"
 
 #define BUFFER_BYTES (UINT64_C(1) << 16)
 #define HASTE_BYTES  (UINT64_C(4) << 20) /* of a tensor that go to the disk in one go */
-#define READ_BYTES   (UINT64_C(1) << 20)
 
 typedef struct part {
     char    *name; /* owned */
@@ -27,16 +27,17 @@ typedef struct part {
     uint64_t hastened; /* bytes of those that were told to go to the disk */
     uint64_t buffered; /* bytes after those, in buffer */
     char    *buffer;   /* BUFFER_BYTES; NULL before the first append and once whole */
+    digest_run run;    /* of what is written */
 } part;
 
 struct safetensors_writer {
-    new_file file;
+    char    *path; /* owned */
+    new_file file; /* all zero: not created yet */
     json_t  *header; /* of metadata until the layout, then of everything */
     VEC(part) parts;
-    bool         laid_out;
-    uint64_t     bytes; /* of the whole file, once laid out */
-    hash_stream *hash;  /* of the first hashed bytes */
-    uint64_t     hashed;
+    bool        laid_out;
+    uint64_t    bytes; /* of the whole file, once laid out */
+    file_digest digest;
 };
 
 static void free_writer(safetensors_writer **writer)
@@ -48,15 +49,16 @@ static void free_writer(safetensors_writer **writer)
     for (size_t i = 0; i < w->parts.n; i++) {
         free(w->parts.at[i].name);
         free(w->parts.at[i].buffer);
+        digest_run_clear(&w->parts.at[i].run);
     }
     vec_clear(&w->parts);
+    file_digest_clear(&w->digest);
     json_decref(w->header);
-    if (w->hash)
-        hash_stream_free(&w->hash);
+    free(w->path);
     free(w);
 }
 
-err_t safetensors_create(safetensors_writer **out, const char *path)
+err_t safetensors_create_later(safetensors_writer **out, const char *path)
 {
     safetensors_writer *w = calloc(1, sizeof *w);
 
@@ -64,12 +66,21 @@ err_t safetensors_create(safetensors_writer **out, const char *path)
     if (!w)
         return err_memory(sizeof *w, "a file's writer");
     w->header = json_object();
-    w->hash   = hash_stream_new();
-    err_t err = w->header && w->hash ? new_file_create(&w->file, path)
-                                     : err_memory(1024, "a file's writer");
-    if (err != OK)
+    w->path   = strdup(path);
+    if (!w->header || !w->path) {
         free_writer(&w);
+        return err_memory(1024, "a file's writer");
+    }
     *out = w;
+    return OK;
+}
+
+err_t safetensors_create(safetensors_writer **out, const char *path)
+{
+    TRY(safetensors_create_later(out, path));
+    err_t err = new_file_create(&(*out)->file, path);
+    if (err != OK)
+        free_writer(out);
     return err;
 }
 
@@ -86,7 +97,7 @@ static bool is_declared(const safetensors_writer *w, const char *name)
 err_t safetensors_declare(safetensors_writer *w, const char *name, dtype type, int n_dims,
                           const uint64_t *shape, int *tensor)
 {
-    const char *path = w->file.path;
+    const char *path = w->path;
     part        p    = {.type = type, .n_dims = n_dims, .bytes = dtype_size(type)};
 
     if (w->laid_out)
@@ -121,13 +132,13 @@ err_t safetensors_declare_metadata(safetensors_writer *w, const char *key, const
 
     if (w->laid_out)
         return err_set(ERR_FORMAT, "%s: metadata '%s' is declared after the first append",
-                       w->file.path, key);
+                       w->path, key);
     if (!metadata) {
         metadata = json_object();
         json_object_set_new(w->header, "__metadata__", metadata);
     }
     if (json_object_set_new(metadata, key, json_string(text)) != 0)
-        return err_set(ERR_FORMAT, "%s: metadata '%.64s' is not UTF-8", w->file.path, key);
+        return err_set(ERR_FORMAT, "%s: metadata '%.64s' is not UTF-8", w->path, key);
     return OK;
 }
 
@@ -158,25 +169,13 @@ static err_t place_tensors(safetensors_writer *w)
                 continue;
             p->begin = place;
             if (__builtin_add_overflow(place, p->bytes, &place) || place > INT64_MAX / 2)
-                return err_set(ERR_FORMAT, "%s: tensors of more than 2^62 bytes", w->file.path);
+                return err_set(ERR_FORMAT, "%s: tensors of more than 2^62 bytes", w->path);
             if (json_object_set_new(w->header, p->name, entry_of(p, 0)) != 0)
                 return err_set(ERR_FORMAT, "%s: the tensor name '%s' is not UTF-8",
-                               w->file.path, p->name);
+                               w->path, p->name);
         }
     }
     w->bytes = place;
-    return OK;
-}
-
-/* Write bytes at offset of the file, and hash them if they continue what is hashed. */
-static err_t write_bytes(safetensors_writer *w, uint64_t offset, const void *data,
-                         uint64_t bytes)
-{
-    TRY(new_file_write(&w->file, offset, data, bytes));
-    if (offset == w->hashed) {
-        hash_stream_add(w->hash, data, bytes);
-        w->hashed += bytes;
-    }
     return OK;
 }
 
@@ -193,10 +192,13 @@ static err_t write_header(safetensors_writer *w)
     memcpy(bytes, &(uint64_t){padded}, 8);
     memset(bytes + 8, ' ', padded);
     json_dumpb(w->header, bytes + 8, length, JSON_COMPACT);
-    err_t err = write_bytes(w, 0, bytes, 8 + padded);
+    err_t err = new_file_write(&w->file, 0, bytes, 8 + padded);
     free(bytes);
-    for (size_t i = 0; i < w->parts.n; i++)
-        w->parts.at[i].begin += 8 + padded;
+    for (size_t i = 0; i < w->parts.n; i++) {
+        part *p = &w->parts.at[i];
+        p->begin += 8 + padded;
+        p->run.at = p->begin;
+    }
     w->bytes += 8 + padded;
     return err;
 }
@@ -205,6 +207,8 @@ static err_t lay_out(safetensors_writer *w)
 {
     if (w->laid_out)
         return OK;
+    if (!w->file.path)
+        TRY(new_file_create(&w->file, w->path));
     TRY(place_tensors(w));
     TRY(write_header(w));
     w->laid_out = true;
@@ -216,7 +220,8 @@ static err_t lay_out(safetensors_writer *w)
 /* Write the next bytes of p. */
 static err_t write_next(safetensors_writer *w, part *p, const void *data, uint64_t bytes)
 {
-    TRY(write_bytes(w, p->begin + p->written, data, bytes));
+    TRY(new_file_write(&w->file, p->begin + p->written, data, bytes));
+    TRY(file_digest_add(&w->digest, &p->run, data, bytes));
     p->written += bytes;
     if (p->written - p->hastened >= HASTE_BYTES) {
         new_file_hasten(&w->file, p->begin + p->hastened, p->written - p->hastened);
@@ -240,7 +245,7 @@ err_t safetensors_append(safetensors_writer *w, int tensor, const void *data, ui
     if (bytes > p->bytes - p->written - p->buffered)
         return err_set(ERR_FORMAT,
                        "%s: tensor '%s' has room for %" PRIu64 " bytes, not for %" PRIu64,
-                       w->file.path, p->name, p->bytes, p->written + p->buffered + bytes);
+                       w->path, p->name, p->bytes, p->written + p->buffered + bytes);
     if (bytes == 0)
         return OK;
     if (p->buffered + bytes > BUFFER_BYTES)
@@ -268,29 +273,41 @@ static err_t check_whole(const safetensors_writer *w)
         if (p->written + p->buffered != p->bytes)
             return err_set(ERR_FORMAT,
                            "%s: tensor '%s' ends after %" PRIu64 " of %" PRIu64 " bytes",
-                           w->file.path, p->name, p->written + p->buffered, p->bytes);
+                           w->path, p->name, p->written + p->buffered, p->bytes);
     }
     return OK;
 }
 
-/* Hash what was not written in the order of the file, by reading it back. */
-static err_t hash_rest(safetensors_writer *w)
+/* Read size bytes at offset back. */
+static err_t read_back(const safetensors_writer *w, char *to, size_t size, uint64_t offset)
 {
-    char *buffer = malloc(READ_BYTES);
-    err_t err    = buffer ? OK : err_memory(READ_BYTES, "reading a file back");
-
-    while (err == OK && w->hashed < w->bytes) {
-        ssize_t n = pread(w->file.fd, buffer, READ_BYTES, (off_t)w->hashed);
+    for (size_t have = 0; have < size;) {
+        ssize_t n = pread(w->file.fd, to + have, size - have, (off_t)(offset + have));
         if (n < 0 && errno == EINTR)
             continue;
         if (n == 0)
             errno = EIO; /* somebody else cut the file */
-        if (n <= 0) {
-            err = err_errno("%s: reading it back at %" PRIu64, w->file.path, w->hashed);
-            break;
-        }
-        hash_stream_add(w->hash, buffer, (size_t)n);
-        w->hashed += (uint64_t)n;
+        if (n <= 0)
+            return err_errno("%s: reading it back at %" PRIu64, w->path, offset + have);
+        have += (size_t)n;
+    }
+    return OK;
+}
+
+/* Sum up the blocks that are not of one tensor alone. */
+static err_t sum_up_rest(safetensors_writer *w)
+{
+    char *buffer = malloc(FILE_DIGEST_BLOCK);
+    err_t err    = buffer ? OK : err_memory(FILE_DIGEST_BLOCK, "reading a file back");
+
+    for (uint64_t b = 0; err == OK && b * FILE_DIGEST_BLOCK < w->bytes; b++) {
+        uint64_t begin = b * FILE_DIGEST_BLOCK, rest = w->bytes - begin;
+        size_t   size  = rest < FILE_DIGEST_BLOCK ? (size_t)rest : (size_t)FILE_DIGEST_BLOCK;
+        if (file_digest_knows(&w->digest, b))
+            continue;
+        err = read_back(w, buffer, size, begin);
+        if (err == OK)
+            err = file_digest_put(&w->digest, b, buffer, size);
     }
     free(buffer);
     return err;
@@ -304,8 +321,8 @@ static err_t finish(safetensors_writer *w, safetensors_digest *digest)
         TRY(flush(w, &w->parts.at[i]));
     new_file_hasten(&w->file, 0, w->bytes);
     if (digest) {
-        TRY(hash_rest(w));
-        *digest = (safetensors_digest){.bytes = w->bytes, .xxh3 = hash_stream_value(w->hash)};
+        TRY(sum_up_rest(w));
+        *digest = (safetensors_digest){.bytes = w->bytes, .xxh3 = file_digest_value(&w->digest)};
     }
     return new_file_finish(&w->file);
 }
