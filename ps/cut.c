@@ -385,7 +385,7 @@ err_t cut_begin(cut **out, table *tables, int n_tables, const cut_options *optio
     if (err == OK)
         err = begin_tables(c, tables);
     if (err == OK)
-        err = safetensors_create(&c->file, path);
+        err = safetensors_create_later(&c->file, path);
     if (err == OK && !options->delta)
         err = open_file(c);
     if (err != OK)

@@ -1,10 +1,9 @@
 /* cut_writer - the file of a cut on its way to the disk.
  *
  * Who packs the cut fills pieces, bytes of one tensor after another, and hands them over. A
- * thread of the writer's own writes them, reads the file once more for its digest, from the
- * cache of the system where it mostly still is, and syncs it; so the shard's thread never waits
- * for a disk. Where there is to be no thread (tests, simulations) a piece is written as it is
- * handed over. */
+ * thread of the writer's own creates the file, writes it and syncs it, so that the shard's thread
+ * never waits for a disk; it is niced, so that it takes what those who train leave of the cores.
+ * Where there is to be no thread (tests, simulations) a piece is written as it is handed over. */
 #ifndef DIPS_PS_CUT_WRITER_H
 #define DIPS_PS_CUT_WRITER_H
 
