@@ -5,7 +5,8 @@
 
 #include "common/vec.h"
 
-#define FEW 48 /* places that are sorted without counting */
+#define FEW   32 /* places that are sorted by moving them */
+#define MOVES 16 /* of a place, in the mean, to sort by */
 
 void bucket_pack_clear(bucket_pack *p)
 {
@@ -28,48 +29,65 @@ static err_t make_room(bucket_pack *p, size_t n, size_t row_bytes)
 
 /* ---- sorting ---- */
 
-static void sort_few(bucket_place *x, size_t n)
+/* By moving each to its place among those before it, n times MOVES places in all; false: that
+ * was not enough, and they are in some order. */
+static bool sort_neighbours(bucket_place *x, size_t n)
 {
+    size_t moves = n * MOVES;
+
     for (size_t i = 1; i < n; i++) {
         bucket_place one = x[i];
         size_t       k   = i;
-        for (; k > 0 && x[k - 1].id > one.id; k--)
+        for (; k > 0 && x[k - 1].id > one.id && moves > 0; k--, moves--)
             x[k] = x[k - 1];
         x[k] = one;
+        if (moves == 0)
+            return false;
     }
+    return true;
 }
 
-/* A stable counting sort by the byte at shift, from x into y; begin[v] = the ids that have
- * it below v. */
-static void sort_by_byte(bucket_place *y, const bucket_place *x, size_t n, int shift,
-                         uint32_t begin[256])
+/* A stable counting sort by the 8 bits at shift. */
+static void sort_by_byte(bucket_pack *p, int shift)
 {
-    for (size_t i = 0; i < n; i++)
-        y[begin[x[i].id >> shift & 0xff]++] = x[i];
-}
-
-/* Byte by byte, the lowest first; a byte that all ids share is passed over. */
-static void sort_places(bucket_pack *p)
-{
-    uint32_t count[8][256] = {{0}};
+    uint32_t      begin[256] = {0}, sum = 0;
+    bucket_place *swap       = p->places;
 
     for (size_t i = 0; i < p->n; i++)
-        for (int b = 0; b < 8; b++)
-            count[b][p->places[i].id >> 8 * b & 0xff]++;
-    for (int b = 0; b < 8; b++) {
-        uint32_t sum = 0;
-        if (count[b][p->places[0].id >> 8 * b & 0xff] == p->n)
-            continue;
-        for (int v = 0; v < 256; v++) {
-            uint32_t here = count[b][v];
-            count[b][v]   = sum;
-            sum += here;
-        }
-        sort_by_byte(p->sorted, p->places, p->n, 8 * b, count[b]);
-        bucket_place *swap = p->places;
-        p->places          = p->sorted;
-        p->sorted          = swap;
+        begin[p->places[i].id >> shift & 0xff]++;
+    for (int v = 0; v < 256; v++) {
+        uint32_t here = begin[v];
+        begin[v]      = sum;
+        sum += here;
     }
+    for (size_t i = 0; i < p->n; i++)
+        p->sorted[begin[p->places[i].id >> shift & 0xff]++] = p->places[i];
+    p->places = p->sorted;
+    p->sorted = swap;
+}
+
+/* The number of the highest bit in which ids differ; -1: in none. */
+static int highest_difference(const bucket_pack *p)
+{
+    uint64_t all = 0;
+
+    for (size_t i = 1; i < p->n; i++)
+        all |= p->places[i].id ^ p->places[0].id;
+    return all ? 63 - __builtin_clzll(all) : -1;
+}
+
+/* By the 16 highest bits that tell ids apart, which mostly leaves few to be moved; by all of
+ * them where it does not. */
+static void sort_places(bucket_pack *p)
+{
+    int highest = highest_difference(p), shift = highest > 15 ? highest - 15 : 0;
+
+    for (int bits = shift; bits <= highest; bits += 8)
+        sort_by_byte(p, bits);
+    if (sort_neighbours(p->places, p->n))
+        return;
+    for (int bits = 0; bits <= highest; bits += 8)
+        sort_by_byte(p, bits);
 }
 
 /* ---- packing ---- */
@@ -119,9 +137,7 @@ err_t bucket_pack_fill(bucket_pack *p, const row_store *s, uint32_t bucket,
         for (uint32_t i = 0; i < b->n; i++)
             if (is_chosen(choice, kept_row(kept, b, i)))
                 add(p, kept_row(kept, b, i));
-    if (p->n <= FEW)
-        sort_few(p->places, p->n);
-    else
+    if (p->n > FEW || !sort_neighbours(p->places, p->n))
         sort_places(p);
     if (n_kept)
         drop_repeated(p);

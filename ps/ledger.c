@@ -4,57 +4,69 @@
 
 #include "common/hash.h"
 
-#define FIRST_BYTES 512   /* of a bucket's first block, and */
-#define MOST_BYTES  16384 /* of its later ones at most, where a record is not larger */
+#define ELEMENT     512 /* bytes of a bucket's first block; later ones double, and have */
+#define MOST_BITS   5   /* 2^5 of those at most, where a record is not larger */
+#define CACHE_LINE  64
 
 err_t ledger_init(ledger *l, size_t record_size)
 {
-    *l = (ledger){.size   = record_size,
-                  .blocks = calloc(HASH_BUCKETS, sizeof(ledger_block *))};
-    return l->blocks ? OK
-                     : err_memory(HASH_BUCKETS * sizeof(ledger_block *), "records by bucket");
+    *l = (ledger){.size = record_size, .tails = calloc(HASH_BUCKETS, sizeof *l->tails)};
+    slab_init(&l->memory, ELEMENT, "records by bucket");
+    return l->tails ? OK : err_memory(HASH_BUCKETS * sizeof *l->tails, "records by bucket");
 }
 
 void ledger_clear(ledger *l)
 {
-    for (uint32_t b = 0; l->blocks && b < HASH_BUCKETS; b++)
-        ledger_drop(l, b);
-    free(l->blocks);
+    if (l->tails)
+        slab_clear(&l->memory);
+    free(l->tails);
     *l = (ledger){0};
 }
 
-static size_t block_bytes(const ledger *l, uint32_t room)
+static size_t room_in(const ledger *l, int bits)
 {
-    return sizeof(ledger_block) + room * l->size;
+    size_t bytes = (size_t)ELEMENT << bits;
+
+    return bytes < sizeof(ledger_block) ? 0 : (bytes - sizeof(ledger_block)) / l->size;
 }
 
 /* Another block for bucket, twice as long as the one before. */
 static err_t add_block(ledger *l, uint32_t bucket)
 {
-    ledger_block *before = l->blocks[bucket];
-    uint32_t first = (uint32_t)(FIRST_BYTES / l->size), most = (uint32_t)(MOST_BYTES / l->size);
-    uint32_t      room = before ? 2 * before->room : first;
+    ledger_tail  *tail   = &l->tails[bucket];
+    ledger_block *before = tail->newest, *block;
+    uint32_t      number;
+    int           bits   = !before ? 0 : before->bits + (before->bits < MOST_BITS);
 
-    room                = room > most ? most : room;
-    room                = room > 0 ? room : 1;
-    ledger_block *block = malloc(block_bytes(l, room));
-    if (!block)
-        return err_memory(block_bytes(l, room), "records by bucket");
-    *block            = (ledger_block){.next = before, .room = room};
-    l->blocks[bucket] = block;
-    l->bytes += block_bytes(l, room);
+    while (room_in(l, bits) == 0)
+        bits++;
+    TRY(slab_take(&l->memory, bits, &number));
+    if (before)
+        before->n = tail->n;
+    block  = slab_at(&l->memory, number);
+    *block = (ledger_block){.next = before, .number = number, .bits = bits};
+    block->room = (uint32_t)room_in(l, bits);
+    *tail       = (ledger_tail){block, 0, block->room};
     return OK;
 }
 
 err_t ledger_add(ledger *l, uint32_t bucket, void **record)
 {
-    ledger_block *block = l->blocks[bucket];
+    ledger_tail *tail = &l->tails[bucket];
 
-    if (!block || block->n == block->room)
+    if (tail->n == tail->room)
         TRY(add_block(l, bucket));
-    block   = l->blocks[bucket];
-    *record = block->records + block->n++ * l->size;
+    *record = tail->newest->records + tail->n++ * l->size;
     return OK;
+}
+
+void ledger_prefetch(const ledger *l, uint32_t bucket)
+{
+    const ledger_tail *tail = &l->tails[bucket];
+
+    if (tail->n < tail->room)
+        for (size_t i = 0; i < l->size + CACHE_LINE; i += CACHE_LINE)
+            __builtin_prefetch(tail->newest->records + tail->n * l->size + i, 1);
 }
 
 size_t ledger_count(const ledger *l, uint32_t bucket)
@@ -68,17 +80,20 @@ size_t ledger_count(const ledger *l, uint32_t bucket)
 
 const ledger_block *ledger_newest(const ledger *l, uint32_t bucket)
 {
-    return l->blocks ? l->blocks[bucket] : NULL;
+    ledger_block *block = l->tails ? l->tails[bucket].newest : NULL;
+
+    if (block)
+        block->n = l->tails[bucket].n;
+    return block;
 }
 
 void ledger_drop(ledger *l, uint32_t bucket)
 {
-    if (!l->blocks)
+    if (!l->tails)
         return;
-    for (ledger_block *b = l->blocks[bucket], *next; b; b = next) {
+    for (ledger_block *b = l->tails[bucket].newest, *next; b; b = next) {
         next = b->next;
-        l->bytes -= block_bytes(l, b->room);
-        free(b);
+        slab_give(&l->memory, b->number, b->bits);
     }
-    l->blocks[bucket] = NULL;
+    l->tails[bucket] = (ledger_tail){0};
 }

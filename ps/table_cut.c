@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "common/clones.h"
 #include "common/hash.h"
 #include "common/vec.h"
 
 #define AHEAD       16  /* rows between a prefetch and its use */
+#define CACHE_LINE  64
 #define PIECE       128 /* ids looked up at a time */
 #define HASHES_MOST 64  /* cells of an id */
 
@@ -60,27 +62,53 @@ void table_cut_pack(table_cut *c, uint32_t bucket)
 
 /* ---- rows ---- */
 
+/* Whether a row is to be kept before it changes, and in which bucket. */
+static bool is_wanted(const table *t, const row *r, uint32_t *bucket)
+{
+    if (r->touched > t->cut->step)
+        return false;
+    *bucket = hash_bucket(hash_id(t->salt, r->id));
+    return *bucket >= t->cut->packed;
+}
+
 err_t table_cut_keep_row(const table *t, const row *r)
 {
     table_cut *c = t->cut;
+    uint32_t   bucket;
     void      *image;
 
-    if (r->touched > c->step)
-        return OK;
-    uint32_t bucket = hash_bucket(hash_id(t->salt, r->id));
-    if (bucket < c->packed)
+    if (!is_wanted(t, r, &bucket))
         return OK;
     TRY(ledger_add(&c->kept, bucket, &image));
     memcpy(image, r, c->row_bytes);
     return OK;
 }
 
+/* A row that is near by now will soon be kept: where its image goes is to be near by then. */
+INLINE void fetch_place(const table *t, uint32_t number)
+{
+    uint32_t bucket;
+
+    if (number < ROW_REFUSED && is_wanted(t, row_store_at(t->rows, number), &bucket))
+        ledger_prefetch(&t->cut->kept, bucket);
+}
+
+/* All of a row: what changes it next needs it, too. */
+INLINE void fetch_row(const table *t, uint32_t number)
+{
+    if (number < ROW_REFUSED)
+        for (size_t i = 0; i < t->cut->row_bytes; i += CACHE_LINE)
+            __builtin_prefetch((const char *)row_store_at(t->rows, number) + i);
+}
+
 /* Rows by their numbers. Two workers may name one, which then is kept twice: they are equal. */
 static err_t keep_numbers(const table *t, const uint32_t *rows, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n && rows[i + AHEAD] < ROW_REFUSED)
-            __builtin_prefetch(row_store_at(t->rows, rows[i + AHEAD]));
+        if (i + 2 * AHEAD < n)
+            fetch_row(t, rows[i + 2 * AHEAD]);
+        if (i + AHEAD < n)
+            fetch_place(t, rows[i + AHEAD]);
         if (rows[i] < ROW_REFUSED)
             TRY(table_cut_keep_row(t, row_store_at(t->rows, rows[i])));
     }
