@@ -22,6 +22,7 @@
 typedef enum { IDS_INTEGER, IDS_STRING } ids_kind;
 typedef enum { PRECISION_FP32, PRECISION_BF16 } precision_kind;
 typedef enum { CURVE_AUTO, CURVE_ON, CURVE_OFF } curve_kind;
+typedef enum { COMPRESSION_NONE, COMPRESSION_ZSTD } compression_kind;
 typedef enum { INIT_NORMAL, INIT_UNIFORM, INIT_ZERO } init_kind;
 typedef enum {
     OPTIMIZER_SGD,
@@ -319,6 +320,8 @@ typedef struct config {
         int          keep;
         char         dir[CONFIG_PATH_MAX]; /* "": checkpoints/ in the run folder */
         double       timeout;              /* seconds of a shard's part */
+        compression_kind compression;      /* of the shards' files */
+        int              compression_level;
     } checkpoint;
 } config;
 

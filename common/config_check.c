@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/hash.h"
+#include "common/zst_file.h"
 
 #define MAX_TABLES  256 /* that a message can carry */
 #define SKETCH_MOST 256 /* a cell of a sketch counts to one less */
@@ -395,6 +396,15 @@ static err_t check_init(const config *c, const tree_node *root)
                       c->init.only.at[0]);
 }
 
+static err_t check_compression(const config *c, const tree_node *root)
+{
+    if (c->checkpoint.compression == COMPRESSION_NONE || zst_is_there())
+        return OK;
+    return tree_error(AT(root, "checkpoint", "compression"),
+                      "checkpoint.compression is 'zstd', and this dips was built without zstd "
+                      "(libzstd-dev)");
+}
+
 static err_t check_sizes(const config *c, const tree_node *root)
 {
     int     servers = c->cluster.servers > 0 ? c->cluster.servers : 1;
@@ -424,5 +434,6 @@ err_t config_complete(config *c, const tree_node *root)
     TRY(check_sequences(c, root));
     TRY(check_mode(c, root));
     TRY(check_init(c, root));
+    TRY(check_compression(c, root));
     return check_sizes(c, root);
 }

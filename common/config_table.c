@@ -62,6 +62,7 @@ LIST(schedule_words,   [SCHEDULE_CONSTANT] = "constant", [SCHEDULE_EXPONENTIAL] 
                        [SCHEDULE_STEP] = "step");
 LIST(deal_words,       [DEAL_ROWS] = "rows", [DEAL_FILES] = "files",
                        [DEAL_DYNAMIC] = "dynamic");
+LIST(compression_words, [COMPRESSION_NONE] = "none", [COMPRESSION_ZSTD] = "zstd");
 LIST(mode_words,       [MODE_SYNC] = "sync", [MODE_PIPELINED] = "pipelined",
                        [MODE_ASYNC] = "async");
 
@@ -464,6 +465,11 @@ const option option_table[] = {
      .unit = "checkpoints", .help = "how many of the newest stay, and what they stand upon"},
     {"checkpoint.dir", OPTION_TEXT, RUN(checkpoint.dir), .init = "''",
      .help = "where they go; '': checkpoints/ in the run folder"},
+    {"checkpoint.compression", OPTION_ENUM, RUN(checkpoint.compression),
+     WORDS(compression_words), .init = "none",
+     .help = "of the shards' files: zstd makes them smaller, and FILE.safetensors.zst"},
+    {"checkpoint.compression_level", OPTION_INT, RUN(checkpoint.compression_level), .min = 1,
+     .max = 19, .init = "1", .help = "zstd's: higher ones take longer for a little less"},
     {"checkpoint.timeout", OPTION_REAL, RUN(checkpoint.timeout), .min = 0.1, .max = 86400,
      .init = "1800", .unit = "seconds",
      .help = "a shard that writes or reads its part of one for so long is frozen"},

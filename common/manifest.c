@@ -12,12 +12,20 @@
 #include "common/file_digest.h"
 #include "common/hash.h"
 #include "common/manifest_json.h"
+#include "common/zst_file.h"
 
 #define DENSE_NAME "dense.safetensors"
 
 void manifest_shard_name(char name[CONFIG_NAME_MAX], int shard, int shards)
 {
     snprintf(name, CONFIG_NAME_MAX, "shard-%04d-of-%04d.safetensors", shard, shards);
+}
+
+void manifest_name_compressed(manifest_file *file)
+{
+    size_t n = strlen(file->name);
+
+    snprintf(file->name + n, sizeof file->name - n, ZST_SUFFIX);
 }
 
 void manifest_dealt_clear(manifest_dealt *dealt)
@@ -60,7 +68,10 @@ static int file_role(const char *name, int shards)
     if (sscanf(name, "shard-%d-", &shard) != 1 || shard < 0 || shard >= shards)
         return -1;
     manifest_shard_name(expected, shard, shards);
-    return strcmp(name, expected) ? -1 : shard;
+    if (strncmp(name, expected, strlen(expected)) != 0)
+        return -1;
+    name += strlen(expected);
+    return *name == 0 || !strcmp(name, ZST_SUFFIX) ? shard : -1;
 }
 
 /* A checkpoint is the dense weights and every shard, once each. */

@@ -96,6 +96,10 @@ typedef struct manifest {
 /* shard-0003-of-0008.safetensors */
 void manifest_shard_name(char name[CONFIG_NAME_MAX], int shard, int shards);
 
+/* The same, compressed: shard-0003-of-0008.safetensors.zst (common/zst_file.h), which is opened
+ * under the plain name. */
+void manifest_name_compressed(manifest_file *file);
+
 /* The folder of the cut at step within dir. */
 void manifest_folder(char folder[CONFIG_PATH_MAX], const char *dir, int64_t step);
 

@@ -7,11 +7,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/zst_file.h"
 
 #define HEADER_MAX 100000000 /* bytes of JSON; the format's own limit */
 
@@ -221,12 +225,29 @@ err_t safetensors_open_memory(safetensors **out, const char *name, const void *b
     return OK;
 }
 
-/* Map the file behind path; an empty file gives no map and size 0. */
-static err_t map(void **bytes, size_t *size, const char *path)
+/* Map the file of fd, whose name is path; an empty file gives no map and size 0. */
+static err_t map_open(void **bytes, size_t *size, int fd, const char *path)
 {
     struct stat st;
-    int         fd  = open(path, O_RDONLY | O_CLOEXEC);
-    err_t       err = OK;
+
+    if (fstat(fd, &st) != 0)
+        return err_errno("%s: cannot be examined", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(ERR_DATA, "%s: not a file", path);
+    if (st.st_size == 0)
+        return OK;
+    void *at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (at == MAP_FAILED)
+        return err_errno("%s: cannot be mapped", path);
+    *bytes = at;
+    *size  = (size_t)st.st_size;
+    return OK;
+}
+
+/* Map the file behind path. */
+static err_t map(void **bytes, size_t *size, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     *bytes = NULL;
     *size  = 0;
@@ -234,30 +255,72 @@ static err_t map(void **bytes, size_t *size, const char *path)
         return err_set(ERR_DATA, "%s: there is no such file", path);
     if (fd < 0)
         return err_errno("%s: cannot be opened", path);
-    if (fstat(fd, &st) != 0) {
-        err = err_errno("%s: cannot be examined", path);
-    } else if (!S_ISREG(st.st_mode)) {
-        err = err_set(ERR_DATA, "%s: not a file", path);
-    } else if (st.st_size > 0) {
-        void *at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (at == MAP_FAILED) {
-            err = err_errno("%s: cannot be mapped", path);
-        } else {
-            *bytes = at;
-            *size  = (size_t)st.st_size;
-        }
-    }
+    err_t err = map_open(bytes, size, fd, path);
     close(fd);
     return err;
 }
 
+/* A file without a name, gone when it is closed. */
+static err_t open_nameless(int *fd, const char *wanted_by)
+{
+    const char *folder = getenv("TMPDIR");
+
+    folder = folder && *folder ? folder : "/var/tmp";
+    *fd    = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return *fd < 0 ? err_errno("%s is unfolded in %s ($TMPDIR)", wanted_by, folder) : OK;
+}
+
+/* Map what the compressed file at path holds. */
+static err_t map_folded(void **bytes, size_t *size, const char *path)
+{
+    void    *folded;
+    size_t   folded_size;
+    uint64_t plain;
+    int      fd = -1;
+
+    *bytes = NULL;
+    *size  = 0;
+    TRY(map(&folded, &folded_size, path));
+    err_t err = open_nameless(&fd, path);
+    if (err == OK)
+        err = zst_unfold(fd, &plain, path, folded, folded_size);
+    if (err == OK)
+        err = map_open(bytes, size, fd, path);
+    if (fd >= 0)
+        close(fd);
+    if (folded_size > 0)
+        munmap(folded, folded_size);
+    return err;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+
+    return n >= k && !strcmp(text + n - k, end);
+}
+
+/* Whether path stands for a compressed file, whose name is folded then. */
+static bool is_folded(char folded[PATH_MAX], const char *path)
+{
+    if (ends_with(path, ZST_SUFFIX))
+        return snprintf(folded, PATH_MAX, "%s", path) < PATH_MAX;
+    return access(path, F_OK) != 0 && errno == ENOENT &&
+           snprintf(folded, PATH_MAX, "%s" ZST_SUFFIX, path) < PATH_MAX &&
+           access(folded, F_OK) == 0;
+}
+
 err_t safetensors_open(safetensors **out, const char *path)
 {
+    char   folded[PATH_MAX];
     void  *bytes;
     size_t size;
 
     *out = NULL;
-    TRY(map(&bytes, &size, path));
+    if (is_folded(folded, path))
+        TRY(map_folded(&bytes, &size, path = folded));
+    else
+        TRY(map(&bytes, &size, path));
     err_t err = safetensors_open_memory(out, path, bytes, size);
     if (err == OK)
         (*out)->mapped = true;

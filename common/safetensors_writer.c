@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "common/new_file.h"
 #include "common/safetensors.h"
 #include "common/vec.h"
+#include "common/zst_file.h"
 
 #define BUFFER_BYTES (UINT64_C(1) << 16)
 #define HASTE_BYTES  (UINT64_C(4) << 20) /* of a tensor that go to the disk in one go */
@@ -38,6 +40,7 @@ struct safetensors_writer {
     bool        laid_out;
     uint64_t    bytes; /* of the whole file, once laid out */
     file_digest digest;
+    zst_writer *zst; /* NULL: the file is a plain one */
 };
 
 static void free_writer(safetensors_writer **writer)
@@ -53,6 +56,7 @@ static void free_writer(safetensors_writer **writer)
     }
     vec_clear(&w->parts);
     file_digest_clear(&w->digest);
+    zst_writer_free(&w->zst);
     json_decref(w->header);
     free(w->path);
     free(w);
@@ -82,6 +86,19 @@ err_t safetensors_create(safetensors_writer **out, const char *path)
     if (err != OK)
         free_writer(out);
     return err;
+}
+
+err_t safetensors_compress(safetensors_writer *w, int level)
+{
+    size_t size = strlen(w->path) + sizeof ZST_SUFFIX;
+    char  *path = malloc(size);
+
+    if (!path)
+        return err_memory(size, "a file's name");
+    snprintf(path, size, "%s" ZST_SUFFIX, w->path);
+    free(w->path);
+    w->path = path;
+    return zst_writer_new(&w->zst, level);
 }
 
 /* ---- declaring ---- */
@@ -179,6 +196,14 @@ static err_t place_tensors(safetensors_writer *w)
     return OK;
 }
 
+/* Write bytes, numbers of width bytes, at offset of the plain file. */
+static err_t write_bytes(safetensors_writer *w, uint64_t offset, const void *data,
+                         uint64_t bytes, size_t width)
+{
+    return w->zst ? zst_write(w->zst, &w->file, offset, data, bytes, width)
+                  : new_file_write(&w->file, offset, data, bytes);
+}
+
 /* Length and text of the header, padded with spaces so that tensors begin at a multiple
  * of 8. */
 static err_t write_header(safetensors_writer *w)
@@ -192,7 +217,7 @@ static err_t write_header(safetensors_writer *w)
     memcpy(bytes, &(uint64_t){padded}, 8);
     memset(bytes + 8, ' ', padded);
     json_dumpb(w->header, bytes + 8, length, JSON_COMPACT);
-    err_t err = new_file_write(&w->file, 0, bytes, 8 + padded);
+    err_t err = write_bytes(w, 0, bytes, 8 + padded, 1);
     free(bytes);
     for (size_t i = 0; i < w->parts.n; i++) {
         part *p = &w->parts.at[i];
@@ -220,9 +245,11 @@ static err_t lay_out(safetensors_writer *w)
 /* Write the next bytes of p. */
 static err_t write_next(safetensors_writer *w, part *p, const void *data, uint64_t bytes)
 {
-    TRY(new_file_write(&w->file, p->begin + p->written, data, bytes));
-    TRY(file_digest_add(&w->digest, &p->run, data, bytes));
+    TRY(write_bytes(w, p->begin + p->written, data, bytes, dtype_size(p->type)));
     p->written += bytes;
+    if (w->zst)
+        return OK;
+    TRY(file_digest_add(&w->digest, &p->run, data, bytes));
     if (p->written - p->hastened >= HASTE_BYTES) {
         new_file_hasten(&w->file, p->begin + p->hastened, p->written - p->hastened);
         p->hastened = p->written;
@@ -313,17 +340,28 @@ static err_t sum_up_rest(safetensors_writer *w)
     return err;
 }
 
+/* All tensors are written. */
+static err_t sum_up(safetensors_writer *w, safetensors_digest *digest)
+{
+    if (w->zst)
+        return zst_end(w->zst, &w->file, w->bytes, &digest->bytes, &digest->xxh3);
+    new_file_hasten(&w->file, 0, w->bytes);
+    TRY(sum_up_rest(w));
+    *digest = (safetensors_digest){.bytes = w->bytes, .xxh3 = file_digest_value(&w->digest)};
+    return OK;
+}
+
 static err_t finish(safetensors_writer *w, safetensors_digest *digest)
 {
+    safetensors_digest sum;
+
     TRY(lay_out(w));
     TRY(check_whole(w));
     for (size_t i = 0; i < w->parts.n; i++)
         TRY(flush(w, &w->parts.at[i]));
-    new_file_hasten(&w->file, 0, w->bytes);
-    if (digest) {
-        TRY(sum_up_rest(w));
-        *digest = (safetensors_digest){.bytes = w->bytes, .xxh3 = file_digest_value(&w->digest)};
-    }
+    TRY(sum_up(w, &sum));
+    if (digest)
+        *digest = sum;
     return new_file_finish(&w->file);
 }
 

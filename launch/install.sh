@@ -14,6 +14,7 @@ libopenblas-dev    matrix products
 libyaml-dev        configuration files
 libjansson-dev     JSON
 libxxhash-dev      checksums and string ids
+libzstd-dev        compressed checkpoints
 zlib1g-dev         gzipped raw data"
 packages_to_test="\
 libcmocka-dev      the test programs

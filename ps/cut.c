@@ -386,6 +386,8 @@ err_t cut_begin(cut **out, table *tables, int n_tables, const cut_options *optio
         err = begin_tables(c, tables);
     if (err == OK)
         err = safetensors_create_later(&c->file, path);
+    if (err == OK && options->compression)
+        err = safetensors_compress(c->file, options->compression);
     if (err == OK && !options->delta)
         err = open_file(c);
     if (err != OK)

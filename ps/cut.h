@@ -23,6 +23,7 @@ typedef struct cut_options {
     bool        delta;
     uint64_t    parent; /* of a delta: the step since which rows are packed */
     bool        thread; /* of the writer's own */
+    int         compression; /* zstd's level; 0: none */
     int         piece_buckets; /* looked at in a piece at most; 0: CUT_PIECE_BUCKETS */
 } cut_options;
 

@@ -26,6 +26,13 @@ static err_t check_drained(const shard *s)
                          s->clock, s->front - 1);
 }
 
+static int compression_of(const shard *s)
+{
+    const config *c = s->options.config;
+
+    return c->checkpoint.compression == COMPRESSION_ZSTD ? c->checkpoint.compression_level : 0;
+}
+
 static err_t begin(shard *s, const char *folder, uint32_t status)
 {
     cut_options o = {.folder = folder,
@@ -33,6 +40,7 @@ static err_t begin(shard *s, const char *folder, uint32_t status)
                      .shards = s->options.shards,
                      .step   = s->clock,
                      .thread = s->options.save == SAVE_IN_BACKGROUND,
+                     .compression   = compression_of(s),
                      .piece_buckets = s->options.save_buckets};
 
     TRY(check_drained(s));

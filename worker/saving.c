@@ -182,6 +182,8 @@ static err_t hear_shards(saving *s)
 {
     s->asked  = false;
     err_t err = ps_save_end(s->client, s->manifest.files + 1);
+    for (int k = 0; s->job->config->checkpoint.compression && k < s->manifest.shards; k++)
+        manifest_name_compressed(&s->manifest.files[1 + k]);
     if (err != OK && err != ERR_SYSTEM && err != ERR_MEMORY)
         return err;
     fail(s, err);
