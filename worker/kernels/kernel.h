@@ -154,4 +154,11 @@ static inline int padded(int n)
     return (n + VECTOR - 1) / VECTOR * VECTOR;
 }
 
+/* The same with an odd number of vectors: rows whose distance is a power of two lie upon each
+ * other in the caches. */
+static inline int odd_vectors(int n)
+{
+    return (padded(n) / VECTOR | 1) * VECTOR;
+}
+
 #endif

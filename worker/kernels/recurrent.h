@@ -3,9 +3,9 @@
  * The products with the weights are the layer's; what is here reads and writes rows of four
  * parts, each H wide (H whole vectors): z (N, z_stride >= 4 H)
  *
- *     before forward   z_u | z_r | z_n | m        z = W x + b (and, of u and r, + U h), m = U_n
- * h after it         u   | r   | n   | m        u, r = sigmoid(z_u, z_r) after backward   their
- * gradients            n = tanh(z_n + r * m)
+ *     before forward   z_u | z_r | z_n | m   z = W x + b (of u and r also + U h), m = U_n h
+ *     after it         u   | r   | n   | m   u, r = sigmoid(z_u, z_r), n = tanh(z_n + r m)
+ *     after backward   their gradients
  *
  * A new state is let in by e = p + q u, one p and q for each row: plain 0 and 1; of DIEN's
  * AGRU a and 0, its AUGRU 0 and a, that of its authors' program a and 1 - a.

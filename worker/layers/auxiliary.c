@@ -46,6 +46,8 @@ typedef struct contrast {
     net_layer       *layers;
     real            *z, *gz; /* (2 pairs) by piece */
     real            *sum;    /* (a piece, stride of layer 0) */
+    real            *W;      /* (U, in_stride): weight of layer 0, for backward */
+    int              in_stride;
     real            *ones;   /* (2 pieces) */
     double           share;  /* what the sum over a sample's events is multiplied by */
 } contrast;
@@ -117,14 +119,14 @@ static void layer_backward(const contrast *u, const piece *e, int i, const real 
 
 /* The gradient of the piece's rows of t, `behind` rows on, from g (rows, stride): g W, W's
  * columns from `column` on. */
-static void input_gradient(tensor *t, bool fresh, const net_layer *l, const real *g, int column,
+static void input_gradient(const contrast *u, tensor *t, bool fresh, const real *g, int column,
                            const piece *e, int behind)
 {
     real *to = t->wants_gradient ? ROW(t->g, e->first + behind, t->cols) : NULL;
 
     if (to)
-        product(to, t->cols, fresh ? NULL : to, t->cols, rows_of(g, l->stride),
-                l->weight->w + column, l->in, e->n, t->cols, l->U);
+        product(to, t->cols, fresh ? NULL : to, t->cols, rows_of(g, u->layers->stride),
+                u->W + column, u->in_stride, e->n, t->cols, u->layers->U);
 }
 
 /* gW += g^T x, W's columns from `column` on. */
@@ -149,9 +151,9 @@ static void first_backward(const contrast *u, const node *n, const piece *e)
     input_weights(l, u->sum, u->h, 0, e, 0);
     input_weights(l, l->g, u->e, H, e, 1);
     input_weights(l, no, u->no, H, e, 1);
-    input_gradient(u->h, n->fresh[0], l, u->sum, 0, e, 0);
-    input_gradient(u->e, n->fresh[1], l, l->g, H, e, 1);
-    input_gradient(u->no, n->fresh[2], l, no, H, e, 1);
+    input_gradient(u, u->h, n->fresh[0], u->sum, 0, e, 0);
+    input_gradient(u, u->e, n->fresh[1], l->g, H, e, 1);
+    input_gradient(u, u->no, n->fresh[2], no, H, e, 1);
     product(b, 0, b, 0, rows_of(u->ones, e->n), u->sum, S, 1, l->U, e->n);
 }
 
@@ -326,8 +328,23 @@ static void clear_row(tensor *t, bool fresh, int row)
         memset(ROW(t->g, row, t->cols), 0, (size_t)t->cols * sizeof *t->g);
 }
 
+/* The weights of the first layer, rows apart in the cache. */
+static err_t open_first_backward(contrast *u, pass *p)
+{
+    const net_layer *l = u->layers;
+
+    u->in_stride = odd_vectors(l->in);
+    TRY(arena_take(p->arena, (size_t)l->U * (size_t)u->in_stride * sizeof *u->W, &u->W));
+    for (int o = 0; o < l->U; o++)
+        memcpy(ROW(u->W, o, u->in_stride), ROW(l->weight->w, o, l->in),
+               (size_t)l->in * sizeof *u->W);
+    return OK;
+}
+
 static err_t open_backward(contrast *u, const node *n, pass *p)
 {
+    if (u->c->kind == AUXILIARY_MLP)
+        TRY(open_first_backward(u, p));
     TRY(arena_take_zero(p->arena, (2 * (size_t)u->pairs + 1) * sizeof *u->gz, &u->gz));
     TRY(arena_take(p->arena, 2 * PIECE_ROWS * sizeof *u->ones, &u->ones));
     for (int i = 0; i < 2 * PIECE_ROWS; i++)

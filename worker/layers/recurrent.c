@@ -30,20 +30,22 @@ typedef struct unit {
     bool        last, learns;
     const real *x, *a;
     int         D, H, P, stride; /* stride: of rows [x | h] */
-    int         z_stride;
+    int         z_stride, n_stride;
     time_major  order;
-    real       *K, *W, *U;    /* (D + H, 2 P), (D, P), (H, P): of u and r; of n */
+    real       *K, *W, *U;    /* (D + H, 2 P), (D, n_stride), (H, n_stride): of u and r; of n */
     real       *b;            /* (3 P) */
     real       *xh;           /* (a group, stride) */
     real       *z;            /* (events, z_stride), or of one step where nothing is learned */
     real       *states;       /* (events, H) by event; NULL: nobody reads them again */
     real       *p, *q;        /* (a group) */
-    real       *Kt, *Ut;      /* (2 P, stride), (P, P) */
-    const real *Wt;           /* (P, D) */
-    real       *gK, *gW, *gU; /* the same shapes */
+    real       *Kt, *Ut, *Wt; /* (2 P, stride), (P, n_stride), (P, x_stride) */
+    int         x_stride;
+    real       *gK, *gW, *gU; /* (2 P, stride), (P, D), (P, P) */
     real       *gb, *ones;    /* (3 P), (a group) */
     real       *g, *gm;       /* (a group, stride), (a group, P) */
     real       *gp, *gq;      /* (a group) */
+    ahead       next;         /* what the next step touches */
+    int        *place;        /* (a group) */
 } unit;
 
 /* ---- weights ---- */
@@ -82,17 +84,40 @@ static err_t open_weights(unit *u, const node *n, pass *p)
     int         D = u->D, H = u->H, P = u->P;
 
     TRY(take(p, &u->K, D + H, 2 * P));
-    TRY(take(p, &u->W, D, P));
-    TRY(take(p, &u->U, H, P));
+    TRY(take(p, &u->W, D, u->n_stride));
+    TRY(take(p, &u->U, H, u->n_stride));
     TRY(take(p, &u->b, 3, P));
     for (int gate = 0; gate < 2; gate++) {
         transpose(u->K + gate * P, 2 * P, ROW(x, gate * H, D), H, D);
         transpose(ROW(u->K, D, 2 * P) + gate * P, 2 * P, ROW(h, gate * H, H), H, H);
     }
-    transpose(u->W, P, ROW(x, 2 * H, D), H, D);
-    transpose(u->U, P, ROW(h, 2 * H, H), H, H);
+    transpose(u->W, u->n_stride, ROW(x, 2 * H, D), H, D);
+    transpose(u->U, u->n_stride, ROW(h, 2 * H, H), H, H);
     copy_rows(u->b, P, b, 3, H);
     return OK;
+}
+
+/* ---- the next step ---- */
+
+/* Nothing, until step t of a group is listed: n rows of z, and by event. */
+static void list_nothing(unit *u)
+{
+    u->next.n = u->next.next = 0;
+}
+
+static void list_gates(unit *u, const real *z, int n)
+{
+    ahead_range(&u->next, z, (size_t)n * (size_t)u->z_stride * sizeof *z);
+}
+
+static void list_events(unit *u, const time_group *group, const real *rows, int cols, int t,
+                        int n)
+{
+    if (!rows || t < 0)
+        return;
+    for (int i = 0; i < n; i++)
+        u->place[i] = group->first[i] + t;
+    ahead_rows(&u->next, rows, u->place, n, cols);
 }
 
 /* ---- a step ---- */
@@ -145,16 +170,28 @@ static void forward_step(unit *u, real *z, int t, int n)
     int   D = u->D, H = t > 0 ? u->H : 0, P = u->P, S = u->z_stride;
     real *x = u->xh, *h = u->xh + D;
 
-    product(z, S, u->b, 0, rows_of(x, u->stride), u->K, 2 * P, n, 2 * P, D + H);
-    product(z + 2 * P, S, u->b + 2 * P, 0, rows_of(x, u->stride), u->W, P, n, P, D);
+    product_ahead(&u->next, z, S, u->b, 0, rows_of(x, u->stride), u->K, 2 * P, n, 2 * P, D + H);
+    product(z + 2 * P, S, u->b + 2 * P, 0, rows_of(x, u->stride), u->W, u->n_stride, n, P, D);
     if (gru_resets_input(u->kind)) {
         gru_reset_forward(z, S, h, u->stride, n, P);
-        product(z + 2 * P, S, z + 2 * P, S, rows_of(z + 3 * P, S), u->U, P, n, P, H);
+        product(z + 2 * P, S, z + 2 * P, S, rows_of(z + 3 * P, S), u->U, u->n_stride, n, P, H);
         gru_input_forward(z, S, h, u->stride, u->p, u->q, n, P);
     } else {
-        product(z + 3 * P, S, NULL, 0, rows_of(h, u->stride), u->U, P, n, P, H);
+        product(z + 3 * P, S, NULL, 0, rows_of(h, u->stride), u->U, u->n_stride, n, P, H);
         gru_forward(z, S, h, u->stride, u->p, u->q, n, P);
     }
+}
+
+/* For step t + 1, that has n_next rows: its gates behind those of t, its inputs; and the room
+ * of t's states. */
+static void list_forward(unit *u, const time_group *group, const real *z, int t, int n,
+                         int n_next)
+{
+    list_nothing(u);
+    if (u->learns)
+        list_gates(u, ROW(z, n, u->z_stride), n_next);
+    list_events(u, group, u->states, u->H, t, n);
+    list_events(u, group, u->x, u->D, t + 1, n_next);
 }
 
 static void forward_group(unit *u, const time_group *group, real *z, real *last)
@@ -163,6 +200,7 @@ static void forward_group(unit *u, const time_group *group, real *z, real *last)
     for (int t = 0, n = group->n, next; t < group->steps; t++, n = next) {
         next = time_group_at(group, t + 1);
         gather_inputs(u, group, t, n);
+        list_forward(u, group, z, t, n, next);
         forward_step(u, z, t, n);
         scatter_states(u, group, t, n, next, last);
         if (u->learns)
@@ -183,15 +221,19 @@ static err_t open_unit(unit *u, const node *n, pass *p)
                 .D      = x->cols,
                 .H      = c->units,
                 .P      = padded(c->units)};
-    /* one more vector a row: rows of a power of two would lie upon each other in the cache */
+    /* rows of a power of two would lie upon each other in the cache */
     u->stride   = padded(u->D + u->P) + VECTOR;
     u->z_stride = 4 * u->P + VECTOR;
+    u->n_stride = odd_vectors(u->P);
+    u->x_stride = odd_vectors(u->D);
     TRY(time_major_sort(&u->order, pass_offsets(p, x->per), pass_parent_rows(p, x->per),
                         p->arena));
     TRY(open_weights(u, n, p));
     TRY(take(p, &u->xh, GROUP_SEQUENCES, u->stride));
     TRY(take(p, &u->p, 1, GROUP_SEQUENCES));
     TRY(take(p, &u->q, 1, GROUP_SEQUENCES));
+    TRY(arena_take(p->arena, GROUP_SEQUENCES * sizeof *u->place, &u->place));
+    TRY(arena_take(p->arena, AHEAD_LINES * sizeof *u->next.lines, &u->next.lines));
     size_t kept = u->learns ? (size_t)x->rows : GROUP_SEQUENCES;
     TRY(arena_take(p->arena, kept * (size_t)u->z_stride * sizeof *u->z, &u->z));
     if (!u->last)
@@ -260,15 +302,15 @@ static void backward_gates(unit *u, real *z, int n)
 
     if (gru_resets_input(u->kind)) {
         gru_input_backward(z, S, gh, u->stride, h, u->stride, u->p, u->q, u->gp, u->gq, n, P);
-        product(u->gm, P, NULL, 0, rows_of(gn, S), u->Ut, P, n, P, u->H);
+        product(u->gm, P, NULL, 0, rows_of(gn, S), u->Ut, u->n_stride, n, P, u->H);
         gru_reset_backward(z, S, gh, u->stride, u->gm, P, h, u->stride, n, P);
     } else {
         gru_backward(z, S, gh, u->stride, h, u->stride, u->p, u->q, u->gp, u->gq, n, P);
-        product(gh, u->stride, gh, u->stride, rows_of(gm, S), u->Ut, P, n, P, u->H);
+        product(gh, u->stride, gh, u->stride, rows_of(gm, S), u->Ut, u->n_stride, n, P, u->H);
     }
-    product(u->g, u->stride, NULL, 0, rows_of(gn, S), u->Wt, u->D, n, u->D, u->H);
-    product(u->g, u->stride, u->g, u->stride, rows_of(z, S), u->Kt, u->stride, n, u->D + P,
-            2 * P);
+    product(u->g, u->stride, NULL, 0, rows_of(gn, S), u->Wt, u->x_stride, n, u->D, u->H);
+    product_ahead(&u->next, u->g, u->stride, u->g, u->stride, rows_of(z, S), u->Kt, u->stride,
+                  n, u->D + P, 2 * P);
 }
 
 /* The weights' gradients of a step: those of U from m's gradient and h, or from n's and m. */
@@ -308,6 +350,25 @@ static void scatter_gradients(const unit *u, const node *n, const time_group *gr
     }
 }
 
+/* For step t - 1, n_next rows: its gates before z, what it reads by event, and what it adds to.
+ */
+static void list_backward(unit *u, const node *n, const time_group *group, const real *z, int t,
+                          int n_next)
+{
+    const tensor *x = n->inputs[0];
+
+    list_nothing(u);
+    if (t == 0)
+        return;
+    list_gates(u, z - (size_t)n_next * (size_t)u->z_stride, n_next);
+    if (!u->last)
+        list_events(u, group, n->output->g, u->H, t - 1, n_next);
+    list_events(u, group, u->x, u->D, t - 1, n_next);
+    list_events(u, group, u->states, u->H, t - 2, n_next);
+    if (x->wants_gradient)
+        list_events(u, group, x->g, u->D, t - 1, n_next);
+}
+
 /* z: behind the group's last row. */
 static void backward_group(unit *u, const node *n, const time_group *group, real *z)
 {
@@ -317,6 +378,7 @@ static void backward_group(unit *u, const node *n, const time_group *group, real
         gather_gradient(u, group, n->output->g, t, count, before);
         gather_inputs(u, group, t, count);
         gather_states(u, group, t, count);
+        list_backward(u, n, group, z, t, t > 0 ? time_group_at(group, t - 1) : 0);
         backward_gates(u, z, count);
         backward_weights(u, z, count);
         scatter_gradients(u, n, group, t, count);
@@ -329,7 +391,8 @@ static err_t open_backward(unit *u, const node *n, pass *p)
     int         D = u->D, H = u->H, P = u->P;
 
     TRY(take(p, &u->Kt, 2 * P, u->stride));
-    TRY(take(p, &u->Ut, P, P));
+    TRY(take(p, &u->Ut, P, u->n_stride));
+    TRY(take(p, &u->Wt, P, u->x_stride));
     TRY(take(p, &u->gK, 2 * P, u->stride));
     TRY(take(p, &u->gW, P, D));
     TRY(take(p, &u->gU, P, P));
@@ -345,8 +408,8 @@ static err_t open_backward(unit *u, const node *n, pass *p)
         copy_rows(ROW(u->Kt, gate * P, u->stride), u->stride, ROW(x, gate * H, D), H, D);
         copy_rows(ROW(u->Kt, gate * P, u->stride) + D, u->stride, ROW(h, gate * H, H), H, H);
     }
-    u->Wt = ROW(x, 2 * H, D);
-    copy_rows(u->Ut, P, ROW(h, 2 * H, H), H, H);
+    copy_rows(u->Wt, u->x_stride, ROW(x, 2 * H, D), H, D);
+    copy_rows(u->Ut, u->n_stride, ROW(h, 2 * H, H), H, H);
     return OK;
 }
 
