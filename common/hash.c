@@ -26,11 +26,6 @@ hash_stream *hash_stream_new(void)
     return (hash_stream *)state;
 }
 
-void hash_stream_reset(hash_stream *h)
-{
-    XXH3_64bits_reset((XXH3_state_t *)h);
-}
-
 void hash_stream_add(hash_stream *h, const void *bytes, size_t n)
 {
     XXH3_64bits_update((XXH3_state_t *)h, bytes, n);

@@ -40,7 +40,6 @@ uint64_t hash_bytes(const void *bytes, size_t n);
 typedef struct hash_stream hash_stream;
 
 hash_stream *hash_stream_new(void);
-void         hash_stream_reset(hash_stream *h); /* no bytes came */
 void         hash_stream_add(hash_stream *h, const void *bytes, size_t n);
 uint64_t     hash_stream_value(const hash_stream *h);
 void         hash_stream_free(hash_stream **h);

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/file_digest.h"
 #include "common/hash.h"
 #include "common/manifest_json.h"
 #include "common/zst_file.h"
@@ -103,49 +102,31 @@ err_t manifest_check_files(const manifest *m, const char *path)
 
 /* ---- against the files ---- */
 
-/* Sum up what fd reads: its blocks, or all at once where these are NULL. */
-static err_t sum_up(int fd, const char *path, safetensors_digest *digest, digest_run *run,
-                      file_digest *blocks)
+/* Size and XXH3 of what fd reads. */
+static err_t digest_of(safetensors_digest *digest, int fd, const char *path)
 {
-    char *buffer = malloc(FILE_DIGEST_BLOCK);
-    err_t err    = buffer ? OK : err_memory(FILE_DIGEST_BLOCK, "reading a file");
-
-    while (err == OK) {
-        ssize_t n = read(fd, buffer, FILE_DIGEST_BLOCK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            err = err_errno("%s: reading", path);
-        if (n <= 0)
-            break;
-        digest->bytes += (uint64_t)n;
-        if (blocks)
-            err = file_digest_add(blocks, run, buffer, (uint64_t)n);
-        else
-            hash_stream_add(run->hash, buffer, (size_t)n);
-    }
-    free(buffer);
-    return err;
-}
-
-/* Size and checksum of what fd reads. */
-static err_t digest_of(safetensors_digest *digest, int fd, const char *path, bool undivided)
-{
-    file_digest blocks = {0};
-    digest_run  run    = {0};
-    err_t       err    = OK;
+    enum { PIECE = 1 << 20 };
+    char        *buffer = malloc(PIECE);
+    hash_stream *hash   = hash_stream_new();
+    err_t        err    = buffer && hash ? OK : err_memory(PIECE, "reading a file");
+    ssize_t      n;
 
     *digest = (safetensors_digest){0};
-    if (undivided && !(run.hash = hash_stream_new()))
-        err = err_memory(1024, "a file's checksum");
+    while (err == OK && (n = read(fd, buffer, PIECE)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            err = err_errno("%s: reading", path);
+            break;
+        }
+        hash_stream_add(hash, buffer, (size_t)n);
+        digest->bytes += (uint64_t)n;
+    }
     if (err == OK)
-        err = sum_up(fd, path, digest, &run, undivided ? NULL : &blocks);
-    if (err == OK && !undivided)
-        err = file_digest_end(&blocks, &run);
-    if (err == OK)
-        digest->xxh3 = undivided ? hash_stream_value(run.hash) : file_digest_value(&blocks);
-    file_digest_clear(&blocks);
-    digest_run_clear(&run);
+        digest->xxh3 = hash_stream_value(hash);
+    if (hash)
+        hash_stream_free(&hash);
+    free(buffer);
     return err;
 }
 
@@ -162,7 +143,7 @@ static err_t check_size(const manifest_file *f, int fd, const char *path)
     return OK;
 }
 
-static err_t verify_file(const manifest *m, const manifest_file *f, const char *folder)
+static err_t verify_file(const manifest_file *f, const char *folder)
 {
     char               path[CONFIG_PATH_MAX + CONFIG_NAME_MAX];
     safetensors_digest digest;
@@ -175,7 +156,7 @@ static err_t verify_file(const manifest *m, const manifest_file *f, const char *
         return err_errno("%s: cannot be opened", path);
     err_t err = check_size(f, fd, path);
     if (err == OK)
-        err = digest_of(&digest, fd, path, m->undivided);
+        err = digest_of(&digest, fd, path);
     if (err == OK && digest.xxh3 != f->digest.xxh3)
         err =
             err_set(ERR_FORMAT,
@@ -188,7 +169,7 @@ static err_t verify_file(const manifest *m, const manifest_file *f, const char *
 err_t manifest_verify(const manifest *m, const char *folder)
 {
     for (int i = 0; i < m->n_files; i++)
-        TRY(verify_file(m, &m->files[i], folder));
+        TRY(verify_file(&m->files[i], folder));
     return OK;
 }
 

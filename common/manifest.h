@@ -21,8 +21,6 @@
  *               "tables": [{"name": "goods", "dim": 18, "optimizer": "adam"}, ...]},
  *    "buckets": 4096, "shards": [0, 512, ...],       the first bucket of each shard,
  *                                                    which are read back as they stand
- *    "block": 1048576,                        "xxh3" of files is of their blocks of so many
- *                                             bytes (file_digest.h); absent: of all bytes
  *    "files": [{"name": "dense.safetensors", "bytes": 123456, "xxh3": "..."}, ...],
  *    "configuration": "tables:\n  goods: ...",       the YAML of the run
  *    "xxh3": "..."}                           of all the above, as compact JSON with
@@ -87,7 +85,6 @@ typedef struct manifest {
     char           *configuration; /* the YAML of the run; owned */
     int             n_files;
     manifest_file  *files; /* owned; dense.safetensors and one of each shard, in any order */
-    bool            undivided; /* as read: checksums are of all bytes of a file at once */
     int             n_tables;
     manifest_table *tables; /* owned; as read: manifest_write takes them from a schema */
     uint64_t        xxh3;   /* as read: of the manifest itself */

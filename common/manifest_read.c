@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/file_digest.h"
 #include "common/hash.h"
 #include "common/manifest_json.h"
 
@@ -115,7 +114,6 @@ static err_t get_files(manifest *m, const json_t *object, const char *path)
 {
     const json_t *list = json_object_get(object, "files"), *entry;
     size_t        i, n = json_array_size(list);
-    int64_t       block;
 
     if (n != (size_t)m->shards + 1)
         return err_set(ERR_FORMAT, "%s: \"files\" lists %zu files; %d shards have %d", path, n,
@@ -131,9 +129,6 @@ static err_t get_files(manifest *m, const json_t *object, const char *path)
         TRY(get_u64(&f->digest.xxh3, entry, "xxh3", 16, path));
         f->digest.bytes = (uint64_t)bytes;
     }
-    m->undivided = !json_object_get(object, "block");
-    if (!m->undivided)
-        TRY(get_integer(&block, object, "block", FILE_DIGEST_BLOCK, FILE_DIGEST_BLOCK, path));
     return manifest_check_files(m, path);
 }
 

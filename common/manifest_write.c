@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/file_digest.h"
 #include "common/hash.h"
 #include "common/manifest_json.h"
 #include "common/new_file.h"
@@ -84,7 +83,7 @@ static json_t *to_json(const manifest *m, const schema *s)
     int     format = m->parent.there ? MANIFEST_FORMAT_DELTA : MANIFEST_FORMAT;
     json_t *all    = json_pack(
         /* clang-format off */
-        "{s:i, s:s, s:s, s:I, s:I, s:{s:o}, s:o, s:o, s:{s:o, s:o}, s:i, s:o, s:I, s:o, s:s}",
+        "{s:i, s:s, s:s, s:I, s:I, s:{s:o}, s:o, s:o, s:{s:o, s:o}, s:i, s:o, s:o, s:s}",
         "format",        format,
         "dips",          DIPS_VERSION,
         "real",          m->real,
@@ -96,7 +95,6 @@ static json_t *to_json(const manifest *m, const schema *s)
         "schema",        "hash", hex(m->schema_hash), "tables", list_tables(m, s),
         "buckets",       HASH_BUCKETS,
         "shards",        list_buckets(m),
-        "block",         (json_int_t)FILE_DIGEST_BLOCK,
         "files",         list_files(m),
         "configuration", m->configuration ? m->configuration : "");
     /* clang-format on */

@@ -107,7 +107,7 @@ typedef struct safetensors_writer safetensors_writer;
 
 typedef struct safetensors_digest {
     uint64_t bytes; /* of the whole file */
-    uint64_t xxh3;  /* of its blocks (common/file_digest.h) */
+    uint64_t xxh3;  /* of the whole file */
 } safetensors_digest;
 
 /* Begin a file that will be path: it is written beside it under a temporary name. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/file_digest.h"
+#include "common/hash.h"
 #include "common/new_file.h"
 #include "common/safetensors.h"
 #include "common/vec.h"
@@ -17,6 +17,7 @@
 
 #define BUFFER_BYTES (UINT64_C(1) << 16)
 #define HASTE_BYTES  (UINT64_C(4) << 20) /* of a tensor that go to the disk in one go */
+#define READ_BYTES   (UINT64_C(1) << 20)
 
 typedef struct part {
     char    *name; /* owned */
@@ -29,7 +30,6 @@ typedef struct part {
     uint64_t hastened; /* bytes of those that were told to go to the disk */
     uint64_t buffered; /* bytes after those, in buffer */
     char    *buffer;   /* BUFFER_BYTES; NULL before the first append and once whole */
-    digest_run run;    /* of what is written */
 } part;
 
 struct safetensors_writer {
@@ -37,10 +37,11 @@ struct safetensors_writer {
     new_file file; /* all zero: not created yet */
     json_t  *header; /* of metadata until the layout, then of everything */
     VEC(part) parts;
-    bool        laid_out;
-    uint64_t    bytes; /* of the whole file, once laid out */
-    file_digest digest;
-    zst_writer *zst; /* NULL: the file is a plain one */
+    bool         laid_out;
+    uint64_t     bytes; /* of the whole file, once laid out */
+    hash_stream *hash;  /* of the first hashed bytes of a plain file */
+    uint64_t     hashed;
+    zst_writer  *zst; /* NULL: the file is a plain one */
 };
 
 static void free_writer(safetensors_writer **writer)
@@ -52,12 +53,12 @@ static void free_writer(safetensors_writer **writer)
     for (size_t i = 0; i < w->parts.n; i++) {
         free(w->parts.at[i].name);
         free(w->parts.at[i].buffer);
-        digest_run_clear(&w->parts.at[i].run);
     }
     vec_clear(&w->parts);
-    file_digest_clear(&w->digest);
     zst_writer_free(&w->zst);
     json_decref(w->header);
+    if (w->hash)
+        hash_stream_free(&w->hash);
     free(w->path);
     free(w);
 }
@@ -71,7 +72,8 @@ err_t safetensors_create_later(safetensors_writer **out, const char *path)
         return err_memory(sizeof *w, "a file's writer");
     w->header = json_object();
     w->path   = strdup(path);
-    if (!w->header || !w->path) {
+    w->hash   = hash_stream_new();
+    if (!w->header || !w->path || !w->hash) {
         free_writer(&w);
         return err_memory(1024, "a file's writer");
     }
@@ -196,12 +198,19 @@ static err_t place_tensors(safetensors_writer *w)
     return OK;
 }
 
-/* Write bytes, numbers of width bytes, at offset of the plain file. */
+/* Write bytes, numbers of width bytes, at offset of the plain file, and hash them if they continue
+ * what is hashed. */
 static err_t write_bytes(safetensors_writer *w, uint64_t offset, const void *data,
                          uint64_t bytes, size_t width)
 {
-    return w->zst ? zst_write(w->zst, &w->file, offset, data, bytes, width)
-                  : new_file_write(&w->file, offset, data, bytes);
+    if (w->zst)
+        return zst_write(w->zst, &w->file, offset, data, bytes, width);
+    TRY(new_file_write(&w->file, offset, data, bytes));
+    if (offset == w->hashed) {
+        hash_stream_add(w->hash, data, bytes);
+        w->hashed += bytes;
+    }
+    return OK;
 }
 
 /* Length and text of the header, padded with spaces so that tensors begin at a multiple
@@ -219,11 +228,8 @@ static err_t write_header(safetensors_writer *w)
     json_dumpb(w->header, bytes + 8, length, JSON_COMPACT);
     err_t err = write_bytes(w, 0, bytes, 8 + padded, 1);
     free(bytes);
-    for (size_t i = 0; i < w->parts.n; i++) {
-        part *p = &w->parts.at[i];
-        p->begin += 8 + padded;
-        p->run.at = p->begin;
-    }
+    for (size_t i = 0; i < w->parts.n; i++)
+        w->parts.at[i].begin += 8 + padded;
     w->bytes += 8 + padded;
     return err;
 }
@@ -249,7 +255,6 @@ static err_t write_next(safetensors_writer *w, part *p, const void *data, uint64
     p->written += bytes;
     if (w->zst)
         return OK;
-    TRY(file_digest_add(&w->digest, &p->run, data, bytes));
     if (p->written - p->hastened >= HASTE_BYTES) {
         new_file_hasten(&w->file, p->begin + p->hastened, p->written - p->hastened);
         p->hastened = p->written;
@@ -305,36 +310,25 @@ static err_t check_whole(const safetensors_writer *w)
     return OK;
 }
 
-/* Read size bytes at offset back. */
-static err_t read_back(const safetensors_writer *w, char *to, size_t size, uint64_t offset)
+/* Hash what was not written in the order of the file, by reading it back, from the system's cache
+ * mostly. */
+static err_t hash_rest(safetensors_writer *w)
 {
-    for (size_t have = 0; have < size;) {
-        ssize_t n = pread(w->file.fd, to + have, size - have, (off_t)(offset + have));
+    char *buffer = malloc(READ_BYTES);
+    err_t err    = buffer ? OK : err_memory(READ_BYTES, "reading a file back");
+
+    while (err == OK && w->hashed < w->bytes) {
+        ssize_t n = pread(w->file.fd, buffer, READ_BYTES, (off_t)w->hashed);
         if (n < 0 && errno == EINTR)
             continue;
         if (n == 0)
             errno = EIO; /* somebody else cut the file */
-        if (n <= 0)
-            return err_errno("%s: reading it back at %" PRIu64, w->path, offset + have);
-        have += (size_t)n;
-    }
-    return OK;
-}
-
-/* Sum up the blocks that are not of one tensor alone. */
-static err_t sum_up_rest(safetensors_writer *w)
-{
-    char *buffer = malloc(FILE_DIGEST_BLOCK);
-    err_t err    = buffer ? OK : err_memory(FILE_DIGEST_BLOCK, "reading a file back");
-
-    for (uint64_t b = 0; err == OK && b * FILE_DIGEST_BLOCK < w->bytes; b++) {
-        uint64_t begin = b * FILE_DIGEST_BLOCK, rest = w->bytes - begin;
-        size_t   size  = rest < FILE_DIGEST_BLOCK ? (size_t)rest : (size_t)FILE_DIGEST_BLOCK;
-        if (file_digest_knows(&w->digest, b))
-            continue;
-        err = read_back(w, buffer, size, begin);
-        if (err == OK)
-            err = file_digest_put(&w->digest, b, buffer, size);
+        if (n <= 0) {
+            err = err_errno("%s: reading it back at %" PRIu64, w->path, w->hashed);
+            break;
+        }
+        hash_stream_add(w->hash, buffer, (size_t)n);
+        w->hashed += (uint64_t)n;
     }
     free(buffer);
     return err;
@@ -346,8 +340,8 @@ static err_t sum_up(safetensors_writer *w, safetensors_digest *digest)
     if (w->zst)
         return zst_end(w->zst, &w->file, w->bytes, &digest->bytes, &digest->xxh3);
     new_file_hasten(&w->file, 0, w->bytes);
-    TRY(sum_up_rest(w));
-    *digest = (safetensors_digest){.bytes = w->bytes, .xxh3 = file_digest_value(&w->digest)};
+    TRY(hash_rest(w));
+    *digest = (safetensors_digest){.bytes = w->bytes, .xxh3 = hash_stream_value(w->hash)};
     return OK;
 }
 

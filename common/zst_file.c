@@ -10,7 +10,7 @@
 #endif
 
 #include "common/clones.h"
-#include "common/file_digest.h"
+#include "common/hash.h"
 #include "common/vec.h"
 
 #ifdef DIPS_ZSTD
@@ -33,9 +33,9 @@ _Static_assert(sizeof(entry) == 24 && sizeof(ending) == 24, "as the picture says
 struct zst_writer {
     ZSTD_CCtx *context;
     VEC(entry) entries;
-    char       *parted, *frame; /* ZST_FRAME; its bound */
-    digest_run  run;            /* of what is written: run.at bytes */
-    file_digest digest;
+    char        *parted, *frame; /* ZST_FRAME; its bound */
+    uint64_t     written;        /* bytes */
+    hash_stream *hash;           /* of those */
 };
 
 bool zst_is_there(void)
@@ -56,8 +56,8 @@ void zst_writer_free(zst_writer **writer)
     vec_clear(&w->entries);
     free(w->parted);
     free(w->frame);
-    digest_run_clear(&w->run);
-    file_digest_clear(&w->digest);
+    if (w->hash)
+        hash_stream_free(&w->hash);
     free(w);
 }
 
@@ -69,8 +69,9 @@ err_t zst_writer_new(zst_writer **out, int level)
         w->context = ZSTD_createCCtx();
         w->parted  = malloc(ZST_FRAME);
         w->frame   = malloc(ZSTD_compressBound(ZST_FRAME));
+        w->hash    = hash_stream_new();
     }
-    if (!w || !w->context || !w->parted || !w->frame ||
+    if (!w || !w->context || !w->parted || !w->frame || !w->hash ||
         ZSTD_isError(ZSTD_CCtx_setParameter(w->context, ZSTD_c_compressionLevel, level)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(w->context, ZSTD_c_checksumFlag, 1))) {
         zst_writer_free(&w);
@@ -125,8 +126,10 @@ static void join(char *to, const char *from, size_t bytes, size_t width)
 
 static err_t put(zst_writer *w, const new_file *file, const void *bytes, size_t n)
 {
-    TRY(new_file_write(file, w->run.at, bytes, n));
-    return file_digest_add(&w->digest, &w->run, bytes, n);
+    TRY(new_file_write(file, w->written, bytes, n));
+    hash_stream_add(w->hash, bytes, n);
+    w->written += n;
+    return OK;
 }
 
 static err_t write_frame(zst_writer *w, const new_file *file, uint64_t begin, const char *data,
@@ -159,7 +162,7 @@ err_t zst_write(zst_writer *w, const new_file *file, uint64_t begin, const void 
 }
 
 err_t zst_end(zst_writer *w, const new_file *file, uint64_t plain_bytes, uint64_t *size,
-              uint64_t *checksum)
+              uint64_t *xxh3)
 {
     size_t   bytes   = w->entries.n * sizeof(entry);
     uint32_t head[2] = {INDEX_MAGIC, (uint32_t)(bytes + sizeof(ending))};
@@ -171,16 +174,15 @@ err_t zst_end(zst_writer *w, const new_file *file, uint64_t plain_bytes, uint64_
     TRY(put(w, file, head, sizeof head));
     TRY(put(w, file, w->entries.at, bytes));
     TRY(put(w, file, &end, sizeof end));
-    TRY(file_digest_end(&w->digest, &w->run));
-    *size     = w->run.at;
-    *checksum = file_digest_value(&w->digest);
+    *size = w->written;
+    *xxh3 = hash_stream_value(w->hash);
     return OK;
 }
 
 /* ---- reading ---- */
 
-/* The index, checked against the size of the file: that frames lie where bytes are, are no larger
- * than a frame, and cover the plain file once. */
+/* The index, checked against the size of the file: that frames lie where bytes are, are no
+ * larger than a frame, and cover the plain file once. */
 typedef struct frames {
     const char *name;
     ending      end;
@@ -203,8 +205,7 @@ static err_t read_index(frames *f, const char *bytes, size_t size)
         memcpy(&f->end, bytes + size - sizeof f->end, sizeof f->end);
         n = f->end.n;
     }
-    if (f->end.magic != END_MAGIC ||
-        n > (size - sizeof head - sizeof f->end) / sizeof(entry))
+    if (f->end.magic != END_MAGIC || n > (size - sizeof head - sizeof f->end) / sizeof(entry))
         return err_set(ERR_FORMAT, "%s: no compressed file of dips, or a truncated one",
                        f->name);
     bytes += size - sizeof f->end - n * sizeof(entry) - sizeof head;
@@ -263,8 +264,8 @@ static err_t write_all(int fd, const char *name, const char *from, size_t bytes,
 }
 
 /* One frame, that says what it holds just as the index does, to its place. */
-static err_t unfold_frame(int fd, const frames *f, const entry *e, const char *from, char *parted,
-                          char *plain)
+static err_t unfold_frame(int fd, const frames *f, const entry *e, const char *from,
+                          char *parted, char *plain)
 {
     unsigned long long says = ZSTD_getFrameContentSize(from, e->stored);
     size_t n = says == e->bytes ? ZSTD_decompress(parted, ZST_FRAME, from, e->stored) : 0;
@@ -296,7 +297,8 @@ static err_t unfold(int fd, const frames *f, const char *bytes)
     return err;
 }
 
-err_t zst_unfold(int fd, uint64_t *plain_bytes, const char *name, const void *bytes, size_t size)
+err_t zst_unfold(int fd, uint64_t *plain_bytes, const char *name, const void *bytes,
+                 size_t size)
 {
     frames f   = {.name = name};
     err_t  err = read_index(&f, bytes, size);
@@ -343,13 +345,14 @@ err_t zst_write(zst_writer *w, const new_file *file, uint64_t begin, const void 
 }
 
 err_t zst_end(zst_writer *w, const new_file *file, uint64_t plain_bytes, uint64_t *size,
-              uint64_t *checksum)
+              uint64_t *xxh3)
 {
-    (void)w, (void)plain_bytes, (void)size, (void)checksum;
+    (void)w, (void)plain_bytes, (void)size, (void)xxh3;
     return refuse(file->path);
 }
 
-err_t zst_unfold(int fd, uint64_t *plain_bytes, const char *name, const void *bytes, size_t size)
+err_t zst_unfold(int fd, uint64_t *plain_bytes, const char *name, const void *bytes,
+                 size_t size)
 {
     (void)fd, (void)plain_bytes, (void)bytes, (void)size;
     return refuse(name);

@@ -48,10 +48,10 @@ void             zst_writer_free(zst_writer **w);
 MUST_CHECK err_t zst_write(zst_writer *w, const new_file *file, uint64_t begin,
                            const void *data, uint64_t bytes, size_t width);
 
-/* All of the plain file came: write the index. *size and *checksum (common/file_digest.h) are
- * those of the compressed file. */
+/* All of the plain file came: write the index. *size and *xxh3 are those of the compressed
+ * file. */
 MUST_CHECK err_t zst_end(zst_writer *w, const new_file *file, uint64_t plain_bytes,
-                         uint64_t *size, uint64_t *checksum);
+                         uint64_t *size, uint64_t *xxh3);
 
 /* ---- reading ---- */
 

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/file_digest.h"
 #include "common/new_file.h"
 
 #define DENSE_NAME "dense.safetensors"
@@ -101,47 +100,42 @@ safetensors_digest *target_dense(target *t, char path[FILE_PATH_MOST])
 }
 
 /* What fd reads goes to file and into the digest. */
-static err_t copy_bytes(const new_file *file, int fd, const char *from, char *buffer,
-                        safetensors_digest *digest)
+static err_t copy_bytes(const new_file *file, int fd, const char *from, hash_stream *hash,
+                        char *buffer, safetensors_digest *digest)
 {
-    file_digest blocks = {0};
-    digest_run  run    = {0};
-    err_t       err    = OK;
-
-    while (err == OK) {
+    *digest = (safetensors_digest){0};
+    for (;;) {
         ssize_t n = read(fd, buffer, PIECE);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            err = err_errno("%s: reading", from);
-        if (n <= 0)
+            return err_errno("%s: reading", from);
+        if (n == 0)
             break;
-        err = file_digest_add(&blocks, &run, buffer, (uint64_t)n);
-        if (err == OK)
-            err = new_file_write(file, run.at - (uint64_t)n, buffer, (size_t)n);
+        hash_stream_add(hash, buffer, (size_t)n);
+        TRY(new_file_write(file, digest->bytes, buffer, (size_t)n));
+        digest->bytes += (uint64_t)n;
     }
-    if (err == OK)
-        err = file_digest_end(&blocks, &run);
-    if (err == OK)
-        *digest = (safetensors_digest){.bytes = run.at, .xxh3 = file_digest_value(&blocks)};
-    file_digest_clear(&blocks);
-    digest_run_clear(&run);
-    return err;
+    digest->xxh3 = hash_stream_value(hash);
+    return OK;
 }
 
 static err_t copy_file(const char *to, int fd, const char *from, safetensors_digest *digest)
 {
-    new_file file   = {0};
-    char    *buffer = malloc(PIECE);
-    err_t    err    = buffer ? OK : err_memory(PIECE, "copying a file");
+    new_file     file   = {0};
+    char        *buffer = malloc(PIECE);
+    hash_stream *hash   = hash_stream_new();
+    err_t        err    = buffer && hash ? OK : err_memory(PIECE, "copying a file");
 
     if (err == OK)
         err = new_file_create(&file, to);
     if (err == OK)
-        err = copy_bytes(&file, fd, from, buffer, digest);
+        err = copy_bytes(&file, fd, from, hash, buffer, digest);
     if (err == OK)
         err = new_file_finish(&file);
     new_file_abandon(&file);
+    if (hash)
+        hash_stream_free(&hash);
     free(buffer);
     return err;
 }

@@ -310,27 +310,13 @@ static void what_is_not_a_file_is_named(void **state)
 
 /* ---- writing ---- */
 
-/* As common/file_digest.h says it. */
-static uint64_t plain_checksum(const char *bytes, size_t size)
-{
-    enum { MIB = 1 << 20, MOST = 16 };
-    uint64_t blocks[MOST];
-    int      n = 0;
-
-    if (size <= MIB)
-        return XXH3_64bits(bytes, size);
-    for (size_t at = 0; at < size; at += MIB)
-        blocks[n++] = XXH3_64bits(bytes + at, size - at < MIB ? size - at : MIB);
-    return XXH3_64bits(blocks, (size_t)n * sizeof *blocks);
-}
-
 static void assert_digest(const char *path, const safetensors_digest *digest)
 {
     size_t size;
     char  *bytes = read_bytes(path, &size);
 
     assert_int_equal(digest->bytes, size);
-    assert_true(digest->xxh3 == plain_checksum(bytes, size));
+    assert_true(digest->xxh3 == XXH3_64bits(bytes, size));
     free(bytes);
 }
 
@@ -396,7 +382,7 @@ static void what_was_written_in_turns_is_read_back(void **state)
 static void the_digest_does_not_depend_on_the_pieces(void **state)
 {
     (void)state;
-    enum { N = 2700000 }; /* a file of six blocks, one of which is of both */
+    enum { N = 200000 };
     static unsigned char data[2][N];
     safetensors_digest   first  = {0};
     rng                  chance = rng_named(1, RNG_TEST, 0, 0);
@@ -409,7 +395,7 @@ static void the_digest_does_not_depend_on_the_pieces(void **state)
         safetensors_digest  digest;
         size_t              at[2] = {0, 0};
         int                 tensor[2];
-        size_t              most = (size_t[]){N, 10000, 65535, 65537, 1500000}[round];
+        size_t              most = (size_t[]){N, 1000, 65535, 65537, 100000}[round];
         assert_int_equal(safetensors_create(&w, inside("pieces")), OK);
         for (int k = 0; k < 2; k++)
             assert_int_equal(safetensors_declare(w, k ? "b" : "a", DTYPE_U8, 1,
