@@ -12,9 +12,9 @@ install_packages "$packages_to_build
 $packages_to_test"
 export DIPS_PEERS=$root/build-test/peers # programs of others that tests compare with
 
-run_tests() { # run_tests FOLDER [ctest options]
+run_tests() { # run_tests FOLDER [ctest options]: two at a time, since many wait for deadlines
     echo "== tests in $1"
-    ctest --test-dir "$1" --output-on-failure --no-tests=error "${@:2}"
+    ctest --test-dir "$1" --parallel 2 --output-on-failure --no-tests=error "${@:2}"
 }
 
 build build-test all
