@@ -6,22 +6,21 @@
 peer_python() {
     local peers=${DIPS_PEERS:-$(dirname "$PWD")/peers}
 
-    find_peer_python "$1" "$peers" && return
+    python=${DIPS_PYTHON:-python3}
+    python_has "$1" && return
     mkdir -p "$peers"
-    ( # others may want it at the same time
+    ( # others may want it at the same time: nobody takes what is not complete
         flock 9
         [ -e "$peers/pip.txt" ] || make_peers "$peers"
     ) 9>"$peers/lock"
-    find_peer_python "$1" "$peers"
+    python=$peers/venv/bin/python3
+    python_has "$1"
 }
 
-# find_peer_python MODULES FOLDER: nothing is imported here, which takes PyTorch seconds.
-find_peer_python() {
-    for python in "${DIPS_PYTHON:-python3}" "$2/venv/bin/python3"; do
-        "$python" -c 'import importlib.util, sys
-sys.exit(not all(map(importlib.util.find_spec, sys.argv[1].split(", "))))' "$1" 2>/dev/null && return
-    done
-    return 1
+# python_has MODULES: nothing is imported here, which takes PyTorch seconds.
+python_has() {
+    "$python" -c 'import importlib.util, sys
+sys.exit(not all(map(importlib.util.find_spec, sys.argv[1].split(", "))))' "$1" 2>/dev/null
 }
 
 make_peers() {
