@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char yaml[] =
     "tables:\n"
-    "  goods: {dim: 2, optimizer: adam, lr: 0.05, evict: {max_bytes: 1100K}}\n"
+    "  goods: {dim: 2, optimizer: adam, lr: 0.05, evict: {max_bytes: 1300K}}\n"
     "  user:  {dim: 2, lr: 0.05, admit: {min_count: 2, counter: exact}, evict: {idle_days: "
     "1}}\n"
     "  shop:  {dim: 2, lr: 0.05, admit: {min_count: 2, counter: sketch, expected_ids: 100}}\n"

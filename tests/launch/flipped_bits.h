@@ -25,7 +25,7 @@ enum { FULL = 1, DELTA = 2, FLIPPED_FILES = 3 };
 
 static const char yaml[] =
     "tables:\n"
-    "  goods: {dim: 2, optimizer: adam, lr: 0.05, evict: {max_bytes: 1100K}}\n"
+    "  goods: {dim: 2, optimizer: adam, lr: 0.05, evict: {max_bytes: 1300K}}\n"
     "  user:  {dim: 2, lr: 0.05, admit: {min_count: 2, counter: exact}, evict: {idle_days: "
     "1}}\n"
     "  shop:  {dim: 2, lr: 0.05, admit: {min_count: 2, counter: sketch, expected_ids: 100}}\n"
