@@ -99,11 +99,26 @@ static err_t dice_layer_backward(node *n, pass *p)
 /* ---- by name ---- */
 
 static const layer activation_layers[] = {
-    [ACTIVATION_RELU]    = {"relu", relu_layer_forward, relu_layer_backward, NULL, true, true},
-    [ACTIVATION_SIGMOID] = {"sigmoid", sigmoid_layer_forward, sigmoid_layer_backward, NULL,
-                            true, true},
-    [ACTIVATION_PRELU] = {"prelu", prelu_layer_forward, prelu_layer_backward, NULL, true, true},
-    [ACTIVATION_DICE]  = {"dice", dice_layer_forward, dice_layer_backward, NULL, true, true},
+    [ACTIVATION_RELU]    = {.name       = "relu",
+                            .forward    = relu_layer_forward,
+                            .backward   = relu_layer_backward,
+                            .overwrites = true,
+                            .in_place   = true},
+    [ACTIVATION_SIGMOID] = {.name       = "sigmoid",
+                            .forward    = sigmoid_layer_forward,
+                            .backward   = sigmoid_layer_backward,
+                            .overwrites = true,
+                            .in_place   = true},
+    [ACTIVATION_PRELU]   = {.name       = "prelu",
+                            .forward    = prelu_layer_forward,
+                            .backward   = prelu_layer_backward,
+                            .overwrites = true,
+                            .in_place   = true},
+    [ACTIVATION_DICE]    = {.name       = "dice",
+                            .forward    = dice_layer_forward,
+                            .backward   = dice_layer_backward,
+                            .overwrites = true,
+                            .in_place   = true},
 };
 
 #define PRELU_ALPHA 0.25
