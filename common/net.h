@@ -1,4 +1,4 @@
-/* net - messages between processes and threads, over ZeroMQ, of which only net*.c know.
+/* net - messages between processes and threads, over ZeroMQ; the only home of zmq.h.
  *
  * A listener is one end that many peers reach (a shard, the coordinator); a link is a
  * peer's way to the n listeners it knows. Endpoints are inproc://NAME within a
@@ -27,7 +27,7 @@
 typedef struct net_message {
     unsigned char *data;
     size_t         size;
-    void          *owner; /* net_message.c's: what data lies in */
+    void          *owner; /* net.c's: what data lies in */
 } net_message;
 
 /* size bytes, not cleared; net_message_clear, or give it to a send. */
