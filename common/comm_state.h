@@ -1,12 +1,10 @@
-/* comm_state - the inside of a comm; for common/comm*.c alone, which alone include mpi.h.
+/* comm_state - the inside of a comm; for common/comm*.c alone.
  *
- * comm.c begins and ends it, comm_exchange.c is the exchange of messages that everything is
- * made of, comm_reduce.c adds up, comm_gather.c moves bytes from one to all and from all to
- * one. */
+ * comm.c begins and ends it, and has the exchange of messages that everything is made of;
+ * comm_reduce.c adds up, comm_gather.c moves bytes from one to all and from all to one. */
 #ifndef DIPS_COMMON_COMM_STATE_H
 #define DIPS_COMMON_COMM_STATE_H
 
-#include <mpi.h>
 #include <stdbool.h>
 
 #include "common/comm.h"
@@ -15,7 +13,7 @@
 
 struct comm {
     int                 rank, size;
-    MPI_Comm            world; /* unused where size is 1 */
+    struct comm_mpi    *mpi;   /* comm.c's; NULL in a group of one */
     bool                begun; /* MPI was begun by comm_open */
     bool                failed;
     const clock_source *clock;
@@ -25,11 +23,10 @@ struct comm {
     int   tag;     /* of messages: how often the group began anew */
     bool  settled; /* what was under way is not any more, anywhere */
 
-    MPI_Request *requests; /* (2 size) of the exchange in flight: receives, then sends */
-    void        *scratch;  /* what other workers send, while it is summed */
-    size_t       scratch_bytes;
-    void        *parcels; /* of a sum of both: what goes to the others */
-    size_t       parcels_bytes;
+    void  *scratch; /* what other workers send, while it is summed */
+    size_t scratch_bytes;
+    void  *parcels; /* of a sum of both: what goes to the others */
+    size_t parcels_bytes;
 };
 
 /* A piece of memory that goes to, or comes from, one worker. */
@@ -43,17 +40,10 @@ typedef struct comm_piece {
 MUST_CHECK err_t comm_exchange(comm *c, const comm_piece *in, const comm_piece *out,
                                const char *doing);
 
-/* Leave the exchange under way, and see that all others have left theirs: then no memory of
- * this worker is read or written any more. */
-MUST_CHECK err_t comm_settle(comm *c);
-
 /* Two lists of pieces, one for each worker; free *in. */
 MUST_CHECK err_t comm_pieces_new(const comm *c, comm_piece **in, comm_piece **out);
 
 /* ERR_DEATH after a failure. */
 MUST_CHECK err_t comm_usable(const comm *c);
-
-/* The group has failed: ERR_DEATH with what MPI says of code. */
-err_t comm_mpi_error(comm *c, int code, const char *doing);
 
 #endif
