@@ -18,7 +18,7 @@ MUST_CHECK err_t elastic_look(coordinator *c, void (*reap)(void *self));
 /* Tell what is new about it: a line for the user, and one in metrics.jsonl. */
 MUST_CHECK err_t elastic_tell(coordinator *c);
 
-/* Whether server index was started on a host that is not there any more. */
+/* Whether m, a server, was started on a host that is not there any more. */
 bool elastic_has_lost(const coordinator *c, const member *m);
 
 #endif
