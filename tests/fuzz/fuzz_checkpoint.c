@@ -26,24 +26,13 @@
 #include "launch/checkpoint_verify.h"
 #include "launch/commands.h"
 #include "ps/shard.h"
+#include "tests/launch/small_run.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define FULL  "run/checkpoints/step-000000000001"
 #define DELTA "run/checkpoints/step-000000000002"
 #define SHARD "/shard-0000-of-0001.safetensors"
-
-static const char yaml[] =
-    "tables:\n"
-    "  goods: {dim: 2, optimizer: adam, lr: 0.05, evict: {max_bytes: 1300K}}\n"
-    "  user:  {dim: 2, lr: 0.05, admit: {min_count: 2, counter: exact}, evict: {idle_days: "
-    "1}}\n"
-    "  shop:  {dim: 2, lr: 0.05, admit: {min_count: 2, counter: sketch, expected_ids: 100}}\n"
-    "features: {user: {table: user}, goods: {table: goods}, shop: {table: shop}}\n"
-    "model: {kind: lr, profile: [user], candidate: [goods, shop]}\n"
-    "data: {train: [data/train-*.safetensors]}\n"
-    "train: {batch: 32, seed: 7, steps: 3}\n"
-    "checkpoint: {delta_every: 1 steps, keep: 10}\n";
 
 /* A file as it was, and as an input has it. */
 typedef struct edited {
@@ -154,7 +143,7 @@ static void make_world(void)
     atexit(remove_room);
     require(freopen("/dev/null", "w", stdout) != NULL, "/dev/null");
     log_threshold(LOG_ERROR);
-    write_file("run.yaml", yaml, sizeof yaml - 1);
+    write_file("run.yaml", small_run, sizeof small_run - 1);
     run_apart(command_prepare, 20, prepare);
     run_apart(command_train, 4, train);
     run_apart(command_checkpoint, 4, sheets);
@@ -375,7 +364,7 @@ static answered restore(const char *folder, uint64_t step)
     net_message    m;
 
     if (!c) {
-        require(config_parse(&c, "run.yaml", yaml, sizeof yaml - 1, 0, NULL) == OK, "yaml");
+        require(config_parse(&c, "run.yaml", small_run, sizeof small_run - 1, 0, NULL) == OK, "yaml");
         require(schema_new(&s, c) == OK, "schema");
     }
     shard_options o = {.config = c, .schema = s, .shards = 1, .send = keep_answer, .self = &a};

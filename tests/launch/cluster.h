@@ -16,6 +16,7 @@
 #include "common/rng.h"
 #include "ps/server.h"
 #include "worker/ps_client.h"
+#include "tests/must.h"
 
 enum { WORKERS = 2, STEPS = 50, PART_IDS = 40, PART_SAMPLES = 4 };
 enum { TABLES = 2, IDS = 300, DIM = 3 };
@@ -40,12 +41,6 @@ typedef struct cluster {
     const char       *endpoints[8];
     pthread_barrier_t begun;
 } cluster;
-
-#define must(call)                                                                             \
-    do {                                                                                       \
-        if ((call) != OK)                                                                      \
-            fail_msg("%s: %s", #call, err_text());                                             \
-    } while (0)
 
 /* ---- servers ---- */
 
@@ -284,6 +279,19 @@ static inline const char *abstract_endpoint(void)
 
     snprintf(text, sizeof text, "ipc://@dips-test-cluster-%d-%%d", (int)getpid());
     return text;
+}
+
+/* Messages that the shards dropped, when there are as many as sent, or after 20 s. */
+static inline int64_t cluster_dropped(worker *w, int64_t sent)
+{
+    const clock_source *clock = clock_monotonic();
+    int64_t             begin = clock_now(clock);
+    ps_stats            stats = {0};
+
+    do
+        must(ps_client_stats(w->client, &stats));
+    while ((int64_t)stats.dropped < sent && clock_seconds(clock, begin) < 20);
+    return (int64_t)stats.dropped;
 }
 
 /* Memory of this process, in kB. */

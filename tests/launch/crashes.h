@@ -17,6 +17,7 @@
 #include "common/manifest.h"
 #include "launch/checkpoint_verify.h"
 #include "launch/commands.h"
+#include "tests/must.h"
 #include "tests/room.h"
 
 #include "faulty_disk.h"
@@ -46,12 +47,6 @@ static const char yaml[] = "tables:\n"
                            "train: {batch: 32, seed: 7, steps: 4}\n"
                            "cluster: {shards: 2}\n"
                            "checkpoint: {keep: 1}\n";
-
-#define must(call)                                                                             \
-    do {                                                                                       \
-        if ((call) != OK)                                                                      \
-            fail_msg("%s: %s", #call, err_text());                                             \
-    } while (0)
 
 static int          *counted; /* calls of the last child, which shares it */
 static int           calls;   /* of an undisturbed run */

@@ -18,31 +18,12 @@
 #include "common/manifest_chain.h"
 #include "launch/checkpoint_verify.h"
 #include "launch/commands.h"
+#include "tests/launch/small_run.h"
+#include "tests/must.h"
 #include "tests/room.h"
 
 /* Step 1 is full, step 2 a delta upon it. */
 enum { FULL = 1, DELTA = 2, FLIPPED_FILES = 3 };
-
-static const char yaml[] =
-    "tables:\n"
-    "  goods: {dim: 2, optimizer: adam, lr: 0.05, evict: {max_bytes: 1300K}}\n"
-    "  user:  {dim: 2, lr: 0.05, admit: {min_count: 2, counter: exact}, evict: {idle_days: "
-    "1}}\n"
-    "  shop:  {dim: 2, lr: 0.05, admit: {min_count: 2, counter: sketch, expected_ids: 100}}\n"
-    "features:\n"
-    "  user: {table: user}\n"
-    "  goods: {table: goods}\n"
-    "  shop: {table: shop}\n"
-    "model: {kind: lr, profile: [user], candidate: [goods, shop]}\n"
-    "data: {train: [data/train-*.safetensors]}\n"
-    "train: {batch: 32, seed: 7, steps: 3}\n"
-    "checkpoint: {delta_every: 1 steps, keep: 10}\n";
-
-#define must(call)                                                                             \
-    do {                                                                                       \
-        if ((call) != OK)                                                                      \
-            fail_msg("%s: %s", #call, err_text());                                             \
-    } while (0)
 
 /* A file that is mapped, so that a flip is one store. */
 typedef struct flipped_file {
@@ -89,7 +70,7 @@ static inline int flipped_open_room(void **unused)
     (void)unused;
     folder_make_in_memory(room);
     assert_int_equal(chdir(room), 0);
-    write_text("run.yaml", yaml);
+    write_text("run.yaml", small_run);
     flipped_run(command_prepare, 20, prepare);
     flipped_run(command_train, 4, train);
     manifest_folder(last, "run/checkpoints", DELTA);

@@ -22,6 +22,7 @@
 #include "common/rng.h"
 #include "common/safetensors.h"
 #include "tests/folder.h"
+#include "tests/must.h"
 #include "worker/ps_client.h"
 
 enum { PLAIN_STEP_S = 20000 }; /* of the data's time */
@@ -83,12 +84,6 @@ typedef struct plain_worker {
     err_t (*work)(void *self); /* the step's arithmetic takes its time */
     void *self;
 } plain_worker;
-
-#define must(call)                                                                             \
-    do {                                                                                       \
-        if ((call) != OK)                                                                      \
-            fail_msg("%s: %s", #call, err_text());                                             \
-    } while (0)
 
 /* Chance of a step: what for, and of whom. */
 enum { PLAIN_CUT, PLAIN_PART, PLAIN_NOISE, PLAIN_PARTS_ROOM = 16 };

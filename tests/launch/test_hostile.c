@@ -271,19 +271,6 @@ static int64_t end_hostile(hostile *h)
 
 /* ---- the job ---- */
 
-/* Messages dropped by both shards, when there are as many as sent, or after WAIT_MS. */
-static int64_t dropped_messages(worker *w, int64_t sent)
-{
-    const clock_source *clock = clock_monotonic();
-    int64_t             begin = clock_now(clock);
-    ps_stats            stats = {0};
-
-    do
-        must(ps_client_stats(w->client, &stats));
-    while ((int64_t)stats.dropped < sent && clock_seconds(clock, begin) * 1000 < WAIT_MS);
-    return (int64_t)stats.dropped;
-}
-
 static void rubbish_is_dropped_and_counted_and_changes_no_bit(void **unused)
 {
     static state peace, war;
@@ -301,7 +288,7 @@ static void rubbish_is_dropped_and_counted_and_changes_no_bit(void **unused)
     train_cluster(&c, &zero);
     int64_t sent = end_hostile(&enemy);
     assert_true(sent >= LETTERS + SHARDS * FLOOD);
-    assert_int_equal(dropped_messages(&zero, sent), sent);
+    assert_int_equal(cluster_dropped(&zero, sent), sent);
     must(read_all(&zero, STEPS, &war));
     assert_memory_equal(&war, &peace, sizeof war);
 #ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed */

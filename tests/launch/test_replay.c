@@ -178,18 +178,6 @@ static void say_the_rest(worker *w, const char *folder)
     must(ps_client_stats(w->client, &stats));
 }
 
-static int64_t dropped(worker *w, int64_t sent)
-{
-    const clock_source *clock = clock_monotonic();
-    int64_t             begin = clock_now(clock);
-    ps_stats            stats = {0};
-
-    do
-        must(ps_client_stats(w->client, &stats));
-    while ((int64_t)stats.dropped < sent && clock_seconds(clock, begin) * 1000 < WAIT_MS);
-    return (int64_t)stats.dropped;
-}
-
 static void an_earlier_life_of_the_run_changes_nothing(void **unused)
 {
     static state     peace, war;
@@ -230,7 +218,7 @@ static void an_earlier_life_of_the_run_changes_nothing(void **unused)
     atomic_store(&enemy.over, true);
     pthread_join(enemy.thread, NULL);
     must(err_give(&enemy.report));
-    assert_true(dropped(&zero, enemy.sent) >= enemy.sent); /* a worker may ask again, too */
+    assert_true(cluster_dropped(&zero, enemy.sent) >= enemy.sent); /* a worker may ask again, too */
     must(read_all(&zero, STEPS, &war));
     assert_memory_equal(&war, &peace, sizeof war);
     assert_int_equal(rmdir(folder), 0); /* no SAVE wrote anything */

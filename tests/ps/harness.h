@@ -27,14 +27,10 @@
 #include "ps/shard.h"
 #include "ps/snapshot.h"
 #include "ps/state.h"
+#include "tests/must.h"
 #include "tests/room.h"
 
 #define SHARDS_MOST 8
-#define must(call)                                                                             \
-    do {                                                                                       \
-        if ((call) != OK)                                                                      \
-            fail_msg("%s: %s", #call, err_text());                                             \
-    } while (0)
 
 /* A message on its way, to a shard or from one. Workers' peers are their numbers + 1. */
 typedef struct letter {
