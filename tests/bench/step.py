@@ -13,9 +13,10 @@ PyTorch with two threads. dips reads its samples from files, PyTorch has its bat
 PyTorch goes as installed (stock), and tuned, in the forms of torch_din.py, with tcmalloc and huge pages.
 
 The losses of the first steps must be those of dips in one process, but for staleness 1, or this ends
-with status 1. Figures are medians over the rounds; ratios are medians of each round's ratio. At the end
-all stand in one table, of markdown. With --keep a run that was stopped goes on behind the cells that it
-has: each number of cores of a cell by itself."""
+with status 1. A round's figure is of the middle half of its steps; figures are medians over the rounds,
+ratios medians of each round's ratio. At the end all stand in one table, of markdown; what is "stolen" is
+the share of the processors' time that a hypervisor gave to others. With --keep a run that was stopped
+goes on behind the cells that it has: each number of cores of a cell by itself."""
 import argparse
 import json
 import os
@@ -24,7 +25,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 HERE = Path(__file__).resolve().parent
 LR, ROWS_LR = 0.2, 1.0
@@ -141,6 +142,14 @@ def first_state(dips, config):
 # ---- the contenders: what each gives is {"rate": samples/s, "losses": one for each step}
 
 
+def rate_of(samples, spans):
+    """Samples/s of steps of so many seconds, by the middle half of them: what a hypervisor takes away for
+    a moment, and a step that waits for it, is nobody's slowness."""
+    spans = sorted(spans[WARM_UP:])
+    quarter = len(spans) // 4
+    return samples / mean(spans[quarter : len(spans) - quarter])
+
+
 def on_core(cores):
     return ["taskset", "-c", "0"] if cores == 1 else []
 
@@ -155,8 +164,8 @@ def train(o, cell, steps, cores, *options):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     lines = [line for line in lines if line["event"] == "step"]
     shutil.rmtree(run)
-    seconds = sum(x["samples"] / x["samples_per_s"] for x in lines[WARM_UP:])
-    return {"rate": sum(x["samples"] for x in lines[WARM_UP:]) / seconds, "losses": [x["loss"] for x in lines]}
+    spans = [x["samples"] / x["samples_per_s"] for x in lines]
+    return {"rate": rate_of(cell.batch, spans), "losses": [x["loss"] for x in lines]}
 
 
 def dips_figures(o, cell, steps, cores):
@@ -183,7 +192,8 @@ def torch_figures(o, cell, forms, cores, tuned, steps=0):
         words += ["--threads", cores]
     said = call(*on_core(cores), o.torch_python, HERE / f"torch_{o.kind}.py", cell.data, cell.first, *words,
                 env=environment)
-    return {x["form"]: x for x in map(json.loads, said.splitlines()) if "form" in x}
+    figures = [x for x in map(json.loads, said.splitlines()) if "form" in x]
+    return {x["form"]: x | {"rate": rate_of(cell.batch, x.pop("spans"))} for x in figures}
 
 
 # ---- one cell
@@ -210,6 +220,12 @@ def reference(o, cell):
     return mine
 
 
+def processor_time():
+    """Ticks that were wanted of all processors, and those of them that a hypervisor gave to others."""
+    user, nice, system, _, _, hard, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return user + nice + system + hard + soft + stolen, stolen
+
+
 def one_round(o, cell, cores, steps):
     figures = dips_figures(o, cell, steps, cores)
     if o.torch_python:
@@ -221,18 +237,20 @@ def one_round(o, cell, cores, steps):
 
 
 def measure(o, cell, cores):
-    """The figures of each round on each of these numbers of cores."""
+    """By number of cores: the figures of each round, and the share of the processors' time that was stolen."""
     wanted = reference(o, cell)
     steps = min(cell.steps, max(2 * WARM_UP, int(o.seconds * wanted["rate"] / cell.batch)))
-    rounds = {n: [] for n in cores}
+    rounds, ticks = {n: [] for n in cores}, {n: [0, 0] for n in cores}
     for _ in range(o.rounds):
         for n in cores:
+            before = processor_time()
             figures = one_round(o, cell, n, steps)
+            ticks[n] = [sum(x) - y for *x, y in zip(ticks[n], processor_time(), before)]
             for name, figure in figures.items():
                 if name != STALE:
                     check(name, figure["losses"], wanted["losses"])
             rounds[n].append(figures)
-    return rounds
+    return {n: (rounds[n], ticks[n][1] / max(1, ticks[n][0])) for n in cores}
 
 
 def of_usual(kind, cell, cores, rounds):
@@ -244,13 +262,14 @@ def of_usual(kind, cell, cores, rounds):
     return best / USUAL[kind][cell.model, cores]
 
 
-def result_of(kind, cell, cores, rounds):
+def result_of(kind, cell, cores, rounds, stolen):
     """What is told of a cell, and kept."""
     gflops = [figure["sgemm"] for figures in rounds for figure in figures.values() if "sgemm" in figure]
     return {"model": cell.model, "length": cell.length, "batch": cell.batch, "cores": cores,
             "rates": {name: median(f[name]["rate"] for f in rounds) for name in rounds[0]},
             "ratios": {name: median(f["dips"]["rate"] / f[name]["rate"] for f in rounds) for name in rounds[0]},
-            "sgemm": median(gflops) if gflops else None, "of_usual": of_usual(kind, cell, cores, rounds)}
+            "sgemm": median(gflops) if gflops else None, "of_usual": of_usual(kind, cell, cores, rounds),
+            "stolen": stolen}
 
 
 def is_void(result):
@@ -260,7 +279,8 @@ def is_void(result):
 def show(result):
     cores = result["cores"]
     say(f"{result['model']}, histories of {result['length']}, batch {result['batch']}, {cores} "
-        f"core{'s' * (cores > 1)}" + (f", sgemm {result['sgemm']:.0f} GFLOP/s" if result["sgemm"] else ""))
+        f"core{'s' * (cores > 1)}" + (f", sgemm {result['sgemm']:.0f} GFLOP/s" if result["sgemm"] else "")
+        + f", {result['stolen']:.0%} of the processors' time given to other machines")
     for name, rate in result["rates"].items():
         say(f"  {name:20s} {rate:8.0f} samples/s   dips {result['ratios'][name]:5.2f} x")
     if is_void(result):
@@ -283,14 +303,15 @@ def table_entry(result, names):
 
 def show_table(kind, results):
     columns = COLUMNS[kind]
-    say("| samples/s | cores | dips | staleness 1 | " + " | ".join(columns) + " | of usual |")
-    say("| --- | --- | --- | --- | " + "--- | " * len(columns) + "--- |")
+    say("| samples/s | cores | dips | staleness 1 | " + " | ".join(columns) + " | of usual | stolen |")
+    say("| --- | --- | --- | --- | " + "--- | " * len(columns) + "--- | --- |")
     for r in results:
         lengths = "50 events" if r["length"] == 50 else f"{r['length']} in the mean"
         words = [f"{r['model']}, {lengths}, batch {r['batch']}", str(r["cores"]), f"{r['rates']['dips']:,.0f}",
                  f"{r['rates'][STALE]:,.0f}" if STALE in r["rates"] else "",
                  *(table_entry(r, names) for names in columns.values()),
-                 "" if r["of_usual"] is None else f"{r['of_usual']:.2f}" + ", void" * is_void(r)]
+                 "" if r["of_usual"] is None else f"{r['of_usual']:.2f}" + ", void" * is_void(r),
+                 f"{r['stolen']:.0%}"]
         say("| " + " | ".join(words) + " |")
     void = sum(map(is_void, results))
     if void:
@@ -386,8 +407,8 @@ def main():
     introduce(o)
     for cell in cells(o):
         missing = [n for n in o.cores if Kept.name(cell, n) not in kept.results]
-        for cores, rounds in measure(o, cell, missing).items() if missing else ():
-            kept.add(result_of(o.kind, cell, cores, rounds))
+        for cores, (rounds, stolen) in measure(o, cell, missing).items() if missing else ():
+            kept.add(result_of(o.kind, cell, cores, rounds, stolen))
             show(kept.results[Kept.name(cell, cores)])
         results += [kept.results[Kept.name(cell, n)] for n in o.cores]
     show_table(o.kind, results)

@@ -245,21 +245,20 @@ def sgemm_rate():
     return best
 
 
-WARM_UP = 3  # steps that are not timed
+WARM_UP = 3  # steps that do not count
 
 
 def run(contender, form, batches, seconds, steps):
-    """Steps for these seconds, and these at least; each batch once, then again from the first."""
+    """Steps for these seconds, and these at least; each batch once, then again from the first. Spans are
+    the seconds of each step, those of the warm-up among them."""
     ready = batches.ready(form.split("+")[0])
     contender.begin(form)
-    losses, began = [], 0.0
-    while len(losses) < max(steps, WARM_UP + 2) or time.perf_counter() - began < seconds:
-        if len(losses) == WARM_UP:
-            began = time.perf_counter()
+    losses, spans = [], []
+    while len(losses) < max(steps, WARM_UP + 2) or sum(spans[WARM_UP:]) < seconds:
+        began = time.perf_counter()
         losses.append(contender.step(ready[len(losses) % len(ready)]))
-    timed = time.perf_counter() - began
-    return {"form": form, "rate": (len(losses) - WARM_UP) * batches.size / timed,
-            "losses": losses[: len(ready)], "sgemm": sgemm_rate()}
+        spans.append(time.perf_counter() - began)
+    return {"form": form, "spans": spans, "losses": losses[: len(ready)], "sgemm": sgemm_rate()}
 
 
 def options():
