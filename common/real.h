@@ -12,26 +12,18 @@
 typedef double real;
 #define REAL_NAME "double"
 #define REAL_EPSILON 2.2204460492503131e-16
-#define exp_real(x) exp(x)
-#define log_real(x) log(x)
 #define log1p_real(x) log1p(x)
 #define sqrt_real(x) sqrt(x)
 #define fabs_real(x) fabs(x)
 #define fmax_real(x, y) fmax(x, y)
-#define tanh_real(x) tanh(x)
-#define pow_real(x, y) pow(x, y)
 #else
 typedef float real;
 #define REAL_NAME "float"
 #define REAL_EPSILON 1.1920929e-7f
-#define exp_real(x) expf(x)
-#define log_real(x) logf(x)
 #define log1p_real(x) log1pf(x)
 #define sqrt_real(x) sqrtf(x)
 #define fabs_real(x) fabsf(x)
 #define fmax_real(x, y) fmaxf(x, y)
-#define tanh_real(x) tanhf(x)
-#define pow_real(x, y) powf(x, y)
 #endif
 
 #endif
