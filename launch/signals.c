@@ -26,6 +26,7 @@ void signals_catch(bool second_ends)
     if (before.sa_handler != SIG_IGN) /* nohup */
         sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 err_t signals_stop(void)

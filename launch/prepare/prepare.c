@@ -1,7 +1,7 @@
 #include "launch/prepare/prepare.h"
 
 #include "launch/commands.h"
-#include "launch/prepare/interrupt.h"
+#include "launch/signals.h"
 
 static const command commands[] = {
     {"amazon", "Amazon's 5-core reviews and their metadata", prepare_amazon},
@@ -19,7 +19,7 @@ static const command commands[] = {
 
 err_t command_prepare(int argc, char **argv)
 {
-    interrupt_watch();
+    signals_catch(true);
     return commands_run("dips prepare",
                         "dips prepare turns raw files into data shards that dips trains from.",
                         commands, argc, argv);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "launch/prepare/interrupt.h"
+#include "launch/signals.h"
 
 #define CALLS_PER_LOOK 256 /* at the clock */
 
@@ -42,7 +42,8 @@ err_t progress_tell(progress *p, uint64_t done, const char *unit, double part)
         p->shown = now;
         show(p, done, unit, part);
     }
-    return interrupt_check();
+    err_t stop = signals_stop();
+    return stop == OK ? OK : err_add(stop, "nothing was kept");
 }
 
 void progress_end(progress *p)

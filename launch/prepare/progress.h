@@ -22,8 +22,8 @@ typedef struct progress {
 void progress_begin(progress *p, const char *what);
 
 /* done units of work ("samples") so far; part is what share of the whole that is, in
- * [0, 1], or negative where nobody knows. Cheap enough to call for every line. Passes
- * interrupt_check on. */
+ * [0, 1], or negative where nobody knows. Cheap enough to call for every line.
+ * ERR_INTERRUPT or ERR_TERMINATE after a signal. */
 MUST_CHECK err_t progress_tell(progress *p, uint64_t done, const char *unit, double part);
 
 /* Take the renewed line away. */
