@@ -14,8 +14,8 @@ wire_header_part wire_header_of(const net_message *m)
 wire_reader wire_read_body(const net_message *m)
 {
     return (wire_reader){.kind = wire_kind_name(wire_header_of(m).kind),
-                    .at   = m->data + WIRE_HEADER_BYTES,
-                    .left = m->size - WIRE_HEADER_BYTES};
+                         .at   = m->data + WIRE_HEADER_BYTES,
+                         .left = m->size - WIRE_HEADER_BYTES};
 }
 
 /* The next bytes of the body; *piece is lent by the message. */
@@ -78,12 +78,12 @@ err_t wire_refuse_request(const wire_reader *r, uint64_t kind)
 err_t wire_write_body(net_message *m, const wire_header *h, uint64_t body_bytes, wire_writer *w)
 {
     wire_header_part head = {.magic      = WIRE_MAGIC,
-                        .version    = WIRE_VERSION,
-                        .kind       = (uint16_t)h->kind,
-                        .generation = h->generation,
-                        .sender     = h->sender,
-                        .step       = h->step,
-                        .body_bytes = body_bytes};
+                             .version    = WIRE_VERSION,
+                             .kind       = (uint16_t)h->kind,
+                             .generation = h->generation,
+                             .sender     = h->sender,
+                             .step       = h->step,
+                             .body_bytes = body_bytes};
 
     if (body_bytes > WIRE_MAX_BODY)
         return err_set(ERR_MESSAGE, "a %s of %llu bytes is too big: at most %llu are allowed",

@@ -67,22 +67,6 @@ static err_t take_endpoints(wire_reader *r, uint32_t n,
     return OK;
 }
 
-static err_t check_text(const wire_header *h, uint32_t bytes)
-{
-    if (bytes > WIRE_MAX_TEXT)
-        return err_set(ERR_MESSAGE, "a %s with a text of %u bytes: at most %d are allowed",
-                       wire_kind_name(h->kind), bytes, WIRE_MAX_TEXT);
-    return OK;
-}
-
-static err_t check_endpoints(const wire_header *h, uint32_t n)
-{
-    if (n > WIRE_MAX_ENDPOINTS)
-        return err_set(ERR_MESSAGE, "a %s with %u endpoints: at most %d are allowed",
-                       wire_kind_name(h->kind), n, WIRE_MAX_ENDPOINTS);
-    return OK;
-}
-
 static void put_endpoints(wire_writer *w, uint32_t n, const char (*endpoints)[NET_ENDPOINT_MAX])
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -93,25 +77,60 @@ static void put_endpoints(wire_writer *w, uint32_t n, const char (*endpoints)[NE
     }
 }
 
+/* ---- bodies that begin with a part of fixed size ---- */
+
+static err_t encode_fixed(net_message *m, const wire_header *h, const void *fixed, size_t bytes)
+{
+    wire_writer w;
+
+    TRY(wire_write_body(m, h, bytes, &w));
+    wire_put(&w, fixed, bytes);
+    wire_seal(m);
+    return OK;
+}
+
+static err_t decode_fixed(void *fixed, size_t bytes, const net_message *m)
+{
+    wire_reader r = wire_read_body(m);
+
+    TRY(wire_take_copy(&r, fixed, bytes, "fixed part"));
+    return wire_expect_end(&r);
+}
+
+/* Behind it n endpoints, and then a text. */
+static err_t encode_with(net_message *m, const wire_header *h, const void *fixed, size_t bytes,
+                         uint32_t n, const char (*endpoints)[NET_ENDPOINT_MAX],
+                         const char *text, uint32_t text_bytes)
+{
+    wire_writer w;
+
+    if (n > WIRE_MAX_ENDPOINTS)
+        return err_set(ERR_MESSAGE, "a %s with %u endpoints: at most %d are allowed",
+                       wire_kind_name(h->kind), n, WIRE_MAX_ENDPOINTS);
+    if (text_bytes > WIRE_MAX_TEXT)
+        return err_set(ERR_MESSAGE, "a %s with a text of %u bytes: at most %d are allowed",
+                       wire_kind_name(h->kind), text_bytes, WIRE_MAX_TEXT);
+    TRY(wire_write_body(m, h, bytes + (uint64_t)n * NET_ENDPOINT_MAX + text_bytes, &w));
+    wire_put(&w, fixed, bytes);
+    put_endpoints(&w, n, endpoints);
+    wire_put(&w, text, text_bytes);
+    wire_seal(m);
+    return OK;
+}
+
 /* ---- BEGIN, DONE ---- */
 
 err_t wire_encode_begin(net_message *m, const wire_header *h, const wire_begin *b)
 {
     begin_part fixed = {b->workers, b->real_bytes, b->path_bytes, 0};
-    wire_writer     w;
 
-    TRY(check_text(h, b->path_bytes));
-    TRY(wire_write_body(m, h, sizeof fixed + b->path_bytes, &w));
-    wire_put(&w, &fixed, sizeof fixed);
-    wire_put(&w, b->path, b->path_bytes);
-    wire_seal(m);
-    return OK;
+    return encode_with(m, h, &fixed, sizeof fixed, 0, NULL, b->path, b->path_bytes);
 }
 
 err_t wire_decode_begin(wire_begin *b, const net_message *m)
 {
-    wire_reader     r = wire_read_body(m);
-    begin_part fixed;
+    wire_reader r = wire_read_body(m);
+    begin_part  fixed;
 
     TRY(wire_take_copy(&r, &fixed, sizeof fixed, "fixed part"));
     TRY(wire_expect_zero(&r, fixed.zero));
@@ -125,18 +144,14 @@ err_t wire_decode_begin(wire_begin *b, const net_message *m)
 err_t wire_encode_done(net_message *m, const wire_header *h, const wire_done *d)
 {
     done_part fixed = {(uint64_t)d->request, d->rows};
-    wire_writer    w;
 
-    TRY(wire_write_body(m, h, sizeof fixed, &w));
-    wire_put(&w, &fixed, sizeof fixed);
-    wire_seal(m);
-    return OK;
+    return encode_fixed(m, h, &fixed, sizeof fixed);
 }
 
 err_t wire_decode_done(wire_done *d, const net_message *m)
 {
-    wire_reader    r = wire_read_body(m);
-    done_part fixed;
+    wire_reader r = wire_read_body(m);
+    done_part   fixed;
 
     TRY(wire_take_copy(&r, &fixed, sizeof fixed, "fixed part"));
     if (fixed.request != WIRE_BEGIN && fixed.request != WIRE_BIRTH &&
@@ -146,45 +161,26 @@ err_t wire_decode_done(wire_done *d, const net_message *m)
     return wire_expect_end(&r);
 }
 
-/* ---- SAVED, STATED: numbers, as they stand in their structs ---- */
-
-static err_t encode_numbers(net_message *m, const wire_header *h, const void *numbers,
-                            size_t bytes)
-{
-    wire_writer w;
-
-    TRY(wire_write_body(m, h, bytes, &w));
-    wire_put(&w, numbers, bytes);
-    wire_seal(m);
-    return OK;
-}
-
-static err_t decode_numbers(void *numbers, size_t bytes, const net_message *m)
-{
-    wire_reader r = wire_read_body(m);
-
-    TRY(wire_take_copy(&r, numbers, bytes, "fixed part"));
-    return wire_expect_end(&r);
-}
+/* ---- SAVED, STATED: as they stand in their structs ---- */
 
 err_t wire_encode_saved(net_message *m, const wire_header *h, const wire_saved *s)
 {
-    return encode_numbers(m, h, s, sizeof *s);
+    return encode_fixed(m, h, s, sizeof *s);
 }
 
 err_t wire_decode_saved(wire_saved *s, const net_message *m)
 {
-    return decode_numbers(s, sizeof *s, m);
+    return decode_fixed(s, sizeof *s, m);
 }
 
 err_t wire_encode_stated(net_message *m, const wire_header *h, const wire_stated *s)
 {
-    return encode_numbers(m, h, s, sizeof *s);
+    return encode_fixed(m, h, s, sizeof *s);
 }
 
 err_t wire_decode_stated(wire_stated *s, const net_message *m)
 {
-    return decode_numbers(s, sizeof *s, m);
+    return decode_fixed(s, sizeof *s, m);
 }
 
 /* ---- HELLO, WELCOME ---- */
@@ -196,25 +192,15 @@ err_t wire_encode_hello(net_message *m, const wire_header *h, const wire_hello *
                         .index      = hello->index,
                         .pid        = hello->pid,
                         .endpoints  = (uint16_t)hello->n_endpoints};
-    wire_writer     w;
 
-    TRY(check_text(h, hello->host_bytes));
-    TRY(check_endpoints(h, hello->n_endpoints));
-    TRY(wire_write_body(m, h,
-                   sizeof fixed + (uint64_t)hello->n_endpoints * NET_ENDPOINT_MAX +
-                       hello->host_bytes,
-                   &w));
-    wire_put(&w, &fixed, sizeof fixed);
-    put_endpoints(&w, hello->n_endpoints, hello->endpoints);
-    wire_put(&w, hello->host, hello->host_bytes);
-    wire_seal(m);
-    return OK;
+    return encode_with(m, h, &fixed, sizeof fixed, hello->n_endpoints, hello->endpoints,
+                       hello->host, hello->host_bytes);
 }
 
 err_t wire_decode_hello(wire_hello *hello, const net_message *m)
 {
-    wire_reader     r = wire_read_body(m);
-    hello_part fixed;
+    wire_reader r = wire_read_body(m);
+    hello_part  fixed;
 
     TRY(wire_take_copy(&r, &fixed, sizeof fixed, "fixed part"));
     TRY(wire_expect_zero(&r, fixed.zero));
@@ -233,20 +219,14 @@ err_t wire_decode_hello(wire_hello *hello, const net_message *m)
 err_t wire_encode_welcome(net_message *m, const wire_header *h, const wire_welcome *welcome)
 {
     welcome_part fixed = {.endpoints = welcome->n_endpoints};
-    wire_writer       w;
 
-    TRY(check_endpoints(h, welcome->n_endpoints));
-    TRY(wire_write_body(m, h, sizeof fixed + (uint64_t)welcome->n_endpoints * NET_ENDPOINT_MAX,
-                        &w));
-    wire_put(&w, &fixed, sizeof fixed);
-    put_endpoints(&w, welcome->n_endpoints, welcome->endpoints);
-    wire_seal(m);
-    return OK;
+    return encode_with(m, h, &fixed, sizeof fixed, welcome->n_endpoints, welcome->endpoints,
+                       NULL, 0);
 }
 
 err_t wire_decode_welcome(wire_welcome *welcome, const net_message *m)
 {
-    wire_reader       r = wire_read_body(m);
+    wire_reader  r = wire_read_body(m);
     welcome_part fixed;
 
     TRY(wire_take_copy(&r, &fixed, sizeof fixed, "fixed part"));
@@ -261,20 +241,14 @@ err_t wire_decode_welcome(wire_welcome *welcome, const net_message *m)
 err_t wire_encode_text(net_message *m, const wire_header *h, const wire_text *t)
 {
     text_part fixed = {t->status, (uint32_t)t->request, t->bytes, 0};
-    wire_writer    w;
 
-    TRY(check_text(h, t->bytes));
-    TRY(wire_write_body(m, h, sizeof fixed + t->bytes, &w));
-    wire_put(&w, &fixed, sizeof fixed);
-    wire_put(&w, t->text, t->bytes);
-    wire_seal(m);
-    return OK;
+    return encode_with(m, h, &fixed, sizeof fixed, 0, NULL, t->text, t->bytes);
 }
 
 err_t wire_decode_text(wire_text *t, const net_message *m)
 {
-    wire_reader    r = wire_read_body(m);
-    text_part fixed;
+    wire_reader r = wire_read_body(m);
+    text_part   fixed;
 
     TRY(wire_take_copy(&r, &fixed, sizeof fixed, "fixed part"));
     TRY(wire_expect_zero(&r, fixed.zero));

@@ -53,7 +53,7 @@ err_t wire_encode_request(net_message *m, const wire_header *h, const wire_reque
 {
     tables_part fixed = {.version = r->version, .tables = (uint32_t)r->tables};
     uint64_t    bytes = sizeof fixed + (uint64_t)r->tables * sizeof(table_part);
-    wire_writer      w;
+    wire_writer w;
 
     assert(r->tables >= 0 && r->tables <= WIRE_MAX_TABLES);
     for (int t = 0; t < r->tables; t++)
@@ -91,7 +91,7 @@ static err_t take_ids(wire_reader *r, wire_ids *t, bool counted)
 
 err_t wire_decode_request(wire_request *q, const net_message *m)
 {
-    wire_reader      r = wire_read_body(m);
+    wire_reader r = wire_read_body(m);
     tables_part fixed;
     table_part  tables[WIRE_MAX_TABLES];
 
@@ -178,7 +178,7 @@ static err_t take_values(wire_reader *r, int n_tables, wire_values *table)
 err_t wire_prepare_rows(net_message *m, const wire_header *h, wire_rows *r)
 {
     tables_part fixed = {r->version, (uint32_t)r->tables, (uint32_t)r->request};
-    wire_writer      w;
+    wire_writer w;
 
     assert(r->tables >= 0 && r->tables <= WIRE_MAX_TABLES);
     TRY(wire_write_body(m, h, sizeof fixed + tables_bytes(r->tables, r->table), &w));
@@ -189,7 +189,7 @@ err_t wire_prepare_rows(net_message *m, const wire_header *h, wire_rows *r)
 
 err_t wire_decode_rows(wire_rows *rows, const net_message *m)
 {
-    wire_reader      r = wire_read_body(m);
+    wire_reader r = wire_read_body(m);
     tables_part fixed;
 
     TRY(wire_take_copy(&r, &fixed, sizeof fixed, "fixed part"));
@@ -209,8 +209,8 @@ static push_part push_part_of(const wire_push *p)
 
 err_t wire_prepare_push(net_message *m, const wire_header *h, wire_push *p)
 {
-    push_part fixed = push_part_of(p);
-    wire_writer    w;
+    push_part   fixed = push_part_of(p);
+    wire_writer w;
 
     assert(p->tables >= 0 && p->tables <= WIRE_MAX_TABLES);
     TRY(wire_write_body(m, h, sizeof fixed + tables_bytes(p->tables, p->table), &w));
@@ -229,8 +229,8 @@ void wire_change_push(net_message *m, const wire_push *p)
 
 err_t wire_decode_push(wire_push *p, const net_message *m)
 {
-    wire_reader    r = wire_read_body(m);
-    push_part fixed;
+    wire_reader r = wire_read_body(m);
+    push_part   fixed;
 
     TRY(wire_take_copy(&r, &fixed, sizeof fixed, "fixed part"));
     TRY(expect_tables(&r, fixed.tables));
