@@ -1,6 +1,6 @@
 /* flags - the words of a command line: one table says what a command takes.
  *
- *     static struct { const char *out; int64_t users; bool json; } my = {.users = 1000};
+ *     struct { const char *out; int64_t users; bool json; } my = {.users = 1000};
  *     const flag flags[] = {
  *         {"out",   FLAG_TEXT, &my.out,   .meta = "DIR", .required = true, .help = "..."},
  *         {"users", FLAG_INT,  &my.users, .min = 1, .max = 1e12, .help = "users to invent"},
