@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,82 +193,95 @@ static err_t run(const synthetic_options *my, const world_kind *kind)
     return err;
 }
 
+/* ---- flags ---- */
+
+static synthetic_options defaults_of(const world_kind *kind)
+{
+    const world_options *o = &kind->options;
+
+    return (synthetic_options){.shared       = PREPARE_OPTIONS_DEFAULT,
+                               .world        = kind->name,
+                               .lengths      = "uniform",
+                               .negatives    = negatives_word(o->negatives),
+                               .samples      = 200000,
+                               .test_samples = 20000,
+                               .users        = (int64_t)o->users,
+                               .goods        = (int64_t)o->goods,
+                               .shops        = (int64_t)o->shops,
+                               .cates        = (int64_t)o->cates,
+                               .interests    = o->interests,
+                               .history      = o->history,
+                               .max_len      = 100,
+                               .zipf         = o->zipf,
+                               .noise        = o->noise,
+                               .fields       = o->fields,
+                               .values       = (int64_t)o->values,
+                               .seed         = 1};
+}
+
 /* A flag that some kinds do not heed, and so do not have. */
 typedef struct world_flag {
     unsigned heeded; /* 0: by every one */
     flag     flag;
 } world_flag;
 
-err_t prepare_synthetic(int argc, char **argv)
-{
-    const world_kind    *kind     = find_kind(argc, argv);
-    const world_options *o        = &kind->options;
-    synthetic_options    my       = {.shared       = PREPARE_OPTIONS_DEFAULT,
-                                     .world        = kind->name,
-                                     .lengths      = "uniform",
-                                     .negatives    = negatives_word(o->negatives),
-                                     .samples      = 200000,
-                                     .test_samples = 20000,
-                                     .users        = (int64_t)o->users,
-                                     .goods        = (int64_t)o->goods,
-                                     .shops        = (int64_t)o->shops,
-                                     .cates        = (int64_t)o->cates,
-                                     .interests    = o->interests,
-                                     .history      = o->history,
-                                     .max_len      = 100,
-                                     .zipf         = o->zipf,
-                                     .noise        = o->noise,
-                                     .fields       = o->fields,
-                                     .values       = (int64_t)o->values,
-                                     .seed         = 1};
-    const flag           shared[] = {PREPARE_FLAGS(my.shared)};
-    const world_flag     own[]    = {
-               {0,
-                {"world", FLAG_TEXT, &my.world,
-                 .choices = "interests|fine-grained|drift|sessions|page|crosses",
-                 .help    = "the kind of world, which chooses the flags and defaults below"}},
-               {0, {"samples", FLAG_INT, &my.samples, .min = 1, .max = 1e15, .help = "train samples"}},
-               {0, {"test-samples", FLAG_INT, &my.test_samples, .max = 1e9, .help = "test samples"}},
-               {WORLD_USERS, {"users", FLAG_INT, &my.users, .min = 1, .max = 1e15, .help = "users"}},
-               {WORLD_GOODS,
-                {"goods", FLAG_INT, &my.goods, .min = 1, .max = 1e15, .help = "goods, or ads"}},
-               {WORLD_SHOPS, {"shops", FLAG_INT, &my.shops, .min = 1, .max = 1e15, .help = "shops"}},
-               {WORLD_GOODS, {"cates", FLAG_INT, &my.cates, .min = 1, .max = 1e15, .help = "cates"}},
-               {WORLD_HISTORY,
-                {"history", FLAG_INT, &my.history, .max = 1e6,
-                 .help = "mean number of events of a history"}},
-               {WORLD_HISTORY,
-                {"lengths", FLAG_TEXT, &my.lengths, .choices = "uniform|equal",
-                 .help = "uniform: up to twice the mean, and 3 % are empty; equal: all "
-                                "have the mean"}},
-               {WORLD_HISTORY, PREPARE_FLAG_MAX_LEN(my.max_len)},
-               {WORLD_INTERESTS,
-                {"interests", FLAG_INT, &my.interests, .min = 1, .max = WORLD_MOST_INTERESTS,
-                 .help = "interests of a user"}},
-               {WORLD_ZIPF,
-                {"zipf", FLAG_REAL, &my.zipf, .max = 10,
-                 .help = "exponent of the goods of a cate; half of it: of the users"}},
-               {WORLD_NOISE,
-                {"noise", FLAG_REAL, &my.noise, .max = 1,
-                 .help = "share of events that no interest explains"}},
-               {WORLD_NEGATIVES,
-                PREPARE_FLAG_NEGATIVES(my.negatives)},
-               {WORLD_FIELDS,
-                {"fields", FLAG_INT, &my.fields, .min = 2, .max = WORLD_MOST_FIELDS,
-                 .help = "fields of a sample"}},
-               {WORLD_FIELDS,
-                {"values", FLAG_INT, &my.values, .min = 1, .max = 1e12, .help = "values of a field"}},
-               {0, {"seed", FLAG_INT, &my.seed, .help = "seed of the world"}},
-    };
-    flag   flags[sizeof shared / sizeof *shared + sizeof own / sizeof *own + 1] = {0};
-    size_t n                                                                    = 0;
-    bool   helped;
+#define FLAGS_MOST 32
 
+/* The flags of the kind, which store into *my. */
+static void list_flags(flag flags[FLAGS_MOST], synthetic_options *my, const world_kind *kind)
+{
+    const flag       shared[] = {PREPARE_FLAGS(my->shared)};
+    const world_flag own[]    = {
+        {0, {"world", FLAG_TEXT, &my->world,
+             .choices = "interests|fine-grained|drift|sessions|page|crosses",
+             .help    = "the kind of world, which chooses the flags and defaults below"}},
+        {0, {"samples", FLAG_INT, &my->samples, .min = 1, .max = 1e15,
+             .help = "train samples"}},
+        {0, {"test-samples", FLAG_INT, &my->test_samples, .max = 1e9, .help = "test samples"}},
+        {WORLD_USERS, {"users", FLAG_INT, &my->users, .min = 1, .max = 1e15, .help = "users"}},
+        {WORLD_GOODS, {"goods", FLAG_INT, &my->goods, .min = 1, .max = 1e15,
+                       .help = "goods, or ads"}},
+        {WORLD_SHOPS, {"shops", FLAG_INT, &my->shops, .min = 1, .max = 1e15, .help = "shops"}},
+        {WORLD_GOODS, {"cates", FLAG_INT, &my->cates, .min = 1, .max = 1e15, .help = "cates"}},
+        {WORLD_HISTORY, {"history", FLAG_INT, &my->history, .max = 1e6,
+                         .help = "mean number of events of a history"}},
+        {WORLD_HISTORY, {"lengths", FLAG_TEXT, &my->lengths, .choices = "uniform|equal",
+                         .help = "uniform: up to twice the mean, and 3 % are empty; equal: all "
+                                 "have the mean"}},
+        {WORLD_HISTORY, PREPARE_FLAG_MAX_LEN(my->max_len)},
+        {WORLD_INTERESTS, {"interests", FLAG_INT, &my->interests, .min = 1,
+                           .max = WORLD_MOST_INTERESTS, .help = "interests of a user"}},
+        {WORLD_ZIPF, {"zipf", FLAG_REAL, &my->zipf, .max = 10,
+                      .help = "exponent of the goods of a cate; half of it: of the users"}},
+        {WORLD_NOISE, {"noise", FLAG_REAL, &my->noise, .max = 1,
+                       .help = "share of events that no interest explains"}},
+        {WORLD_NEGATIVES, PREPARE_FLAG_NEGATIVES(my->negatives)},
+        {WORLD_FIELDS, {"fields", FLAG_INT, &my->fields, .min = 2, .max = WORLD_MOST_FIELDS,
+                        .help = "fields of a sample"}},
+        {WORLD_FIELDS, {"values", FLAG_INT, &my->values, .min = 1, .max = 1e12,
+                        .help = "values of a field"}},
+        {0, {"seed", FLAG_INT, &my->seed, .help = "seed of the world"}},
+    };
+    size_t n = 0;
+
+    static_assert(sizeof shared / sizeof *shared + sizeof own / sizeof *own < FLAGS_MOST,
+                  "all flags, and the end of the list");
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
         flags[n++] = shared[i];
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (own[i].heeded == 0 || own[i].heeded & kind->heeds)
             flags[n++] = own[i].flag;
+    flags[n] = (flag){0};
+}
+
+err_t prepare_synthetic(int argc, char **argv)
+{
+    const world_kind *kind = find_kind(argc, argv);
+    synthetic_options my   = defaults_of(kind);
+    flag              flags[FLAGS_MOST];
+    bool              helped;
+
+    list_flags(flags, &my, kind);
     TRY(flags_parse_only(flags, "dips prepare synthetic --out DIR [flags]", about, argc, argv,
                          &helped));
     return helped ? OK : run(&my, kind);
