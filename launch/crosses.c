@@ -122,9 +122,9 @@ err_t command_crosses(int argc, char **argv)
 {
     static const char usage[] =
         "dips crosses RUN.yaml --checkpoint DIR [--top N] [--json] [key=value ...]";
-    static const char about[] = "Which pairs of fields a model of kind afm attends to: the "
-                                "mean weight of each pair in\n"
-                                "training, as a share of all, the heaviest first.";
+    static const char about[] =
+        "Which pairs of fields a model of kind afm attends to: the mean weight of each pair\n"
+        "in training, as a share of all, the heaviest first.";
     struct {
         const char *checkpoint;
         int64_t     top;

@@ -293,12 +293,10 @@ err_t command_explain(int argc, char **argv)
     static const char usage[] =
         "dips explain RUN.yaml --checkpoint DIR [flags] [key=value ...] [< REQUESTS]";
     static const char about[] =
-        "Show what a model with attention weighs when it predicts a candidate: the events of "
-        "a\n"
-        "history (din, dien), sessions (dsin), ads (dstn), pairs of fields (afm). A bar for "
-        "each\n"
-        "weight, with the names that dips prepare kept. Explains a sample of data.test, or\n"
-        "requests as dips rank reads them.";
+        "Show what a model with attention weighs when it predicts a candidate: the events\n"
+        "of a history (din, dien), sessions (dsin), ads (dstn), pairs of fields (afm). A\n"
+        "bar for each weight, with the names that dips prepare kept. Explains a sample of\n"
+        "data.test, or requests as dips rank reads them.";
     explaining x       = {.sample = -1, .top = 20};
     task       t       = {.kind = TASK_SERVE, .serve = serve, .self = &x};
     const flag flags[] = {

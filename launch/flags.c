@@ -96,36 +96,60 @@ static err_t store(const flag *f, const char *value)
     return OK;
 }
 
-static void print_default(const flag *f)
-{
-    const char *text = f->kind == FLAG_TEXT ? *(const char **)f->at : NULL;
+/* ---- --help: flags on the left, and beside them what they do, in lines of their own ---- */
 
+#define LEFT_WIDTH 26
+#define HELP_WIDTH 60
+
+static void print_flag(const char *left, const char *help)
+{
+    int used = strlen(left) > LEFT_WIDTH ? HELP_WIDTH : 0; /* then help begins a line */
+
+    printf("  %-*s", LEFT_WIDTH, left);
+    while (*help) {
+        int word = (int)strcspn(help, " ");
+        if (used > 0 && used + 1 + word > HELP_WIDTH) {
+            printf("\n  %*s", LEFT_WIDTH, "");
+            used = 0;
+        }
+        used += printf(" %.*s", word, help);
+        help += word + (help[word] == ' ');
+    }
+    printf("\n");
+}
+
+/* " (default 1000)", or nothing. */
+static void default_text(char *text, size_t size, const flag *f)
+{
+    const char *value = f->kind == FLAG_TEXT ? *(const char **)f->at : NULL;
+
+    *text = '\0';
     if (f->required)
-        printf(" (required)");
+        snprintf(text, size, " (required)");
     else if (f->kind == FLAG_INT)
-        printf(" (default %lld)", (long long)*(int64_t *)f->at);
+        snprintf(text, size, " (default %lld)", (long long)*(int64_t *)f->at);
     else if (f->kind == FLAG_REAL)
-        printf(" (default %g)", *(double *)f->at);
-    else if (text)
-        printf(" (default %s)", text);
+        snprintf(text, size, " (default %g)", *(double *)f->at);
+    else if (value)
+        snprintf(text, size, " (default %s)", value);
 }
 
 static void print_help(const flag *flags, const char *usage, const char *about)
 {
     printf("usage: %s\n\n%s\n\n", usage, about);
     for (const flag *f = flags; f->name; f++) {
-        char        left[64];
+        char        left[128], behind[128], help[1024];
         const char *meta = f->kind == FLAG_BOOL   ? ""
                            : f->choices           ? f->choices
                            : f->meta              ? f->meta
                            : f->kind == FLAG_TEXT ? "TEXT"
                                                   : "N";
         snprintf(left, sizeof left, "--%s %s", f->name, meta);
-        printf("  %-26s %s", left, f->help);
-        print_default(f);
-        printf("\n");
+        default_text(behind, sizeof behind, f);
+        snprintf(help, sizeof help, "%s%s", f->help, behind);
+        print_flag(left, help);
     }
-    printf("  %-26s %s\n", "--help", "print this");
+    print_flag("--help", "print this");
 }
 
 static err_t check_required(const flag *flags, const bool *given, const char *usage)

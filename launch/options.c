@@ -19,10 +19,9 @@ err_t command_options(int argc, char **argv)
 {
     static const char usage[] = "dips options [WORD]";
     static const char about[] =
-        "Print every option of the configuration: key, default, meaning, what it wants. A "
-        "WORD\n"
-        "narrows the list to the keys that contain it. An option is set in the YAML file, one\n"
-        "mapping inside the other, or on the command line as KEY=VALUE.";
+        "Print every option of the configuration: key, default, meaning, what it wants. A\n"
+        "WORD narrows the list to the keys that contain it. An option is set in the YAML\n"
+        "file, one mapping inside the other, or on the command line as KEY=VALUE.";
     const flag flags[] = {{0}};
     int        n;
     bool       helped;

@@ -126,13 +126,13 @@ err_t command_rank(int argc, char **argv)
         "dips rank RUN.yaml --checkpoint DIR [flags] [key=value ...] [< REQUESTS]";
     static const char about[] =
         "Answer each request with a line of JSON that has its candidates in order, the most\n"
-        "probable first. A request is a line of JSON with the features of the configuration, "
-        "as\n"
+        "probable first. A request is a line of JSON with the features of the\n"
+        "configuration, as\n"
         "  {\"request\": 7, \"user\": 42, \"history\": {\"goods\": [1, 2], \"cate\": [7, 8]},\n"
         "   \"candidates\": [{\"goods\": 11, \"cate\": 7}, {\"goods\": 12, \"cate\": 9}]}\n"
-        "or samples of a safetensors file, of which the answer has the numbers.\n"
-        "What is the user's is computed once for all candidates; at the end the times that\n"
-        "requests took are told on standard error.";
+        "or samples of a safetensors file, of which the answer has the numbers. What is the\n"
+        "user's is computed once for all candidates; at the end the times that requests\n"
+        "took are told on standard error.";
     ranking    r       = {0};
     task       t       = {.kind = TASK_SERVE, .serve = serve, .self = &r};
     const flag flags[] = {

@@ -360,13 +360,11 @@ err_t command_recall(int argc, char **argv)
 {
     static const char usage[] = "dips recall --checkpoint DIR --table TABLE [flags] < REQUESTS";
     static const char about[] =
-        "Find the ids of a table whose embeddings have the largest inner product with a "
-        "query,\n"
-        "exactly. A request is a line of JSON; its query is its \"vector\", or the embedding "
-        "of\n"
-        "its \"id\", or the mean of the embeddings that it names at --pool. The answer is the\n"
-        "request with its \"candidates\", best first, equal ones by id, as dips rank reads "
-        "it:\n"
+        "Find the ids of a table whose embeddings have the largest inner product with a\n"
+        "query, exactly. A request is a line of JSON; its query is its \"vector\", or the\n"
+        "embedding of its \"id\", or the mean of the embeddings that it names at --pool.\n"
+        "The answer is the request with its \"candidates\", best first, equal ones by id,\n"
+        "as dips rank reads it:\n"
         "  dips recall --checkpoint RUN --table goods --pool history.goods < REQUESTS |\n"
         "      dips rank RUN/run.yaml --checkpoint RUN --items 'data/train-*.safetensors'\n"
         "Ids in the request's list \"exclude\" are left out.";

@@ -117,11 +117,10 @@ err_t command_train(int argc, char **argv)
 {
     static const char usage[] = "dips train RUN.yaml [flags] [key=value ...]";
     static const char about[] =
-        "Train the model of a configuration, from the newest checkpoint of its run folder or\n"
-        "from the beginning. key=value sets an option over the file (`dips options` lists "
-        "them).\n"
-        "cluster.servers and cluster.workers say how many processes work; `mpirun -n N dips\n"
-        "train ...` makes N workers of its ranks.";
+        "Train the model of a configuration, from the newest checkpoint of its run folder\n"
+        "or from the beginning. key=value sets an option over the file (`dips options`\n"
+        "lists them). cluster.servers and cluster.workers say how many processes work;\n"
+        "`mpirun -n N dips train ...` makes N workers of its ranks.";
     training   t       = {0};
     const flag flags[] = {
         {"run", FLAG_TEXT, &t.dir, .meta = "DIR",

@@ -132,13 +132,11 @@ err_t checkpoint_compact(int argc, char **argv)
 {
     static const char usage[] = "dips checkpoint compact DELTA [OUT]";
     static const char about[] =
-        "Fold a delta and all that it stands upon into one full checkpoint of its step, the "
-        "same\n"
-        "to the bit as if no deltas had been written. It becomes OUT, or takes the place of\n"
-        "DELTA once it is complete: not while a job is at work in the run, nor where another\n"
-        "delta stands upon DELTA. What DELTA stood upon stays. One bucket of 4096 of each is "
-        "in\n"
-        "memory at a time.";
+        "Fold a delta and all that it stands upon into one full checkpoint of its step, the\n"
+        "same to the bit as if no deltas had been written. It becomes OUT, or takes the\n"
+        "place of DELTA once it is complete: not while a job is at work in the run, nor\n"
+        "where another delta stands upon DELTA. What DELTA stood upon stays. One bucket of\n"
+        "4096 of each is in memory at a time.";
     const flag flags[] = {{0}};
     int        n;
     bool       helped;

@@ -146,13 +146,11 @@ err_t checkpoint_diff(int argc, char **argv)
 {
     static const char usage[] = "dips checkpoint diff [flags] A B";
     static const char about[] =
-        "Tell in what two checkpoints differ: rows of each table that one of them alone has, "
-        "or\n"
-        "that are others in it, dense tensors, and what the manifests say. On how many shards\n"
-        "they lie is of no matter, nor whether as deltas. The exit status is 0 where they are\n"
-        "equal, 1 where they differ, 2 or more where they could not be compared. One bucket "
-        "of\n"
-        "4096 of each is in memory at a time.";
+        "Tell in what two checkpoints differ: rows of each table that one of them alone\n"
+        "has, or that are others in it, dense tensors, and what the manifests say. On how\n"
+        "many shards they lie is of no matter, nor whether as deltas. The exit status is 0\n"
+        "where they are equal, 1 where they differ, 2 or more where they could not be\n"
+        "compared. One bucket of 4096 of each is in memory at a time.";
     double     tolerance = 0;
     bool       json      = false, helped;
     const flag flags[]   = {{"tolerance", FLAG_REAL, &tolerance, .min = 0, .max = 1e300,

@@ -289,11 +289,9 @@ err_t checkpoint_export(int argc, char **argv)
         "                               --weights-only @STATE, count, touched\n"
         "  OUTDIR/dense.safetensors     the dense tensors by name\n"
         "or as folders OUTDIR/table-T/ and OUTDIR/dense/ of .npy files, one for each array.\n"
-        "Weights are those that a pull at the checkpoint's step would tell: bf16 widened, "
-        "decay\n"
-        "caught up. A delta is read with all that it stands upon. OUTDIR appears complete or "
-        "not\n"
-        "at all.";
+        "Weights are those that a pull at the checkpoint's step would tell: bf16 widened,\n"
+        "decay caught up. A delta is read with all that it stands upon. OUTDIR appears\n"
+        "complete or not at all.";
     exporting   e      = {0};
     const char *format = "safetensors";
     source      s;

@@ -409,16 +409,14 @@ err_t checkpoint_import(int argc, char **argv)
         "dips checkpoint import --config RUN.yaml --out CHECKPOINT [flags] FILES... "
         "[key=value ...]";
     static const char about[] =
-        "Make a checkpoint that `dips train`, `dips eval` and `init.from` can start from. "
-        "FILES\n"
-        "are what export writes, or a program of yours: table-T.safetensors (or a folder\n"
-        "table-T of .npy files) with weight [n, dim], ids [n], and @STATE, count, touched "
-        "where\n"
-        "they are known; dense.safetensors (or a folder dense); or a folder of these. What is\n"
-        "missing is said: optimizers' state begins anew, dense parameters with first values. "
-        "For\n"
-        "a run to go on from it, CHECKPOINT is RUN/checkpoints/step-000000000000, with its\n"
-        "step. Nothing of it is there before it is complete.";
+        "Make a checkpoint that `dips train`, `dips eval` and `init.from` can start from.\n"
+        "FILES are what export writes, or a program of yours: table-T.safetensors (or a\n"
+        "folder table-T of .npy files) with weight [n, dim], ids [n], and @STATE, count,\n"
+        "touched where they are known; dense.safetensors (or a folder dense); or a folder\n"
+        "of these. What is missing is said: optimizers' state begins anew, dense parameters\n"
+        "with first values. For a run to go on from it, CHECKPOINT is\n"
+        "RUN/checkpoints/step-000000000000, with its step. Nothing of it is there before it\n"
+        "is complete.";
     importing  m       = {.shards = 1, .step = -1};
     const flag flags[] = {
         {"config", FLAG_TEXT, &m.source, .meta = "RUN.yaml", .required = true,

@@ -190,9 +190,8 @@ err_t checkpoint_inspect(int argc, char **argv)
     static const char usage[] = "dips checkpoint inspect [flags] DIR";
     static const char about[] =
         "Print what a checkpoint holds: its step, tables, dense tensors and files. DIR is a\n"
-        "checkpoint (a folder step-...), or a run or a folder of checkpoints: those are "
-        "listed,\n"
-        "the newest last.";
+        "checkpoint (a folder step-...), or a run or a folder of checkpoints: those are\n"
+        "listed, the newest last.";
     bool       configuration = false, json = false, helped;
     const flag flags[] = {{"configuration", FLAG_BOOL, &configuration,
                            .help = "print the YAML of the run that wrote it, nothing else"},

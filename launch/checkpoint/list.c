@@ -242,10 +242,9 @@ err_t checkpoint_list(int argc, char **argv)
 {
     static const char usage[] = "dips checkpoint list [--json] DIR";
     static const char about[] =
-        "List the checkpoints of a run (or of a folder of them) with their steps, when they "
-        "were\n"
-        "written, whether full or a delta and of which step, shards, rows and bytes. `whole`\n"
-        "means that all files are there with their sizes; `verify` reads them too.";
+        "List the checkpoints of a run (or of a folder of them) with their steps, when they\n"
+        "were written, whether full or a delta and of which step, shards, rows and bytes.\n"
+        "`whole` means that all files are there with their sizes; `verify` reads them too.";
     bool       json    = false, helped;
     const flag flags[] = {{"json", FLAG_BOOL, &json, .help = "print a JSON array"}, {0}};
     int        n;

@@ -28,15 +28,12 @@ static err_t reshard(const char *from, const char *to, int shards)
 err_t checkpoint_reshard(int argc, char **argv)
 {
     static const char usage[] = "dips checkpoint reshard --shards N IN OUT";
-    static const char about[] = "Write the checkpoint IN once more as OUT with its rows in the "
-                                "files of N shards, as N\n"
-                                "server threads would have written them. A run loads any "
-                                "number of shards: this is for\n"
-                                "files of another size. Every row is the same to the bit. IN "
-                                "is checked first (a delta\n"
-                                "with all that it stands upon, and it becomes a full "
-                                "checkpoint); OUT appears complete\n"
-                                "or not at all. One bucket of 4096 is in memory at a time.";
+    static const char about[] =
+        "Write the checkpoint IN once more as OUT with its rows in the files of N shards,\n"
+        "as N server threads would have written them. A run loads any number of shards:\n"
+        "this is for files of another size. Every row is the same to the bit. IN is checked\n"
+        "first (a delta with all that it stands upon, and it becomes a full checkpoint);\n"
+        "OUT appears complete or not at all. One bucket of 4096 is in memory at a time.";
     int64_t           shards  = 0;
     const flag        flags[] = {{"shards", FLAG_INT, &shards, .min = 1, .max = HASH_BUCKETS,
                                   .required = true, .help = "into how many"},

@@ -202,12 +202,11 @@ err_t command_plan(int argc, char **argv)
 {
     static const char usage[] = "dips plan RUN.yaml [--ids 600M] [flags] [key=value ...]";
     static const char about[] =
-        "What a run of a configuration will need, before anyone starts it: bytes of a row and\n"
-        "of all rows, memory of each server and worker, how many servers of a given memory, "
-        "the\n"
-        "size of a checkpoint, what travels in a step, how long it takes, and what holds it\n"
-        "up. Where data.train is there, a few steps of it tell how many ids a step looks up\n"
-        "and how many of them are distinct.";
+        "What a run of a configuration will need, before anyone starts it: bytes of a row\n"
+        "and of all rows, memory of each server and worker, how many servers of a given\n"
+        "memory, the size of a checkpoint, what travels in a step, how long it takes, and\n"
+        "what holds it up. Where data.train is there, a few steps of it tell how many ids a\n"
+        "step looks up and how many of them are distinct.";
     planning   my      = {.servers = -1, .workers_per_host = 1, .latency = 50e-6};
     const flag flags[] = {
         {"ids", FLAG_TEXT, &my.ids, .meta = "600M",

@@ -171,9 +171,9 @@ err_t command_report(int argc, char **argv)
     static const char usage[] = "dips report RUN [RUN...] [--out FILE.html]";
     static const char about[] =
         "Compare runs: a table of their best and last figures and of what differs in their\n"
-        "configurations, and curves over steps in one HTML file that opens anywhere. RelaImpr\n"
-        "is (AUC - 0.5) / (AUC of the first run - 0.5) - 1, of the best AUCs. RUN is the folder\n"
-        "of a run, also of one that is still going on.";
+        "configurations, and curves over steps in one HTML file that opens anywhere.\n"
+        "RelaImpr is (AUC - 0.5) / (AUC of the first run - 0.5) - 1, of the best AUCs. RUN\n"
+        "is the folder of a run, also of one that is still going on.";
     const char *out     = "report.html";
     const flag  flags[] = {{"out", FLAG_TEXT, &out, .meta = "FILE.html", .help = "the page"},
                            {0}};
