@@ -4,8 +4,8 @@
  * MPI_COMM_WORLD. Collectives are non-blocking inside and polled, so that every wait
  * has a deadline; sums are taken in a fixed order, so that the same inputs give the
  * same bits. Every function here but the queries is collective: all workers call it,
- * in the same order. A failure is final for the group, but for one that all workers were
- * told to make: see comm_renew. */
+ * in the same order. A failure is final for the group, unless it is that of a check which
+ * all workers share: comm_renew goes on after it. */
 #ifndef DIPS_COMMON_COMM_H
 #define DIPS_COMMON_COMM_H
 
@@ -20,20 +20,20 @@ typedef struct comm comm;
 /* A group of one; never fails for want of MPI. comm_close. */
 MUST_CHECK err_t comm_self(comm **out);
 
-/* MPI_Init_thread (funneled) and MPI_COMM_WORLD; comm_close. timeout_s bounds each
- * later wait. */
+/* MPI_Init_thread (funneled) and MPI_COMM_WORLD; comm_close. clock is lent; timeout_s
+ * bounds each later wait. */
 MUST_CHECK err_t comm_open(comm **out, const clock_source *clock, double timeout_s);
 
 /* MPI_Finalize where comm_open began it. */
 void comm_close(comm **c);
 
 /* Have every wait ask check(self), many times a second: not OK ends the wait with that error.
- * check is soon to say so to all workers, for who ends a wait stays for the others to leave
- * theirs. Not collective; NULL: nobody is asked. */
+ * It must soon be so on all workers, since one that leaves a wait stays until the others have
+ * left theirs. NULL: nobody is asked. Not collective. */
 void comm_set_check(comm *c, err_t (*check)(void *self), void *self);
 
-/* After all workers have left what they did because of their check: the group begins anew,
- * nothing of what was under way is seen again, and *x becomes its maximum over the workers. */
+/* After the checks of all workers have ended what they did: the group begins anew, nothing
+ * that was under way is seen again, and *x becomes its maximum over the workers. */
 MUST_CHECK err_t comm_renew(comm *c, uint64_t *x);
 
 /* End all workers at once, without their consent; status is the job's exit status.
@@ -43,13 +43,14 @@ void comm_abort(comm *c, int status);
 int comm_rank(const comm *c);
 int comm_size(const comm *c);
 
-/* x[i] becomes its sum over all workers. ERR_TIMEOUT says for what was waited. */
+/* x[i] becomes its sum over all workers. ERR_TIMEOUT says who was waited for. */
 MUST_CHECK err_t comm_sum_real(comm *c, real *x, size_t n);
 MUST_CHECK err_t comm_sum_double(comm *c, double *x, size_t n);
 
 /* Both sums in one go, which takes no longer than that of x alone where y is short. */
 MUST_CHECK err_t comm_sum_both(comm *c, real *x, size_t n, double *y, size_t m);
 
+/* x[i] becomes its maximum over all workers. */
 MUST_CHECK err_t comm_max_u64(comm *c, uint64_t *x, size_t n);
 
 /* bytes of rank 0 to all. */

@@ -63,7 +63,8 @@ const char *err_text(void);
 /* The exit status that belongs to code; 0 for OK. */
 int err_exit_status(err_t code);
 
-/* Keep this thread's error in report, and give it to another thread. */
+/* Copy this thread's error into report; make a report this thread's error, and return its
+ * code. */
 void  err_keep(err_report *report, err_t code);
 err_t err_give(const err_report *report);
 

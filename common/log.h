@@ -16,6 +16,8 @@ typedef enum { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR } log_level;
 
 /* Name this process in log_each lines ("server 2", "worker 0"); copied. */
 void log_name(const char *name);
+
+/* Lines below `least` are left out; at first those below LOG_INFO. */
 void log_threshold(log_level least);
 void log_speaks_for_job(bool yes);
 

@@ -36,8 +36,8 @@ typedef struct optim {
 
 void optim_init(optim *o, const optimizer_config *c);
 
-/* One update of w[n] and state by the gradient g[n] at learning rate lr. No array reaches
- * into another. */
+/* One update of w[n] and state by the gradient g[n] at learning rate lr. The arrays do
+ * not overlap. */
 void optim_update(const optim *o, double lr, real *w, real *state, const real *g, size_t n);
 
 /* The same, plain. */

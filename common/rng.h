@@ -35,6 +35,7 @@ static inline uint64_t rng_family(uint64_t seed, uint64_t a, uint64_t b)
     return hash_mix(h + b * UINT64_C(0xd1342543de82ef95));
 }
 
+/* The stream (seed, a, b, c) of a family. */
 static inline rng rng_member(uint64_t family, uint64_t c)
 {
     return (rng){hash_mix(family ^ hash_mix(c + UINT64_C(0x2545f4914f6cdd1d)))};
@@ -52,6 +53,7 @@ static inline uint64_t rng_draw(rng r, uint64_t i)
     return hash_mix(r.state + (i + 1) * UINT64_C(0x9e3779b97f4a7c15));
 }
 
+/* The next draw. */
 static inline uint64_t rng_next(rng *r)
 {
     return hash_mix(r->state += UINT64_C(0x9e3779b97f4a7c15));

@@ -54,9 +54,9 @@ typedef struct safetensors_tensor {
 
 typedef struct safetensors safetensors;
 
-/* Map and check path; safetensors_close. ERR_FORMAT says what is wrong with it, ERR_DATA
- * that there is no such file. Where path.zst is there instead, or path ends so, it is that which
- * is read: unfolded into a file without a name in $TMPDIR, or /var/tmp, while it is open. */
+/* Map and check path; safetensors_close. ERR_FORMAT says what is wrong with it, ERR_DATA that
+ * there is no such file. Where path ends with .zst, or only path.zst is there, that is read:
+ * unfolded into a file without a name in $TMPDIR, or /var/tmp, for as long as it is open. */
 MUST_CHECK err_t safetensors_open(safetensors **out, const char *path);
 
 /* The same over size bytes in memory (caller's, must stay); name stands for the path. */
@@ -110,15 +110,16 @@ typedef struct safetensors_digest {
     uint64_t xxh3;  /* of the whole file */
 } safetensors_digest;
 
-/* Begin a file that will be path: it is written beside it under a temporary name. */
+/* Begin a file that will be path: it is written beside it under a temporary name.
+ * safetensors_finish or safetensors_abandon. */
 MUST_CHECK err_t safetensors_create(safetensors_writer **out, const char *path);
 
-/* The same, but it is the first append, or the end, that creates the file and tells what is wrong
- * with path: by another thread perhaps. */
+/* The same, but the file is created, and what is wrong with path told, by the first append or
+ * the end: perhaps by another thread. */
 MUST_CHECK err_t safetensors_create_later(safetensors_writer **out, const char *path);
 
 /* Compress the file, which will be path.zst (common/zst_file.h; level: zstd's) and is opened as
- * path. Before anything else, of a file that is created later. */
+ * path. To be called before anything else, after safetensors_create_later. */
 MUST_CHECK err_t safetensors_compress(safetensors_writer *w, int level);
 
 /* Declare a tensor, in any order; all of them before the first append. Returns its

@@ -1,9 +1,8 @@
 /* saved_cut - a checkpoint that is read without the servers and workers that wrote it.
  *
- * What a run takes over from another one, and what looks for ids by their embeddings, read
- * the rows of a table where they lie: in the files of the shards, which are mapped. The files
- * are drawn in ps/snapshot.h. A delta is read together with those that it stands upon
- * (common/chain_rows.h), as if it were a full checkpoint of its step. */
+ * A warm start and `dips recall` read the rows of a table where they lie: in the files of the
+ * shards, which are mapped (ps/snapshot.h draws them). A delta is read together with those that
+ * it stands upon (common/chain_rows.h), as if it were a full checkpoint of its step. */
 #ifndef DIPS_COMMON_SAVED_CUT_H
 #define DIPS_COMMON_SAVED_CUT_H
 

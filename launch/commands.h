@@ -15,8 +15,8 @@ typedef struct command {
 
 /* Find argv[1] among commands (ended by a NULL name) and run it with the words from
  * there on. "--help", or no word: list them. program: "dips", "dips prepare". */
-MUST_CHECK err_t commands_run(const char *program, const char *about, const command *commands, int argc,
-                              char **argv);
+MUST_CHECK err_t commands_run(const char *program, const char *about, const command *commands,
+                              int argc, char **argv);
 
 err_t command_checkpoint(int argc, char **argv);
 err_t command_crosses(int argc, char **argv);

@@ -3,11 +3,11 @@
  *
  * Each process says HELLO; when all are here, WELCOME tells them where the shards are. From
  * then on BEATs go both ways. Whoever ends says BYE; who ends without it, stops beating
- * (heartbeat_timeout), or beats while a thread of its hangs (a worker's without progress for
- * step_timeout, a server's without a turn for shard_timeout) is replaced, and the
- * run returns to its newest checkpoint (recovery.h). Where it cannot, or has done so as often as
- * it may, that ends the job: all other processes are ended too and what they leave on this
- * host is removed. */
+ * (heartbeat_timeout), or beats while one of its threads hangs (a worker's without progress
+ * for step_timeout, a server's without a turn for shard_timeout) is replaced, and the run
+ * returns to its newest checkpoint (recovery.h). Where it cannot, or has done so as often as it
+ * may, that ends the job: all other processes are ended too, and what they leave on this host
+ * is removed. */
 #ifndef DIPS_LAUNCH_COORDINATOR_H
 #define DIPS_LAUNCH_COORDINATOR_H
 

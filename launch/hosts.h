@@ -2,7 +2,7 @@
  *
  * A line of the file names a host and may say for how many workers it is (slots=N; 1); '#'
  * begins a comment. Servers go to the hosts in turn. Those of a host that is not there go to
- * one that is, and of the workers as many as the other hosts have the slots for stay. */
+ * one that is; of the workers there remain as many as the other hosts have slots for. */
 #ifndef DIPS_LAUNCH_HOSTS_H
 #define DIPS_LAUNCH_HOSTS_H
 

@@ -17,11 +17,11 @@ typedef struct leftovers {
     char key[CONFIG_PATH_MAX];           /* the file that run_key makes; absolute; "": none */
 } leftovers;
 
-/* Name folder/session, folder/key and a folder in /dev/shm; nothing is made yet, and the endpoint is
- * still to be filled in. */
+/* Name folder/session, folder/key and a folder in /dev/shm; nothing is made yet, and the
+ * endpoint is still to be filled in. */
 MUST_CHECK err_t leftovers_name(leftovers *l, const char *folder);
 
-/* Make the folders; where /dev/shm is not to be had, l does without. leftovers_clean. */
+/* Make the folders; where /dev/shm cannot be used, l does without. leftovers_clean. */
 MUST_CHECK err_t leftovers_make(leftovers *l);
 
 /* How many processes of the job there are. */

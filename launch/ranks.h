@@ -8,8 +8,8 @@
  * none did. */
 void ranks_place(int *rank, int *size);
 
-/* Join the other ranks, or nobody where mpirun did not start this process; comm_close. Who waits
- * for them does so for longer than step_timeout, so that the coordinator tells first who of them
+/* Join the other ranks, or nobody where mpirun did not start this process; comm_close. Waits
+ * among them last longer than step_timeout, so that the coordinator first tells which of them
  * hangs. */
 MUST_CHECK err_t ranks_join(comm **workers, const config *c);
 

@@ -17,14 +17,9 @@ MUST_CHECK err_t request_source_next(request_source *s, request *q, bool *more, 
 
 /* The flag of commands that read requests. */
 #define REQUEST_SOURCE_FLAG(file)                                                              \
-    {                                                                                          \
-        "requests", FLAG_TEXT, &(file),                                                        \
-            .meta = "FILE",                                                                    \
-            .help =                                                                            \
-                "a safetensors file of requests instead of lines on standard input: a data "   \
-                "shard, each sample a candidate; samples that follow one another are a "       \
-                "request "                                                                     \
-                "as the tensor request.offsets says, or where only the candidate differs"      \
-    }
+    {"requests", FLAG_TEXT, &(file), .meta = "FILE",                                           \
+     .help = "a safetensors file of requests instead of lines on standard input: a data "      \
+             "shard, each sample a candidate; samples that follow one another are a request "  \
+             "as the tensor request.offsets says, or where only the candidate differs"}
 
 #endif

@@ -13,8 +13,8 @@
  * All applicants of a step are compared with the counters before the step, and only then
  * are they counted, so the order of ids does not matter, nor do other buckets. Who is
  * admitted is counted no more; an exact counter is forgotten, so that an evicted id begins
- * at 0, while a sketch forgets nothing. (What admit.counter: dataset refuses never applies:
- * ps/table.h.) */
+ * at 0, while a sketch forgets nothing. (What admit.counter: dataset refuses is no
+ * applicant: ps/table.h.) */
 #ifndef DIPS_PS_ADMISSION_H
 #define DIPS_PS_ADMISSION_H
 

@@ -28,8 +28,8 @@ void calendar_clear(calendar *c);
  * calendar_idle will be asked for. Steps come in ascending order. */
 MUST_CHECK err_t calendar_note(calendar *c, int64_t step, int64_t time, int idle_days);
 
-/* The number of steps from the start that were all over when the last idle_days days and the
- * day before them had not begun: a row that only these have touched is idle. 0: none. */
+/* How many of the run's first steps lie before the last idle_days days of the data and the day
+ * in front of those: a row that only these touched is idle. 0: none do. */
 int64_t calendar_idle(const calendar *c, int idle_days);
 
 #endif

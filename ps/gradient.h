@@ -1,5 +1,5 @@
 /* gradient - from the sum that workers pushed to what a row's rule is given, and what the
- * penalties do to weights. n is a row's dim; no array reaches into another.
+ * penalties do to weights. n is a row's dim; the arrays do not overlap.
  *
  * The same bits on every CPU: no fused products, and sums in a fixed order. */
 #ifndef DIPS_PS_GRADIENT_H

@@ -25,10 +25,9 @@ MUST_CHECK err_t server_start(server **out, net *n, const server_options *option
 /* Where the i-th shard of this server listens; lent. */
 const char *server_endpoint(const server *s, int i);
 
-/* A number for heartbeats, which changes while all threads live, whether there is work for them
- * or not: it does when each has done something since it last did. Nothing for POLL_MS is
- * nothing, and so is a bucket of a checkpoint, but not a thread that waits for its disk, or
- * forever. One thread asks, now and then. */
+/* A number for heartbeats: it grows once every thread has made a turn since it last grew. A
+ * turn is a message, a bucket of a checkpoint that is read, or a tenth of a second without
+ * work; a thread that hangs, or waits for its disk, makes none. Only one thread may ask. */
 int64_t server_pulse(server *s);
 
 /* OK while all threads run; else the error of the first that ended. Any thread. */

@@ -13,8 +13,7 @@
  * is parked until the clock is there; its answer is kept until its push is applied, so
  * a repeated request gets the same bytes. Step t is applied when all workers' PUSH(t)
  * are here and every pull below each worker's pulled_until that must see version t is
- * answered. READ, BIRTH and SAVE name the clock they want and are
- * parked.
+ * answered. READ, BIRTH and SAVE name the clock they want and are parked.
  *
  * train.mode: async. A push is applied when it comes (a worker's in their order), as a step
  * of its own: its gradients are divided by the samples of a whole step, which are its own and

@@ -6,13 +6,13 @@
  *   rows      all of a row, before a step touches it or it leaves. A row that no step after the
  *             cut has touched says so itself: row.touched is at most the cut's step; all others
  *             in the store were touched or born later, and those that belong to the cut are
- * kept. So nobody has to remember what is kept. (Every change of a row touches it: ps/update.h,
- * ps/applicants.h.) waiting   an id's counter, before it counts or is forgotten; the oldest
- * says how it was cells     bytes of the sketch, likewise
+ *             kept. So nobody has to remember what is kept. (Every change of a row touches it:
+ *             ps/update.h, ps/applicants.h.)
+ *   waiting   an id's counter, before it counts or is forgotten; the oldest says how it was
+ *   cells     bytes of the sketch, likewise
  *
  * and given back when the bucket is packed; memory grows by what is touched meanwhile. The days
- * of the calendar are few, and copied. With no cut under way all of this costs a branch a step.
- */
+ * of the calendar are few, and copied. With no cut under way this costs a branch a step. */
 #ifndef DIPS_PS_TABLE_CUT_H
 #define DIPS_PS_TABLE_CUT_H
 

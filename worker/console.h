@@ -26,7 +26,8 @@ typedef struct console {
 void console_init(console *c, FILE *to, const clock_source *clock, bool terminal, int columns,
                   int64_t first_step, int64_t last_step, int64_t epoch_steps);
 
-/* After steps are done: show progress if it is time. loss: mean over the last steps. */
+/* steps_done steps of the run are done: show progress if it is time. loss: mean over the last
+ * steps. */
 void console_step(console *c, int64_t steps_done, double loss, double samples_per_s);
 
 /* A result on a line of its own: step and metrics. */

@@ -52,6 +52,7 @@ typedef struct moments {
 
 typedef struct dense dense;
 
+/* No parameters yet; c is lent. dense_free. */
 MUST_CHECK err_t dense_new(dense **out, const config *c);
 void             dense_free(dense **d);
 

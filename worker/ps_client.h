@@ -6,9 +6,9 @@
  * bit: a wait sends its request anew, and the pushes that may be missing before it, after
  * repeat_s, then after twice as long, and so on (the shards take each once). No wait goes on
  * for longer than timeout_s without an answer of some shard, and who was silent is named
- * (ERR_TIMEOUT). Where a shard answers FAILED,
- * functions return its error, code and sentence; after an error of any function but
- * ps_save_begin and ps_save_end the client is good for ps_client_free alone.
+ * (ERR_TIMEOUT). Where a shard answers FAILED, functions return its error, code and sentence;
+ * after an error of any function but ps_save_begin and ps_save_end the client is good for
+ * ps_client_free alone.
  *
  * With one shard rows are read, and gradients written, where they travel; several shards'
  * pieces, and bf16 ones, are brought together in memory of the client. */
@@ -102,6 +102,7 @@ typedef struct ps_stats {
     uint64_t rows, bytes, dropped; /* over all shards; common/wire.h says what they are */
     uint64_t refused, admitted, evicted;
 } ps_stats;
+/* Ask all shards how they are. Waits. */
 MUST_CHECK err_t ps_client_stats(ps_client *c, ps_stats *stats);
 
 /* Bytes of this worker's messages so far, heads included, and how many were sent again. */

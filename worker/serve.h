@@ -13,8 +13,8 @@ MUST_CHECK err_t serve_open(pass *each, const pass *p, int n_axes);
 MUST_CHECK err_t serve_forward(node *n, pass *each, const pass *p);
 
 /* Candidates first .. end-1 of a pass over candidates: neighbours of one request, whose rows
- * along an axis begin at row `begin` of the request's, `rows` of them. For layers that share.
- */
+ * along an axis begin at row `begin` of the request's, `rows` of them. For layers that
+ * share. */
 typedef struct served_group {
     int first, end, begin, rows;
 } served_group;

@@ -12,9 +12,9 @@ typedef struct tensor_difference {
     char     name[2 * CONFIG_NAME_MAX];
     char     form[112]; /* where dtypes or shapes differ: "F32 [80, 40] against F32 [80, 36]" */
     bool     only_a, only_b;
-    uint64_t compared,
-        different;  /* rows of a column, numbers of a tensor, buckets of a sketch */
-    double largest; /* |a - b|; NaN where one is */
+    uint64_t compared;  /* rows of a column, numbers of a tensor, buckets of a sketch */
+    uint64_t different; /* of those */
+    double   largest;   /* |a - b|; NaN where one is */
 } tensor_difference;
 
 static inline bool tensor_differs(const tensor_difference *t)

@@ -1,8 +1,8 @@
 /* run - what a run folder tells: its configuration and its curves.
  *
- * RUN/run.yaml is the configuration as used, RUN/metrics.jsonl the events: lines of JSON
- * of which `step`, `eval` (split test), `time` and `restart` are read. Other events, further keys, and
- * values that are null are passed over, and so is a last line that was cut off. */
+ * RUN/run.yaml is the configuration as used, RUN/metrics.jsonl the events: lines of JSON of
+ * which `step`, `eval` (split test), `time` and `restart` are read. Other events, further keys,
+ * and values that are null are passed over, and so is a last line that was cut off. */
 #ifndef DIPS_LAUNCH_REPORT_RUN_H
 #define DIPS_LAUNCH_REPORT_RUN_H
 

@@ -10,8 +10,7 @@
 
 #include "worker/kernels/kernel.h"
 
-#define AHEAD_LINES 4096 /* of a piece at most: what is behind them is read when it is needed  \
-                          */
+#define AHEAD_LINES 4096 /* of a piece, at most: the others are read when they are needed */
 #define LINE_BYTES 64
 
 typedef struct ahead {

@@ -25,9 +25,7 @@ void dice_score_sums(real *gw, real *ga, double *sum_gh, double *sum_ghxh, const
 void dice_score_backward(real *gx, const real *gs, const real *x, dice_columns of,
                          const real *mean_gh, const real *mean_ghxh, int N, int D, ahead *next);
 
-/* The same by vectors of 512 bits, or (0) by plain loops. NULL: the machine has no such
- * vectors.
- */
+/* The same by vectors of 512 bits, or (0) by plain loops. NULL: the machine has none such. */
 typedef struct dice_score_kernels {
     void (*score)(real *s, real c, const real *x, const dice_columns *of, int N, int D,
                   ahead *next);

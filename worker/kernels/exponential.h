@@ -2,8 +2,7 @@
  *
  *     w = e^c,  c = s within -20 .. 20;    gs = gw w inside, 0 beyond     (n numbers)
  *
- * e^20 is 4.9e8: two such weights times rows still are far from the largest float. NaN stays.
- */
+ * e^20 is 4.9e8: two such weights times rows are far from the largest float. NaN stays. */
 #ifndef DIPS_WORKER_KERNELS_EXPONENTIAL_H
 #define DIPS_WORKER_KERNELS_EXPONENTIAL_H
 

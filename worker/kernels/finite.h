@@ -3,7 +3,7 @@
 
 #include "worker/kernels/kernel.h"
 
-/* Whether none of x (n) is infinite or NaN. */
+/* finite - whether none of x (n) is infinite or NaN. */
 bool all_finite(const real *x, size_t n);
 
 #endif

@@ -14,8 +14,7 @@
 
 #include "worker/kernels/kernel.h"
 
-/* Room for a group of up to T rows, finite numbers; all lent by the caller. room = padded(T).
- */
+/* Room for a group of up to T rows of finite numbers; lent by the caller. room = padded(T). */
 typedef struct heads {
     int   H, D;
     real  scale;

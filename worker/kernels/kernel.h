@@ -40,8 +40,7 @@ static inline bool wide_vectors(void)
 #endif
 }
 
-/* Begin to fetch what lies `ahead` numbers behind x; past an array's end, too, it does no harm.
- */
+/* Begin to fetch what lies `ahead` numbers behind x; it may lie past the array's end. */
 INLINE void fetch(const real *x, size_t ahead)
 {
     __builtin_prefetch((const void *)((uintptr_t)x + ahead * sizeof *x));

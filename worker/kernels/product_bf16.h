@@ -12,9 +12,8 @@
  * holds.
  *
  * Products are made in tiles (AMX), in vectors (AVX512_BF16), or by loops in the arithmetic of
- * `real` over the same rounded numbers. The three add in different orders, and the
- * first two take numbers under 2^-126 for zero: their results differ by the rounding of sums.
- */
+ * `real` over the same rounded numbers. The three add in different orders, and the first two
+ * take numbers under 2^-126 for zero, so their results differ by the rounding of sums. */
 #ifndef DIPS_WORKER_KERNELS_PRODUCT_BF16_H
 #define DIPS_WORKER_KERNELS_PRODUCT_BF16_H
 

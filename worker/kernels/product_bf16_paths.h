@@ -1,4 +1,5 @@
-/* What product_bf16.c asks of the files that use instructions of their own. */
+/* product_bf16_paths - what product_bf16.c asks of the files that use instructions of their
+ * own. */
 #ifndef DIPS_WORKER_KERNELS_PRODUCT_BF16_PATHS_H
 #define DIPS_WORKER_KERNELS_PRODUCT_BF16_PATHS_H
 

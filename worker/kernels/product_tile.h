@@ -1,5 +1,5 @@
-/* The tiles of product.c for one width of vectors: included once for each, after the words in
- * capitals were given their meaning, which ends with this file. */
+/* product_tile - the tiles of product.c for one width of vectors: included once for each, after
+ * the words in capitals were given their meaning, which ends with this file. */
 
 typedef real NAME(vector) __attribute__((vector_size(LANES * sizeof(real))));
 typedef real NAME(vector_at)

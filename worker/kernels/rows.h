@@ -1,4 +1,4 @@
-/* rows - row by row of two arrays (N, D) with strides. */
+/* rows - products of the rows of two arrays (N, D), which have strides. */
 #ifndef DIPS_WORKER_KERNELS_ROWS_H
 #define DIPS_WORKER_KERNELS_ROWS_H
 

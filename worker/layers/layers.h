@@ -21,9 +21,10 @@ tensor *embed_slots(graph *g, int n, const int *slots);
 /* All id columns of the sequence called name, in their order; NULL for "". */
 tensor *embed_sequence(graph *g, const char *name);
 
-/* ---- fields that a model crosses in pairs (fields.c, first_order.c, cross_pooling.c,
- * cross_weights.c): P = n(n-1)/2 pairs i < j, in the order (0,1), (0,2), ..., (1,2), ... ----
- */
+/* ---- fields (fields.c, first_order.c, cross_pooling.c, cross_weights.c) ----
+ *
+ * A model crosses its n fields in P = n(n-1)/2 pairs i < j, in the order (0,1), (0,2), ...,
+ * (1,2), ... */
 
 #define FIELDS_MAX 512
 
@@ -146,8 +147,7 @@ tensor *exponential(graph *g, tensor *scores);
 /* With attention a_t the gate that lets a new state in is e_t = */
 typedef enum {
     GRU_PLAIN,       /* u_t */
-    GRU_RESET_INPUT, /* u_t; the reset gate stands before the product with U, as in Cho et al.
-                      */
+    GRU_RESET_INPUT, /* u_t; resets before the product with U, as Cho et al. 2014 have it */
     GRU_AIGRU,       /* u_t, of inputs a_t x_t (DIEN, eq. 9) */
     GRU_AGRU,        /* a_t (eq. 10) */
     GRU_AUGRU,       /* a_t u_t (eq. 11 and 12) */

@@ -17,7 +17,7 @@ typedef struct opposite {
     int   matched;
     char *features[MAX_COLUMNS]; /* (matched) candidate features, in their order; lent */
     int   n_negatives;
-    int   negatives[MAX_COLUMNS]; /* (n) as slots, but negatives where columns have one */
+    int   negatives[MAX_COLUMNS]; /* (n) slots, with a column's negative in its place */
 } opposite;
 
 /* Pair the columns of c->history with c->candidate. Without a history all is empty. */
