@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +11,6 @@
 #include "launch/elastic.h"
 #include "launch/lines.h"
 #include "launch/recovery.h"
-#include "launch/run_folder.h"
 #include "launch/run_key.h"
 #include "launch/shards.h"
 #include "launch/signals.h"

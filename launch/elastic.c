@@ -1,7 +1,6 @@
 #include "launch/elastic.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>

@@ -1,7 +1,6 @@
 #include "launch/lines.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "launch/process.h"

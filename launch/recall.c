@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/hash.h"
-#include "common/log.h"
 #include "common/saved_cut.h"
 #include "common/vec.h"
 #include "launch/apply.h"

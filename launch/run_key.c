@@ -1,6 +1,5 @@
 #include "launch/run_key.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -1,9 +1,7 @@
 #include "launch/start.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "launch/alone.h"
 #include "launch/by_hand.h"

@@ -3,11 +3,9 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/log.h"
 #include "common/warm_start.h"
 #include "launch/commands.h"
 #include "launch/flags.h"

@@ -1,6 +1,5 @@
 /* worker - `dips worker`: one rank of a run's workers. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/wire.h"

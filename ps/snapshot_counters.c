@@ -1,8 +1,6 @@
 #include "ps/snapshot_counters.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/bucket_offsets.h"

@@ -3,9 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/log.h"
 #include "common/manifest.h"
 #include "worker/kernels/finite.h"
 #include "worker/models/model.h"

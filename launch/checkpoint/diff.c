@@ -1,5 +1,4 @@
 /* `dips checkpoint diff`: in what two checkpoints differ, in words and in JSON. */
-#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>

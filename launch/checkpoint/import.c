@@ -1,6 +1,5 @@
 /* `dips checkpoint import`: a checkpoint from the files of another program, or of an export. */
 #include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,13 +1,11 @@
 #include "launch/checkpoint/sheet.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/new_file.h"
 #include "common/vec.h"

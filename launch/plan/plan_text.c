@@ -1,7 +1,5 @@
 /* The plan in words and in JSON (launch/plan/plan.h). */
-#include <inttypes.h>
 #include <jansson.h>
-#include <string.h>
 
 #include "launch/plan/plan.h"
 

@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "common/log.h"
 #include "launch/prepare/amazon_rows.h"

@@ -5,7 +5,6 @@
  *
  * hour is YYMMDDHH. */
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "launch/prepare/contest.h"

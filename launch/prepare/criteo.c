@@ -5,7 +5,6 @@
  * I are counts, C strings of hexadecimal digits; any of them may be empty. */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "launch/prepare/contest.h"
 #include "launch/prepare/delimited.h"

@@ -1,7 +1,5 @@
 #include "launch/prepare/taobao_ads_rows.h"
 
-#include <string.h>
-
 #include "common/rng.h"
 #include "common/vec.h"
 #include "launch/prepare/auxiliary.h"
