@@ -15,6 +15,14 @@ fail() {
 
 command -v python3 >/dev/null || { say "skipped: python3 is not here"; exit 77; }
 
+# by_build DOUBLES FLOATS: the one that is for this build.
+by_build() {
+    case $("$dips" --version) in
+    *double*) say "$1" ;;
+    *) say "$2" ;;
+    esac
+}
+
 # world FOLDER [flags]: a small world of samples.
 world() {
     local folder=$1

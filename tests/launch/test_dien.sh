@@ -40,10 +40,7 @@ resume halted train.steps=40 cluster.servers=2 cluster.workers=2
 same "$(at halted)" "$(at both)"
 
 say "workers"
-case $("$dips" --version) in
-*double*) bound="--largest 1e-9" ;;
-*) bound="--norm 1e-5" ;;
-esac
+bound=$(by_build "--largest 1e-9" "--norm 1e-5")
 python3 "$source/tests/launch/compare.py" "$(at both)" "$(at alone)" $bound ||
     fail "two workers and one differ"
 

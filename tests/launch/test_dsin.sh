@@ -43,7 +43,6 @@ same "$(at again)" "$(at both)"
 sgd=(tables.{goods,cate,user}.optimizer=sgd dense.optimizer=sgd model.mlp.activation=prelu)
 train one train.steps=30 "${sgd[@]}"
 train two train.steps=30 cluster.servers=2 cluster.workers=2 "${sgd[@]}"
-case $("$dips" --version) in
-*double*) python3 "$source/tests/launch/compare.py" "$(at two)" "$(at one)" --largest 1e-9 ;;
-*) python3 "$source/tests/launch/compare.py" "$(at two)" "$(at one)" --norm 1e-5 ;;
-esac || fail "two workers and one differ"
+bound=$(by_build "--largest 1e-9" "--norm 1e-5")
+python3 "$source/tests/launch/compare.py" "$(at two)" "$(at one)" $bound ||
+    fail "two workers and one differ"

@@ -45,8 +45,8 @@ workers() {
 
 sgd=(tables.goods.optimizer=sgd tables.cate.optimizer=sgd tables.user.optimizer=sgd dense.optimizer=sgd)
 prelu=(model.attention.activation=prelu model.mlp.activation=prelu)
-case $("$dips" --version) in
-*double*)
+case $(by_build doubles floats) in
+doubles)
     workers any-optimizer --largest 1e-9
     workers ftrl --largest 1e-9 tables.user.optimizer=ftrl tables.goods.optimizer=momentum dense.optimizer=adagrad
     ;;

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # 8 steps of DIEN in its forms, rows and dense weights by SGD, against PyTorch.
-set -euo pipefail
-dips=$1 source=$2
+. "$(dirname "$0")/lib.sh"
 . "$source/tests/launch/peers.sh"
 peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
 rm -rf data runs && mkdir data runs
@@ -32,10 +31,8 @@ dense: {optimizer: sgd, lr: 0.3}
 Y
 # variant NAME WORDS...: its first and its last state
 variant() {
-    local name=$1
-    shift
-    "$dips" train run.yaml --run runs/$name-first train.steps=0 "$@" >/dev/null
-    "$dips" train run.yaml --run runs/$name-last train.steps=8 "$@" >/dev/null
+    train "runs/$1-first" train.steps=0 "${@:2}"
+    train "runs/$1-last" train.steps=8 "${@:2}"
 }
 variant augru
 variant augru_code model.evolution.kind=augru_code model.auxiliary.mean_over=events model.auxiliary.weight=0.5
@@ -43,8 +40,5 @@ variant agru model.evolution.kind=agru model.auxiliary.kind=dot
 variant aigru model.evolution.kind=aigru model.auxiliary.kind=none model.evolution.units=5
 variant sum model.evolution.kind=none model.evolution.units=9 model.auxiliary.units=[3] \
     model.attention.score=mlp model.attention.units=[4,3] model.attention.activation=sigmoid model.attention.scaled=true
-case $("$dips" --version) in
-*double*) tolerance=1e-10 ;;
-*) tolerance=1e-4 ;;
-esac
+tolerance=$(by_build 1e-10 1e-4)
 "$python" "$source/tests/launch/torch_dien.py" data/world runs 8 50 $tolerance

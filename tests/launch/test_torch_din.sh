@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # 20 steps of DIN, with three update rules, two penalties and a schedule, against PyTorch.
-set -euo pipefail
-dips=$1 source=$2
+. "$(dirname "$0")/lib.sh"
 . "$source/tests/launch/peers.sh"
 peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
 rm -rf data first last && mkdir data
@@ -29,11 +28,8 @@ train: {batch: 64, seed: 3}
 dense: {optimizer: adam, lr: 0.01}
 schedule: {kind: exponential, rate: 0.9, every: 10}
 Y
-"$dips" train run.yaml --run first train.steps=0
-"$dips" train run.yaml --run last train.steps=20
-case $("$dips" --version) in
-*double*) tolerance=1e-9 ;;
-*) tolerance=2e-3 ;;
-esac
-"$python" "$source/tests/launch/torch_din.py" data/world first/checkpoints/step-000000000000 \
-    last/checkpoints/step-000000000020 20 64 $tolerance
+train first train.steps=0
+train last train.steps=20
+tolerance=$(by_build 1e-9 2e-3)
+"$python" "$source/tests/launch/torch_din.py" data/world "$(cut_at first 0)" "$(cut_at last 20)" \
+    20 64 $tolerance

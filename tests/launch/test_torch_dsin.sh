@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # 3 steps of DSIN in its forms, rows and dense weights by SGD, against PyTorch.
-set -euo pipefail
-dips=$1 source=$2
+. "$(dirname "$0")/lib.sh"
 . "$source/tests/launch/peers.sh"
 peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
 rm -rf data runs && mkdir data runs
@@ -30,10 +29,8 @@ dense: {optimizer: sgd, lr: 0.3}
 Y
 # variant NAME WORDS...: its first and its last state
 variant() {
-    local name=$1
-    shift
-    "$dips" train run.yaml --run runs/$name-first train.steps=0 "$@" >/dev/null
-    "$dips" train run.yaml --run runs/$name-last train.steps=3 "$@" >/dev/null
+    train "runs/$1-first" train.steps=0 "${@:2}"
+    train "runs/$1-last" train.steps=3 "${@:2}"
 }
 variant paper
 variant code model.sessions.encoding=sinusoid model.sessions.number_from=newest model.sessions.max_len=4 \
@@ -42,8 +39,5 @@ variant code model.sessions.encoding=sinusoid model.sessions.number_from=newest 
     model.attention.{score=mlp,activation=sigmoid} 'model.attention.units=[5, 4]'
 variant plain model.sessions.{gap=300,keep=3,min_len=2} model.transformer.{heads=1,hidden=2,norm_eps=0.1} \
     model.lstm.{units=5,peepholes=false} model.attention.normalize=none
-case $("$dips" --version) in
-*double*) tolerance=1e-10 ;;
-*) tolerance=1e-4 ;;
-esac
+tolerance=$(by_build 1e-10 1e-4)
 "$python" "$source/tests/launch/torch_dsin.py" data/world runs 3 25 $tolerance

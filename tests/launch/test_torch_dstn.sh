@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # 12 steps of DSTN in each mode against PyTorch.
-set -euo pipefail
-dips=$1 source=$2
+. "$(dirname "$0")/lib.sh"
 . "$source/tests/launch/peers.sh"
 peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
 peer=$source/tests/launch/torch_dstn.py
@@ -32,13 +31,10 @@ data:  {train: data/train-*.safetensors, shuffle: false}
 train: {batch: 50, seed: 3}
 dense: {optimizer: sgd, lr: 0.1}
 Y
-case $("$dips" --version) in
-*double*) tolerance=1e-9 ;;
-*) tolerance=1e-4 ;;
-esac
+tolerance=$(by_build 1e-9 1e-4)
 for mode in pool self interactive; do
-    "$dips" train run.yaml --run run-$mode-first train.steps=0 model.dstn.mode=$mode
-    "$dips" train run.yaml --run run-$mode-last train.steps=12 model.dstn.mode=$mode
-    "$python" "$peer" compare $mode data run-$mode-first/checkpoints/step-000000000000 \
-        run-$mode-last/checkpoints/step-000000000012 12 50 $tolerance
+    train run-$mode-first train.steps=0 model.dstn.mode=$mode
+    train run-$mode-last train.steps=12 model.dstn.mode=$mode
+    "$python" "$peer" compare $mode data "$(cut_at run-$mode-first 0)" \
+        "$(cut_at run-$mode-last 12)" 12 50 $tolerance
 done

@@ -27,6 +27,16 @@ err_t world_try(world *w, const char *yaml)
     return dense_seal(w->dense, w->config->train.seed);
 }
 
+void world_refused(const char *yaml, const char *says)
+{
+    world w;
+
+    assert_int_equal(world_try(&w, yaml), ERR_CONFIG);
+    if (!strstr(err_text(), says))
+        fail_msg("'%s' does not say '%s'", err_text(), says);
+    world_close(&w);
+}
+
 void world_open_graph(world *w, const char *yaml, tensor *(*build)(graph *g))
 {
     MUST(open_empty(w, yaml));

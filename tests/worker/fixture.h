@@ -48,8 +48,11 @@ typedef struct world {
 /* Build the model of the YAML text, in training. The batch is empty. */
 void world_open(world *w, const char *yaml);
 
-/* The same where an error is expected: its code. world_close in any case. */
+/* The same where it may be an error. world_close in any case. */
 err_t world_try(world *w, const char *yaml);
+
+/* Fail the test unless that is an ERR_CONFIG whose sentence has these words. */
+void world_refused(const char *yaml, const char *says);
 
 /* The same with a graph of the test's own; build returns the logits. */
 void world_open_graph(world *w, const char *yaml, tensor *(*build)(graph *g));

@@ -182,32 +182,22 @@ static void no_inner_product_is_too_large(void **state)
     world_close(&w);
 }
 
-static void check_refused(const char *yaml, const char *says)
-{
-    world w;
-
-    assert_int_equal(world_try(&w, yaml), ERR_CONFIG);
-    if (!strstr(err_text(), says))
-        fail_msg("'%s' does not say '%s'", err_text(), says);
-    world_close(&w);
-}
-
 static void what_dien_cannot_do_is_said(void **state)
 {
     (void)state;
-    check_refused(FEATURES "model: {kind: dien, candidate: [item], history: history}",
+    world_refused(FEATURES "model: {kind: dien, candidate: [item], history: history}",
                   "model.auxiliary.negatives names no columns of history history");
-    check_refused(FEATURES "model: {kind: dien, candidate: [item], history: history, "
+    world_refused(FEATURES "model: {kind: dien, candidate: [item], history: history, "
                            "auxiliary: {negatives: [none]}}",
                   "names none, and history history has no column of ids of that name");
-    check_refused(FEATURES "model: {kind: dien, candidate: [item], history: history, "
+    world_refused(FEATURES "model: {kind: dien, candidate: [item], history: history, "
                            "auxiliary: {negatives: [item, other]}}",
                   "history history has no column of ids");
-    check_refused(YAML("kind: dot}, evolution: {units: 4"), "no inner product");
-    check_refused(YAML("units: []"), "model.auxiliary.units is empty");
-    check_refused(YAML("kind: none}, attention: {normalize: none"), "wanted softmax");
-    check_refused(YAML("kind: none}, attention: {groups: separate"), "wanted joint");
-    check_refused(YAML("kind: none}, evolution: {units: 4}, attention: {score: dot"),
+    world_refused(YAML("kind: dot}, evolution: {units: 4"), "no inner product");
+    world_refused(YAML("units: []"), "model.auxiliary.units is empty");
+    world_refused(YAML("kind: none}, attention: {normalize: none"), "wanted softmax");
+    world_refused(YAML("kind: none}, attention: {groups: separate"), "wanted joint");
+    world_refused(YAML("kind: none}, evolution: {units: 4}, attention: {score: dot"),
                   "wanted the same, or score bilinear");
 }
 

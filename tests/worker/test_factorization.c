@@ -422,16 +422,6 @@ static void fields_are_named_in_their_order(void **state)
     world_close(&w);
 }
 
-static void check_refused(const char *yaml, const char *sentence)
-{
-    world w;
-
-    assert_int_equal(world_try(&w, yaml), ERR_CONFIG);
-    if (!strstr(err_text(), sentence))
-        fail_msg("'%s' does not contain '%s'", err_text(), sentence);
-    world_close(&w);
-}
-
 #define TWO_DIMS                                                                               \
     "tables: {a: {dim: 5}, b: {dim: 4}, one: {dim: 1}}\n"                                      \
     "features: {a: {table: a}, b: {table: b}, one: {table: one}, two: {table: one},\n"         \
@@ -440,12 +430,12 @@ static void check_refused(const char *yaml, const char *sentence)
 static void what_cannot_be_crossed_is_said(void **state)
 {
     (void)state;
-    check_refused(TWO_DIMS "model: {kind: fm, profile: [a, b]}\n", "table a has 5, table b 4");
-    check_refused(TWO_DIMS "model: {kind: afm, profile: [a]}\n", "has 1, wanted at least 2");
-    check_refused(TWO_DIMS "model: {kind: fm, profile: [x]}\n", "name a feature of ids");
-    check_refused(TWO_DIMS "model: {kind: fm, profile: [one, two]}\n",
+    world_refused(TWO_DIMS "model: {kind: fm, profile: [a, b]}\n", "table a has 5, table b 4");
+    world_refused(TWO_DIMS "model: {kind: afm, profile: [a]}\n", "has 1, wanted at least 2");
+    world_refused(TWO_DIMS "model: {kind: fm, profile: [x]}\n", "name a feature of ids");
+    world_refused(TWO_DIMS "model: {kind: fm, profile: [one, two]}\n",
                   "wanted a dim of at least 2");
-    check_refused(TWO_DIMS "model: {kind: lr, profile: [one], first_order: none}\n",
+    world_refused(TWO_DIMS "model: {kind: lr, profile: [one], first_order: none}\n",
                   "lr has nothing else");
 }
 

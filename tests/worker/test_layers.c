@@ -398,28 +398,18 @@ static void numbers_are_transformed(void **state)
 
 /* ---- refusals ---- */
 
-static void check_refused(const char *yaml, const char *sentence)
-{
-    world w;
-
-    assert_int_equal(world_try(&w, yaml), ERR_CONFIG);
-    if (!strstr(err_text(), sentence))
-        fail_msg("'%s' does not contain '%s'", err_text(), sentence);
-    world_close(&w);
-}
-
 static void what_a_model_cannot_do_is_said(void **state)
 {
     (void)state;
-    check_refused(FEATURES "model: {kind: dim, profile: [user]}", "model.kind is");
-    check_refused(FEATURES "model: {kind: base}", "no inputs");
-    check_refused(FEATURES "model: {kind: din, candidate: [item]}", "needs a history");
-    check_refused(FEATURES "model: {kind: din, candidate: [user], history: history}",
+    world_refused(FEATURES "model: {kind: dim, profile: [user]}", "model.kind is");
+    world_refused(FEATURES "model: {kind: base}", "no inputs");
+    world_refused(FEATURES "model: {kind: din, candidate: [item]}", "needs a history");
+    world_refused(FEATURES "model: {kind: din, candidate: [user], history: history}",
                   "shares a table");
-    check_refused(FEATURES "model: {kind: din, candidate: [item], history: history, "
+    world_refused(FEATURES "model: {kind: din, candidate: [item], history: history, "
                            "attention: {groups: separate}}",
                   "history.cate has no candidate feature of its table");
-    check_refused(FEATURES "model: {kind: din, candidate: [item], history: history, "
+    world_refused(FEATURES "model: {kind: din, candidate: [item], history: history, "
                            "attention: {units: [2], parts: [q, q]}}",
                   "model.attention.parts");
 }

@@ -481,28 +481,18 @@ static void a_thousand_events_and_extreme_scores_stay_finite(void **state)
 
 /* ---- refusals ---- */
 
-static void check_refused(const char *yaml, const char *sentence)
-{
-    world w;
-
-    assert_int_equal(world_try(&w, yaml), ERR_CONFIG);
-    if (!strstr(err_text(), sentence))
-        fail_msg("'%s' does not contain '%s'", err_text(), sentence);
-    world_close(&w);
-}
-
 static void what_dsin_cannot_do_is_said(void **state)
 {
     world w;
 
     (void)state;
-    check_refused(DSIN("transformer: {heads: 4}"), "heads is 4, which does not divide the 6");
-    check_refused(DSIN("attention: {groups: separate}"), "groups is separate");
-    check_refused("tables: {item: {dim: 2}}\n"
+    world_refused(DSIN("transformer: {heads: 4}"), "heads is 4, which does not divide the 6");
+    world_refused(DSIN("attention: {groups: separate}"), "groups is separate");
+    world_refused("tables: {item: {dim: 2}}\n"
                   "features: {item: {table: item}, history: {columns: {item: {table: item}}}}\n"
                   "model: {kind: dsin, candidate: [item], history: history}\n",
                   "no column of kind time");
-    check_refused(FEATURES "model: {kind: dsin, candidate: [user], history: history}",
+    world_refused(FEATURES "model: {kind: dsin, candidate: [user], history: history}",
                   "shares a table");
     open_drawn(&w, DSIN(""));
     w.batch.sequences[0].time = NULL;
