@@ -130,7 +130,7 @@ static err_t take_run(row_store *s, uint32_t bucket_number)
     if (run > LANE_MOST - l->next)
         return err_set(ERR_MEMORY,
                        "bucket %u of a table and its %d neighbours are full: they hold %u rows",
-                       bucket_number, HASH_BUCKETS / LANES - 1, LANE_MOST);
+                       bucket_number, HASH_BUCKETS / STORE_LANES - 1, LANE_MOST);
     TRY(slab_array_reserve(&l->rows, lane_shape, l->next + run, &s->rows, &s->directories));
     TRY(slab_array_push(&b->rows, l->next, &s->run_directories));
     b->coming = l->next;

@@ -44,7 +44,7 @@ static uint64_t plan_bytes(double mean, bool even, int reals)
         group_bytes += n_groups(&groups) * sizeof(group);
         directories += n ? directory_bytes(runs.n_blocks) : 0;
         in_lane += slab_array_length(&runs, run_shape);
-        if ((b + 1) % (HASH_BUCKETS / LANES))
+        if ((b + 1) % (HASH_BUCKETS / STORE_LANES))
             continue;
         slab_array all = shortest(lane_shape, in_lane);
         row_bytes += (uint64_t)slab_array_length(&all, lane_shape) * size;

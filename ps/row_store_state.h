@@ -28,9 +28,9 @@
 #include "ps/row_store.h"
 #include "ps/slab_array.h"
 
-#define LANES     64
-#define LANE_MOST (UINT32_C(1) << GROUP_ROW_BITS) /* rows of a lane */
-#define LANE_NONE UINT32_MAX
+#define STORE_LANES 64
+#define LANE_MOST   (UINT32_C(1) << GROUP_ROW_BITS) /* rows of a lane */
+#define LANE_NONE   UINT32_MAX
 
 typedef struct lane {
     slab_array rows; /* of the slab of rows */
@@ -64,7 +64,7 @@ struct row_store {
     slab       run_directories; /* of buckets */
     size_t     fetched;         /* bytes of a row that a prefetch asks for */
     uint64_t   n_rows;
-    lane       lanes[LANES];
+    lane       lanes[STORE_LANES];
     slab_array index[HASH_BUCKETS]; /* groups: what a look-up needs of a bucket, side by side */
     bucket     buckets[HASH_BUCKETS];
 };
@@ -137,7 +137,7 @@ INLINE void prefetch_row(const row_store *s, const row *r)
 
 static inline uint32_t lane_number(uint32_t bucket_number)
 {
-    return bucket_number / (HASH_BUCKETS / LANES);
+    return bucket_number / (HASH_BUCKETS / STORE_LANES);
 }
 
 /* The number in the slab of the bucket's row that is in_lane in its lane. */
