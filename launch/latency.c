@@ -43,8 +43,9 @@ void latency_print(latency *l)
     qsort(l->taken.at, n, sizeof *l->taken.at, by_time);
     log_once(
         LOG_INFO,
-        "%zu requests of %.4g candidates: p50 %.2f ms, p90 %.2f, p99 %.2f, max %.2f; of it "
+        "%zu request%s of %.4g candidates: p50 %.2f ms, p90 %.2f, p99 %.2f, max %.2f; of it "
         "%.2f ms to read the request",
-        n, (double)l->candidates / (double)n, quantile(l, 0.5), quantile(l, 0.9),
-        quantile(l, 0.99), quantile(l, 1), (double)l->reading * 1e-6 / (double)n);
+        n, n == 1 ? "" : "s", (double)l->candidates / (double)n, quantile(l, 0.5),
+        quantile(l, 0.9), quantile(l, 0.99), quantile(l, 1),
+        (double)l->reading * 1e-6 / (double)n);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The entry of key among all keys seen so far, made where it is not there. */
-static err_t find_or_add(differences *d, char *key, difference **out)
+static err_t find_or_add(differences *d, char *key, differing_key **out)
 {
     for (size_t i = 0; i < d->list.n; i++) {
         *out = &d->list.at[i];
@@ -14,7 +14,7 @@ static err_t find_or_add(differences *d, char *key, difference **out)
     char **values = calloc((size_t)d->n_runs, sizeof *values);
     if (!values)
         return err_memory((size_t)d->n_runs * sizeof *values, "the runs' differences");
-    err_t err = vec_push(&d->list, ((difference){key, values}));
+    err_t err = vec_push(&d->list, ((differing_key){key, values}));
     if (err != OK) {
         free(values);
         return err;
@@ -27,9 +27,9 @@ static err_t find_or_add(differences *d, char *key, difference **out)
 static err_t add_words(differences *d, char *text, int i)
 {
     for (char *end; (end = strchr(text, '\n')); text = end + 1) {
-        char       *equals = strchr(text, '=');
-        difference *entry  = NULL;
-        *end               = '\0';
+        char          *equals = strchr(text, '=');
+        differing_key *entry  = NULL;
+        *end                  = '\0';
         if (!equals)
             continue;
         *equals = '\0';
@@ -39,7 +39,7 @@ static err_t add_words(differences *d, char *text, int i)
     return OK;
 }
 
-static bool differs(const difference *entry, int n)
+static bool differs(const differing_key *entry, int n)
 {
     for (int i = 1; i < n; i++) {
         const char *a = entry->values[0], *b = entry->values[i];

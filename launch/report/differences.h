@@ -4,13 +4,14 @@
 
 #include "launch/report/run.h"
 
-typedef struct difference {
+/* A key of run.yaml that not all runs have alike. */
+typedef struct differing_key {
     char  *key;
     char **values; /* one of each run; NULL: the run has no such key */
-} difference;
+} differing_key;
 
 typedef struct differences {
-    VEC(difference) list; /* in the order in which the runs' configurations have them */
+    VEC(differing_key) list; /* in the order in which the runs' configurations have them */
     char **texts;         /* what keys and values lie in */
     int    n_runs;
 } differences;

@@ -26,7 +26,7 @@ static tensor *joint_interest(graph *g, const model_config *c, opposite *columns
 /* A weight per event and column, each from the candidate's feature opposite to it. */
 static tensor *separate_interest(graph *g, const model_config *c, opposite *columns)
 {
-    tensor *parts[MAX_COLUMNS] = {0};
+    tensor *parts[OPPOSITE_MOST] = {0};
 
     if (columns->matched < columns->n)
         return graph_fail(

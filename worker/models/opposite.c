@@ -13,9 +13,9 @@ static bool taken(const opposite *o, int slot)
 
 static err_t take(opposite *o, int slot, const char *history)
 {
-    if (o->n == MAX_COLUMNS)
+    if (o->n == OPPOSITE_MOST)
         return err_set(ERR_CONFIG, "history %s has more than %d id columns", history,
-                       MAX_COLUMNS);
+                       OPPOSITE_MOST);
     o->slots[o->n++] = slot;
     return OK;
 }

@@ -9,15 +9,15 @@
 
 #include "worker/layers/layers.h"
 
-#define MAX_COLUMNS 32
+#define OPPOSITE_MOST 32
 
 typedef struct opposite {
-    int   n;                  /* id columns of the history */
-    int   slots[MAX_COLUMNS]; /* of the schema: `matched` opposite to features, then the rest */
-    int   matched;
-    char *features[MAX_COLUMNS]; /* (matched) candidate features, in their order; lent */
+    int n;                    /* id columns of the history */
+    int slots[OPPOSITE_MOST]; /* of the schema: `matched` opposite to features, then the rest */
+    int matched;
+    char *features[OPPOSITE_MOST]; /* (matched) candidate features, in their order; lent */
     int   n_negatives;
-    int   negatives[MAX_COLUMNS]; /* (n) slots, with a column's negative in its place */
+    int   negatives[OPPOSITE_MOST]; /* (n) slots, with a column's negative in its place */
 } opposite;
 
 /* Pair the columns of c->history with c->candidate. Without a history all is empty. */
