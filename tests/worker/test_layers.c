@@ -82,7 +82,7 @@ static void check_order(const char *yaml, bool matters)
     world_close(&w);
 }
 
-static void the_order_of_events_matters_to_decay_alone(void **state)
+static void the_order_of_events_matters_to_decay_and_states_alone(void **state)
 {
     (void)state;
     check_order(MODEL("base", "pool: sum"), false);
@@ -90,6 +90,7 @@ static void the_order_of_events_matters_to_decay_alone(void **state)
     check_order(MODEL("base", "pool: decay, half_life: 3600"), true);
     check_order(DIN("normalize: none"), false);
     check_order(DIN("normalize: softmax"), false);
+    check_order(MODEL("dien", "auxiliary: {kind: none}"), true);
 }
 
 /* Swap two samples that have equally many events. */
@@ -417,7 +418,7 @@ static void what_a_model_cannot_do_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_order_of_events_matters_to_decay_alone),
+        cmocka_unit_test(the_order_of_events_matters_to_decay_and_states_alone),
         cmocka_unit_test(samples_do_not_see_each_other),
         cmocka_unit_test(gradients_of_a_repeated_id_add),
         cmocka_unit_test(models_meet_in_their_limits),

@@ -2,11 +2,24 @@
 
 #include <string.h>
 
-extern const model lr_model, fm_model, afm_model, base_model, din_model, dien_model, dsin_model,
-    dstn_model;
+/* A line a model: NAME.c defines NAME_model. */
+#define MODELS(X)                                                                              \
+    X(lr)                                                                                      \
+    X(fm)                                                                                      \
+    X(afm)                                                                                     \
+    X(base)                                                                                    \
+    X(din)                                                                                     \
+    X(dien)                                                                                    \
+    X(dsin)                                                                                    \
+    X(dstn)
 
-const model *const models[] = {&lr_model,   &fm_model,   &afm_model,  &base_model, &din_model,
-                               &dien_model, &dsin_model, &dstn_model, NULL};
+#define X(name) extern const model name##_model;
+MODELS(X)
+#undef X
+
+#define X(name) &name##_model,
+const model *const models[] = {MODELS(X) NULL};
+#undef X
 
 const model *model_find(const char *name)
 {
