@@ -66,6 +66,16 @@ void raw_lines_close(raw_lines **l)
     *l = NULL;
 }
 
+/* What zlib says of a damaged file, without the descriptor it names in front: "<fd:4>: ". */
+static const char *damage(const char *reason, int code)
+{
+    const char *behind = strstr(reason, ">: ");
+
+    if (code == Z_BUF_ERROR)
+        return "the compressed data ends too early";
+    return behind ? behind + 3 : reason;
+}
+
 /* Make room behind the unread bytes and read more of them. */
 static err_t read_more(raw_lines *l)
 {
@@ -89,8 +99,7 @@ static err_t read_more(raw_lines *l)
         return err_errno("reading %s", l->path);
     if (n < 0 || (n == 0 && code != Z_OK))
         return err_set(ERR_DATA, "%s is damaged after line %llu: %s", l->path,
-                       (unsigned long long)l->number,
-                       code == Z_BUF_ERROR ? "the compressed data ends too early" : reason);
+                       (unsigned long long)l->number, damage(reason, code));
     l->end += (size_t)n;
     l->over = n == 0;
     return OK;

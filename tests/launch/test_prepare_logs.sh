@@ -1,4 +1,5 @@
-# dips prepare on logs, against what Python makes of the same lines; and the lines that are none.
+# dips prepare on logs, against what Python makes of the same lines; and the lines that are none,
+# of every source.
 # usage: test_prepare_logs.sh DIPS SOURCE, in a folder of its own
 dips=$1
 source=$2
@@ -6,6 +7,7 @@ failed=0
 rm -rf ./room && mkdir room && cd room || exit 1
 
 python3 "$source/tests/launch/prepare_logs.py" "$dips" || failed=1
+python3 "$source/tests/launch/prepare_spoiled.py" "$dips" || failed=1
 
 # refuse TEXT COMMAND WORDS... < LINE: status 3 with TEXT, and nothing left
 refuse() {

@@ -28,6 +28,15 @@ train din train.steps=30
 rank din cluster.servers=2 cluster.workers=3
 train base train.steps=30 model.kind=base
 rank base model.kind=base
+softly=(model.attention.score=bilinear model.attention.normalize=softmax)
+for kind in augru augru_code; do
+    words=(model.kind=dien model.auxiliary.kind=none model.evolution.kind=$kind "${softly[@]}")
+    train dien-$kind train.steps=30 "${words[@]}"
+    rank dien-$kind "${words[@]}"
+done
+words=(model.kind=dsin features.history.columns.time.kind=time model.sessions.gap=43200 "${softly[@]}")
+train dsin train.steps=30 "${words[@]}"
+rank dsin "${words[@]}"
 
 # The same requests as samples of a file, parted where only candidates differ, or by offsets; each
 # candidate has what predict says of the sample.
