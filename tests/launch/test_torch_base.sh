@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # 8 steps of Base with each way of pooling, rows and dense weights by SGD, against PyTorch.
-set -euo pipefail
-dips=$1 source=$2
+. "$(dirname "$0")/lib.sh"
 . "$source/tests/launch/peers.sh"
 peer_python 'torch, numpy' || { echo "skipped: PyTorch is not to be had"; exit 77; }
 rm -rf data runs && mkdir data runs
@@ -30,17 +29,12 @@ dense: {optimizer: sgd, lr: 0.3}
 Y
 # variant NAME WORDS...: its first and its last state
 variant() {
-    local name=$1
-    shift
-    "$dips" train run.yaml --run runs/$name-first train.steps=0 "$@" >/dev/null
-    "$dips" train run.yaml --run runs/$name-last train.steps=8 "$@" >/dev/null
+    train "runs/$1-first" train.steps=0 "${@:2}"
+    train "runs/$1-last" train.steps=8 "${@:2}"
 }
 variant sum model.pool=sum model.mlp.activation=dice dice.eps=0.01
 variant mean model.pool=mean model.mlp.activation=relu model.mlp.batch_norm=true
 variant decay model.pool=decay
 variant decay_normalized model.pool=decay model.decay_normalized=true model.mlp.activation=sigmoid
-case $("$dips" --version) in
-*double*) tolerance=1e-10 ;;
-*) tolerance=1e-4 ;;
-esac
+tolerance=$(by_build 1e-10 1e-4)
 "$python" "$source/tests/launch/torch_base.py" data/world runs 8 50 $tolerance
