@@ -91,8 +91,6 @@ static const dice_score_kernels plain = {plain_score, plain_sums, plain_backward
 #ifdef WIDE_KERNELS
 
 #define LOG_2 0x1.62e43p-1f
-#define ROWS  8 /* of a vector of columns, before the next */
-
 /* 16 columns. t is (x - mean) scale, scale = -inv log2(e); rest = 1 - a. */
 typedef struct columns {
     vector mean, scale, a, rest;
@@ -122,21 +120,30 @@ WIDE INLINE vector load_row(const float *x, size_t behind)
     return _mm512_loadu_ps(x);
 }
 
-WIDE INLINE void score_rows(float *s, float c, const float *x, const dice_columns *of,
+/* x of `rows` rows and, p, their sigmoids. */
+WIDE UNROLLED void sigmoids(vector *p, vector *t, vector *x, const columns *c, const float *at,
                             size_t behind, int D, const int rows)
 {
-    vector sum[ROWS];
+    for (int n = 0; n < rows; n++) {
+        x[n] = load_row(ROW(at, n, D), behind);
+        t[n] = p[n] = (x[n] - c->mean) * c->scale;
+    }
+    falling_sigmoids(p, rows);
+}
+
+WIDE UNROLLED void score_rows(float *s, float c, const float *x, const dice_columns *of,
+                              size_t behind, int D, const int rows)
+{
+    vector sum[LOT], x_n[LOT], t[LOT], p[LOT];
 
     for (int n = 0; n < rows; n++)
         sum[n] = _mm512_setzero_ps();
     for (int d = 0; d < D; d += LANES) {
         columns k = columns_at(of, d);
         vector  w = _mm512_loadu_ps(of->w + d);
-        for (int n = 0; n < rows; n++) {
-            vector x_n = load_row(ROW(x, n, D) + d, behind);
-            vector p   = falling_sigmoid((x_n - k.mean) * k.scale);
-            sum[n] += (w * x_n) * (k.a + p * k.rest);
-        }
+        sigmoids(p, t, x_n, &k, x + d, behind, D, rows);
+        for (int n = 0; n < rows; n++)
+            sum[n] += (w * x_n[n]) * (k.a + p[n] * k.rest);
     }
     for (int n = 0; n < rows; n++)
         s[n] = c + _mm512_reduce_add_ps(sum[n]);
@@ -148,9 +155,9 @@ WIDE static void wide_score(float *s, float c, const float *x, const dice_column
     size_t behind = rows_behind(next, N, D);
     int    n      = 0;
 
-    for (; n + ROWS <= N; n += ROWS) {
-        ahead_ask_for(next, ROWS * (D / LANES));
-        score_rows(s + n, c, ROW(x, n, D), of, behind, D, ROWS);
+    for (; n + LOT <= N; n += LOT) {
+        ahead_ask_for(next, LOT * (D / LANES));
+        score_rows(s + n, c, ROW(x, n, D), of, behind, D, LOT);
     }
     for (; n < N; n++)
         score_rows(s + n, c, ROW(x, n, D), of, behind, D, 1);
@@ -162,15 +169,20 @@ typedef struct sums {
     vector y, lower, bend, bent;
 } sums;
 
-WIDE INLINE void sum_row(sums *s, const columns *c, vector x, vector gs)
+WIDE UNROLLED void sum_rows(sums *s, const columns *c, const float *gs, const float *x,
+                            size_t behind, int D, const int rows)
 {
-    vector t = (x - c->mean) * c->scale, p = falling_sigmoid(t), gx = gs * x;
-    vector lower = (1 - p) * gx, bend = p * lower;
+    vector x_n[LOT], t[LOT], p[LOT];
 
-    s->y += gx * (c->a + p * c->rest);
-    s->lower += lower;
-    s->bend += bend;
-    s->bent += bend * t;
+    sigmoids(p, t, x_n, c, x, behind, D, rows);
+    for (int n = 0; n < rows; n++) {
+        vector gx = _mm512_set1_ps(gs[n]) * x_n[n], lower = (1 - p[n]) * gx,
+               bend = p[n] * lower;
+        s->y += gx * (c->a + p[n] * c->rest);
+        s->lower += lower;
+        s->bend += bend;
+        s->bent += bend * t[n];
+    }
 }
 
 WIDE INLINE void sums_flush(const sums *s, const columns *c, float *gw, float *ga,
@@ -195,16 +207,53 @@ WIDE static void wide_sums(float *gw, float *ga, double *sum_gh, double *sum_ghx
 
     for (int begin = 0; begin < N; begin += BLOCK_ROWS)
         for (int d = 0; d < D; d += LANES) {
-            int     end = least(N, begin + BLOCK_ROWS);
-            columns c   = columns_at(of, d);
-            sums    s   = {0};
-            for (int n = begin; n < end; n++) {
-                ahead_ask_for(next, 1);
-                sum_row(&s, &c, load_row(ROW(x, n, D) + d, behind), _mm512_set1_ps(gs[n]));
+            int     end = least(N, begin + BLOCK_ROWS), n = begin;
+            columns c = columns_at(of, d);
+            sums    s = {0};
+            for (; n + LOT <= end; n += LOT) {
+                ahead_ask_for(next, LOT);
+                sum_rows(&s, &c, gs + n, ROW(x, n, D) + d, behind, D, LOT);
             }
+            for (; n < end; n++)
+                sum_rows(&s, &c, gs + n, ROW(x, n, D) + d, behind, D, 1);
             sums_flush(&s, &c, gw + d, ga + d, sum_gh + d, sum_ghxh + d, of->w + d);
         }
 }
+
+/* What else a column's gradient needs: inv (1 - a), inv mean_gh, and what times t is inv xh
+ * mean_ghxh. */
+typedef struct gradient_columns {
+    columns c;
+    vector  w, bend, same, by_t;
+} gradient_columns;
+
+WIDE INLINE gradient_columns gradient_columns_at(const dice_columns *of, const float *mean_gh,
+                                                 const float *mean_ghxh, int d)
+{
+    gradient_columns g   = {.c = columns_at(of, d), .w = _mm512_loadu_ps(of->w + d)};
+    vector           inv = _mm512_loadu_ps(of->inv + d);
+
+    g.bend = inv * g.c.rest;
+    g.same = inv * _mm512_loadu_ps(mean_gh + d);
+    g.by_t = inv * _mm512_loadu_ps(mean_ghxh + d) * -LOG_2;
+    return g;
+}
+
+WIDE UNROLLED void gradient_rows(float *gx, const gradient_columns *of, const float *gs,
+                                 const float *x, size_t behind, int D, const int rows)
+{
+    const columns *c = &of->c;
+    vector         x_n[LOT], t[LOT], p[LOT];
+
+    sigmoids(p, t, x_n, c, x, behind, D, rows);
+    for (int n = 0; n < rows; n++) {
+        vector here = c->a + p[n] * c->rest + of->bend * (p[n] * ((1 - p[n]) * x_n[n]));
+        _mm512_storeu_ps(ROW(gx, n, D),
+                         of->w * _mm512_set1_ps(gs[n]) * here - (of->same + of->by_t * t[n]));
+    }
+}
+
+#define ROWS 16 /* of a vector of columns, before the next */
 
 WIDE static void wide_backward(float *gx, const float *gs, const float *x,
                                const dice_columns *of, const float *mean_gh,
@@ -214,18 +263,13 @@ WIDE static void wide_backward(float *gx, const float *gs, const float *x,
 
     for (int begin = 0; begin < N; begin += ROWS)
         for (int d = 0; d < D; d += LANES) {
-            columns c   = columns_at(of, d);
-            int     end = least(N, begin + ROWS);
-            vector  w = _mm512_loadu_ps(of->w + d), inv = _mm512_loadu_ps(of->inv + d);
-            vector  same = inv * _mm512_loadu_ps(mean_gh + d), bend = inv * c.rest;
-            vector  by_t = inv * _mm512_loadu_ps(mean_ghxh + d) * -LOG_2;
+            gradient_columns c   = gradient_columns_at(of, mean_gh, mean_ghxh, d);
+            int              end = least(N, begin + ROWS), n = begin;
             ahead_ask_for(next, end - begin);
-            for (int n = begin; n < end; n++) {
-                vector x_n = load_row(ROW(x, n, D) + d, behind), g = w * _mm512_set1_ps(gs[n]);
-                vector t = (x_n - c.mean) * c.scale, p = falling_sigmoid(t);
-                vector here = c.a + p * c.rest + bend * (p * ((1 - p) * x_n));
-                _mm512_storeu_ps(ROW(gx, n, D) + d, g * here - (same + by_t * t));
-            }
+            for (; n + LOT <= end; n += LOT)
+                gradient_rows(ROW(gx, n, D) + d, &c, gs + n, ROW(x, n, D) + d, behind, D, LOT);
+            for (; n < end; n++)
+                gradient_rows(ROW(gx, n, D) + d, &c, gs + n, ROW(x, n, D) + d, behind, D, 1);
         }
 }
 

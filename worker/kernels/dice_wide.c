@@ -10,25 +10,44 @@ typedef struct columns {
     vector    mean, inv, scale, a, rest;
 } columns;
 
-WIDE INLINE vector load(const columns *c, const float *x)
+/* Rows are taken LOT at a time where all lanes are there, else (one) behind the mask, which
+ * costs an instruction each time. */
+WIDE INLINE vector load(const columns *c, const float *x, const int rows)
 {
-    return _mm512_maskz_loadu_ps(c->there, x);
+    return rows == LOT ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(c->there, x);
 }
 
-WIDE INLINE void store(const columns *c, float *x, vector v)
+WIDE INLINE void store(const columns *c, float *x, vector v, const int rows)
 {
-    _mm512_mask_storeu_ps(x, c->there, v);
+    if (rows == LOT)
+        _mm512_storeu_ps(x, v);
+    else
+        _mm512_mask_storeu_ps(x, c->there, v);
 }
+
+WIDE INLINE int next_rows(const columns *c, int left)
+{
+    return c->there == 0xffff && left >= LOT ? LOT : 1;
+}
+
+/* call(..., rows), which is an UNROLLED function, with rows as a constant. */
+#define OF_ROWS(rows, call, ...)                                                               \
+    do {                                                                                       \
+        if ((rows) == LOT)                                                                     \
+            call(__VA_ARGS__, LOT);                                                            \
+        else                                                                                   \
+            call(__VA_ARGS__, 1);                                                              \
+    } while (0)
 
 WIDE INLINE columns columns_at(int d, int D, const float *mean, const float *inv,
                                const float *a)
 {
     columns c = {.there = D - d < LANES ? (__mmask16)((1u << (D - d)) - 1) : 0xffff};
 
-    c.mean  = load(&c, mean + d);
-    c.inv   = load(&c, inv + d);
+    c.mean  = load(&c, mean + d, 1);
+    c.inv   = load(&c, inv + d, 1);
     c.scale = c.inv * -LOG2_E;
-    c.a     = load(&c, a + d);
+    c.a     = load(&c, a + d, 1);
     c.rest  = 1 - c.a;
     return c;
 }
@@ -45,50 +64,75 @@ static size_t rows_behind(const ahead *next, int N, int D)
     return next ? 0 : (size_t)N * (size_t)D;
 }
 
+INLINE void fetch_rows(const float *x, size_t behind, int rows, int D)
+{
+    for (int n = 0; behind && n < rows; n++)
+        fetch(ROW(x, n, D), behind);
+}
+
 /* ---- forward ---- */
 
-#define ROWS 8 /* of a vector of columns, before the next */
+#define ROWS 16 /* of a vector of columns, before the next */
 
-WIDE INLINE void forward_rows(const columns *c, float *y, const float *x, size_t behind,
-                              int rows, int D)
+WIDE UNROLLED void forward_rows(const columns *c, float *y, const float *x, int D,
+                                const int rows)
 {
+    vector x_n[LOT], p[LOT];
+
     for (int n = 0; n < rows; n++) {
-        vector x_n = load(c, ROW(x, n, D));
-        if (behind)
-            fetch(ROW(x, n, D), behind);
-        store(c, ROW(y, n, D), x_n * (c->a + falling_sigmoid(scaled(c, x_n)) * c->rest));
+        x_n[n] = load(c, ROW(x, n, D), rows);
+        p[n]   = scaled(c, x_n[n]);
     }
+    falling_sigmoids(p, rows);
+    for (int n = 0; n < rows; n++)
+        store(c, ROW(y, n, D), x_n[n] * (c->a + p[n] * c->rest), rows);
 }
 
 WIDE static void forward(float *y, const float *x, const float *mean, const float *inv,
                          const float *a, int N, int D, ahead *next)
 {
-    for (int n = 0; n < N; n += ROWS)
+    size_t behind = rows_behind(next, N, D);
+
+    for (int begin = 0; begin < N; begin += ROWS)
         for (int d = 0; d < D; d += LANES) {
-            columns c    = columns_at(d, D, mean, inv, a);
-            int     rows = least(ROWS, N - n);
-            ahead_ask_for(next, rows);
-            forward_rows(&c, ROW(y, n, D) + d, ROW(x, n, D) + d, rows_behind(next, N, D), rows,
-                         D);
+            columns c   = columns_at(d, D, mean, inv, a);
+            int     end = least(begin + ROWS, N);
+            ahead_ask_for(next, end - begin);
+            for (int n = begin, rows; n < end; n += rows) {
+                const float *x_n = ROW(x, n, D) + d;
+                float       *y_n = ROW(y, n, D) + d;
+                rows             = next_rows(&c, end - n);
+                fetch_rows(x_n, behind, rows, D);
+                OF_ROWS(rows, forward_rows, &c, y_n, x_n, D);
+            }
         }
 }
 
 /* ---- backward ---- */
 
-/* What a number's gradient is made of. */
-typedef struct derivative {
-    vector t, slope, lower, bend; /* a + p rest, (1 - p) x g, p lower: gh = rest bend */
-} derivative;
+/* What the gradients of some numbers are made of. */
+typedef struct derivatives {
+    vector g[LOT], x[LOT], t[LOT];
+    vector slope[LOT], lower[LOT], bend[LOT]; /* a + p rest, (1 - p) x g, p lower:
+                                                 gh = rest bend */
+} derivatives;
 
-WIDE INLINE derivative derive(const columns *c, vector g, vector x)
+WIDE UNROLLED void derive(const columns *c, derivatives *of, const float *g, const float *x,
+                          int D, const int rows)
 {
-    derivative of = {.t = scaled(c, x)};
-    vector     p  = falling_sigmoid(of.t);
+    vector p[LOT];
 
-    of.slope = c->a + p * c->rest;
-    of.lower = (1 - p) * (g * x);
-    of.bend  = p * of.lower;
-    return of;
+    for (int n = 0; n < rows; n++) {
+        of->g[n] = load(c, ROW(g, n, D), rows);
+        of->x[n] = load(c, ROW(x, n, D), rows);
+        of->t[n] = p[n] = scaled(c, of->x[n]);
+    }
+    falling_sigmoids(p, rows);
+    for (int n = 0; n < rows; n++) {
+        of->slope[n] = c->a + p[n] * c->rest;
+        of->lower[n] = (1 - p[n]) * (of->g[n] * of->x[n]);
+        of->bend[n]  = p[n] * of->lower[n];
+    }
 }
 
 /* Sums over a block of rows, of lower, bend and bend t. */
@@ -96,11 +140,13 @@ typedef struct sums {
     vector lower, bend, bent;
 } sums;
 
-WIDE INLINE void sums_add(sums *s, const derivative *of)
+WIDE INLINE void sums_add(sums *s, const derivatives *of, const int rows)
 {
-    s->lower += of->lower;
-    s->bend += of->bend;
-    s->bent += of->bend * of->t;
+    for (int n = 0; n < rows; n++) {
+        s->lower += of->lower[n];
+        s->bend += of->bend[n];
+        s->bent += of->bend[n] * of->t[n];
+    }
 }
 
 /* Columns whose sums lie side by side on the stack. */
@@ -117,31 +163,18 @@ WIDE static void sums_flush(const sums *s, float *ga, double *sum_gh, double *su
     }
 }
 
-WIDE INLINE void sum_rows(const columns *c, sums *s, const float *g, const float *x, int rows,
-                          int D)
+/* The sums, and where changed is not NULL it becomes g slope + inv gh, and y is made. */
+WIDE UNROLLED void sum_rows(const columns *c, sums *s, float *changed, float *y, const float *g,
+                            const float *x, int D, const int rows)
 {
-    for (int n = 0; n < rows; n++) {
-        derivative of = derive(c, load(c, ROW(g, n, D)), load(c, ROW(x, n, D)));
-        sums_add(s, &of);
-    }
-}
+    derivatives of;
+    vector      factor = c->inv * c->rest;
 
-/* g = g slope + inv gh in place, and y. */
-WIDE INLINE void change_rows(const columns *c, sums *s, float *g, float *y, const float *x,
-                             size_t behind, int rows, int D)
-{
-    vector factor = c->inv * c->rest;
-
-    for (int n = 0; n < rows; n++) {
-        vector     x_n = load(c, ROW(x, n, D)), g_n = load(c, ROW(g, n, D));
-        derivative of = derive(c, g_n, x_n);
-        if (behind) {
-            fetch(ROW(x, n, D), behind);
-            fetch_to_write(ROW(g, n, D), behind);
-        }
-        sums_add(s, &of);
-        store(c, ROW(y, n, D), x_n * of.slope);
-        store(c, ROW(g, n, D), g_n * of.slope + factor * of.bend);
+    derive(c, &of, g, x, D, rows);
+    sums_add(s, &of, rows);
+    for (int n = 0; changed && n < rows; n++) {
+        store(c, ROW(y, n, D), of.x[n] * of.slope[n], rows);
+        store(c, ROW(changed, n, D), of.g[n] * of.slope[n] + factor * of.bend[n], rows);
     }
 }
 
@@ -151,22 +184,28 @@ WIDE INLINE void backward_blocks(float *changed, float *y, float *ga, double *su
                                  const float *mean, const float *inv, const float *a, int N,
                                  int D, ahead *next)
 {
+    size_t behind = changed ? rows_behind(next, N, D) : 0;
+
     for (int first = 0; first < D; first += CHUNK * LANES)
-        for (int begin = 0; begin < N; begin += BLOCK_ROWS) {
-            int  end = least(N, begin + BLOCK_ROWS), last = least(D, first + CHUNK * LANES);
+        for (int block = 0; block < N; block += BLOCK_ROWS) {
+            int  stop = least(N, block + BLOCK_ROWS), last = least(D, first + CHUNK * LANES);
             sums s[CHUNK];
             memset(s, 0, sizeof s);
-            for (int n = begin; n < end; n += ROWS)
+            for (int begin = block; begin < stop; begin += ROWS)
                 for (int d = first; d < last; d += LANES) {
                     columns c  = columns_at(d, D, mean, inv, a);
                     sums   *to = &s[(d - first) / LANES], here = *to;
-                    int     rows = least(ROWS, end - n);
-                    ahead_ask_for(next, rows);
-                    if (changed)
-                        change_rows(&c, &here, ROW(changed, n, D) + d, ROW(y, n, D) + d,
-                                    ROW(x, n, D) + d, rows_behind(next, N, D), rows, D);
-                    else
-                        sum_rows(&c, &here, ROW(g, n, D) + d, ROW(x, n, D) + d, rows, D);
+                    int     end = least(begin + ROWS, stop);
+                    ahead_ask_for(next, end - begin);
+                    for (int n = begin, rows; n < end; n += rows) {
+                        size_t at  = (size_t)n * (size_t)D + (size_t)d;
+                        float *g_n = changed ? changed + at : NULL,
+                              *y_n = changed ? y + at : NULL;
+                        rows       = next_rows(&c, end - n);
+                        fetch_rows(x + at, behind, rows, D);
+                        fetch_rows(g + at, behind, rows, D);
+                        OF_ROWS(rows, sum_rows, &c, &here, g_n, y_n, g + at, x + at, D);
+                    }
                     *to = here;
                 }
             sums_flush(s, ga + first, sum_gh + first, sum_ghxh + first, a + first,
@@ -197,23 +236,23 @@ typedef struct taken {
 
 WIDE INLINE taken taken_at(const columns *c, const float *mean_gh, const float *mean_ghxh)
 {
-    return (taken){c->inv * load(c, mean_gh), c->inv * load(c, mean_ghxh) * -LOG_2};
+    return (taken){c->inv * load(c, mean_gh, 1), c->inv * load(c, mean_ghxh, 1) * -LOG_2};
 }
 
-WIDE INLINE void gradient_rows(const columns *c, taken means, float *gx, const float *g,
-                               const float *x, bool add, size_t behind, int rows, int D)
+WIDE UNROLLED void gradient_rows(const columns *c, const taken *means, float *gx,
+                                 const float *g, const float *x, bool add, int D,
+                                 const int rows)
 {
-    vector factor = c->inv * c->rest;
+    derivatives of;
+    vector      factor = c->inv * c->rest;
 
+    derive(c, &of, g, x, D, rows);
     for (int n = 0; n < rows; n++) {
-        vector     x_n = load(c, ROW(x, n, D)), g_n = load(c, ROW(g, n, D));
-        derivative of = derive(c, g_n, x_n);
-        vector     v  = g_n * of.slope + (factor * of.bend - (means.same + means.by_t * of.t));
-        if (behind)
-            fetch(ROW(x, n, D), behind);
+        vector v = of.g[n] * of.slope[n] +
+                   (factor * of.bend[n] - (means->same + means->by_t * of.t[n]));
         if (add)
-            v += load(c, ROW(gx, n, D));
-        store(c, ROW(gx, n, D), v);
+            v += load(c, ROW(gx, n, D), rows);
+        store(c, ROW(gx, n, D), v, rows);
     }
 }
 
@@ -221,35 +260,51 @@ WIDE static void backward(float *gx, const float *g, const float *x, const float
                           const float *inv, const float *a, const float *mean_gh,
                           const float *mean_ghxh, bool add, int N, int D, ahead *next)
 {
-    for (int n = 0; n < N; n += ROWS)
+    size_t behind = rows_behind(next, N, D);
+
+    for (int begin = 0; begin < N; begin += ROWS)
         for (int d = 0; d < D; d += LANES) {
             columns c     = columns_at(d, D, mean, inv, a);
             taken   means = taken_at(&c, mean_gh + d, mean_ghxh + d);
-            int     rows  = least(ROWS, N - n);
-            ahead_ask_for(next, rows);
-            gradient_rows(&c, means, ROW(gx, n, D) + d, ROW(g, n, D) + d, ROW(x, n, D) + d, add,
-                          rows_behind(next, N, D), rows, D);
+            int     end   = least(begin + ROWS, N);
+            ahead_ask_for(next, end - begin);
+            for (int n = begin, rows; n < end; n += rows) {
+                size_t at = (size_t)n * (size_t)D + (size_t)d;
+                rows      = next_rows(&c, end - n);
+                fetch_rows(x + at, behind, rows, D);
+                OF_ROWS(rows, gradient_rows, &c, &means, gx + at, g + at, x + at, add, D);
+            }
         }
+}
+
+WIDE UNROLLED void means_rows(const columns *c, const taken *means, float *gx, const float *g,
+                              const float *x, int D, const int rows)
+{
+    for (int n = 0; n < rows; n++) {
+        vector t = scaled(c, load(c, ROW(x, n, D), rows));
+        store(c, ROW(gx, n, D), load(c, ROW(g, n, D), rows) - (means->same + means->by_t * t),
+              rows);
+    }
 }
 
 WIDE static void backward_means(float *gx, const float *g, const float *x, const float *mean,
                                 const float *inv, const float *mean_gh, const float *mean_ghxh,
                                 int N, int D, ahead *next)
 {
-    for (int n = 0; n < N; n += ROWS)
+    size_t behind = rows_behind(next, N, D);
+
+    for (int begin = 0; begin < N; begin += ROWS)
         for (int d = 0; d < D; d += LANES) {
-            columns c      = columns_at(d, D, mean, inv, mean);
-            taken   means  = taken_at(&c, mean_gh + d, mean_ghxh + d);
-            size_t  behind = rows_behind(next, N, D);
-            ahead_ask_for(next, least(ROWS, N - n));
-            for (int i = n; i < n + ROWS && i < N; i++) {
-                const float *g_i = ROW(g, i, D) + d, *x_i = ROW(x, i, D) + d;
-                if (behind) {
-                    fetch(x_i, behind);
-                    fetch(g_i, behind);
-                }
-                store(&c, ROW(gx, i, D) + d,
-                      load(&c, g_i) - (means.same + means.by_t * scaled(&c, load(&c, x_i))));
+            columns c     = columns_at(d, D, mean, inv, mean);
+            taken   means = taken_at(&c, mean_gh + d, mean_ghxh + d);
+            int     end   = least(begin + ROWS, N);
+            ahead_ask_for(next, end - begin);
+            for (int n = begin, rows; n < end; n += rows) {
+                size_t at = (size_t)n * (size_t)D + (size_t)d;
+                rows      = next_rows(&c, end - n);
+                fetch_rows(x + at, behind, rows, D);
+                fetch_rows(g + at, behind, rows, D);
+                OF_ROWS(rows, means_rows, &c, &means, gx + at, g + at, x + at, D);
             }
         }
 }
