@@ -354,31 +354,43 @@ static void weights_of_a_sample_are_those_of_its_candidate(void **state)
         }
 }
 
-static void the_weights_gradient_is_taken_apart(void **state)
+static void the_weights_gradients_of_samples_are_taken_apart(void **state)
 {
-    enum { D = 5, Dq = 3, U = 32 };
-    real gW[D * U], P[Dq * U], q[Dq], gK[D * U], gP[Dq * U], gq[Dq] = {1, 2, 3};
+    enum { D = 5, Dq = 3, U = 32, N = PAIR_LOT };
+    real gW[N * D * U], P[Dq * U], q[N * Dq], gK[D * U], gP[Dq * U], gq[N * Dq];
+    const real *q_of[N];
+    real       *gq_of[N];
 
     (void)state;
-    draw(gW, D * U);
+    draw(gW, N * D * U);
     draw(P, Dq * U);
-    draw(q, Dq);
+    draw(q, N * Dq);
     for (int i = 0; i < D * U; i++)
         gK[i] = 1;
     for (int i = 0; i < Dq * U; i++)
         gP[i] = 2;
-    pair_weights_backward(gK, gP, gq, gW, P, q, D, Dq, U);
-    for (int d = 0; d < D; d++) {
-        double want = d + 1;
-        for (int u = 0; u < U; u++) {
-            double g = (double)gW[d * U + u];
-            assert_near((double)gK[d * U + u], 1 + g, NEAR);
-            if (d < Dq)
-                assert_near((double)gP[d * U + u], 2 + (double)q[d] * g, NEAR);
-            want += d < Dq ? g * (double)P[d * U + u] : 0;
+    for (int i = 0; i < N * Dq; i++)
+        gq[i] = (real)i;
+    for (int n = 0; n < N; n++) {
+        q_of[n]  = q + n * Dq;
+        gq_of[n] = gq + n * Dq;
+    }
+    pair_weights_backward(gK, gP, gq_of, gW, P, q_of, D, Dq, U);
+    for (int i = 0; i < D * U; i++) {
+        double want_K = 1, want_P = 2;
+        for (int n = 0; n < N; n++) {
+            want_K += (double)gW[n * D * U + i];
+            want_P += i < Dq * U ? (double)q[n * Dq + i / U] * (double)gW[n * D * U + i] : 0;
         }
-        if (d < Dq)
-            assert_near((double)gq[d], want, NEAR * 10);
+        assert_near((double)gK[i], want_K, NEAR * 10);
+        if (i < Dq * U)
+            assert_near((double)gP[i], want_P, NEAR * 10);
+    }
+    for (int i = 0; i < N * Dq; i++) {
+        double want = i;
+        for (int u = 0; u < U; u++)
+            want += (double)gW[(i / Dq * D + i % Dq) * U + u] * (double)P[i % Dq * U + u];
+        assert_near((double)gq[i], want, NEAR * 10);
     }
 }
 
@@ -473,7 +485,7 @@ int main(void)
         cmocka_unit_test(prelu_at_zero_takes_the_lower_slope),
         cmocka_unit_test(gradients_are_added_or_written),
         cmocka_unit_test(weights_of_a_sample_are_those_of_its_candidate),
-        cmocka_unit_test(the_weights_gradient_is_taken_apart),
+        cmocka_unit_test(the_weights_gradients_of_samples_are_taken_apart),
         cmocka_unit_test(segments_sum_spread_and_dot),
         cmocka_unit_test(softmax_of_huge_scores_is_finite),
         cmocka_unit_test(decay_halves_by_its_half_life),

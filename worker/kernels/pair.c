@@ -26,25 +26,49 @@ CLONES void pair_weights_transposed(real *W, const real *K, const real *P, const
     }
 }
 
-CLONES void pair_weights_backward(real *gK, real *gP, real *gq, const real *gW, const real *P,
-                                  const real *q, int D, int Dq, int stride)
+/* One row of the samples' gW, which lie `apart` from each other; dot: gW . P of each. */
+INLINE void row_backward(real *gK, real *gP, real *dot, const real *gW, size_t apart,
+                         const real *P, const real *q, int stride)
 {
+    const real *a = gW, *b = gW + apart, *c = gW + 2 * apart, *d = gW + 3 * apart;
+    const real  q_a = q[0], q_b = q[1], q_c = q[2], q_d = q[3];
+    real        by_a = 0, by_b = 0, by_c = 0, by_d = 0;
+
+#pragma omp simd reduction(+ : by_a, by_b, by_c, by_d)
+    for (int u = 0; u < stride; u++) {
+        gK[u] += (a[u] + b[u]) + (c[u] + d[u]);
+        gP[u] += (q_a * a[u] + q_b * b[u]) + (q_c * c[u] + q_d * d[u]);
+        by_a += a[u] * P[u];
+        by_b += b[u] * P[u];
+        by_c += c[u] * P[u];
+        by_d += d[u] * P[u];
+    }
+    dot[0] = by_a;
+    dot[1] = by_b;
+    dot[2] = by_c;
+    dot[3] = by_d;
+}
+
+CLONES void pair_weights_backward(real *gK, real *gP, real *const *gq, const real *gW,
+                                  const real *P, const real *const *q, int D, int Dq,
+                                  int stride)
+{
+    const size_t apart = (size_t)D * (size_t)stride;
+
     for (int d = 0; d < Dq; d++) {
-        const real *gW_d = ROW(gW, d, stride), *P_d = ROW(P, d, stride);
-        real       *gK_d = ROW(gK, d, stride), *gP_d = ROW(gP, d, stride), dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int u = 0; u < stride; u++) {
-            gK_d[u] += gW_d[u];
-            gP_d[u] += q[d] * gW_d[u];
-            dot += gW_d[u] * P_d[u];
-        }
-        gq[d] += dot;
+        const real q_d[PAIR_LOT] = {q[0][d], q[1][d], q[2][d], q[3][d]};
+        real       dot[PAIR_LOT];
+        row_backward(ROW(gK, d, stride), ROW(gP, d, stride), dot, ROW(gW, d, stride), apart,
+                     ROW(P, d, stride), q_d, stride);
+        for (int i = 0; i < PAIR_LOT; i++)
+            gq[i][d] += dot[i];
     }
-    for (int d = Dq; d < D; d++) {
-        const real *gW_d = ROW(gW, d, stride);
-        real       *gK_d = ROW(gK, d, stride);
+    for (int d = Dq; d < D; d++)
+        for (int i = 0; i < PAIR_LOT; i++) {
+            const real *gW_d = ROW(gW + (size_t)i * apart, d, stride);
+            real       *gK_d = ROW(gK, d, stride);
 #pragma omp simd
-        for (int u = 0; u < stride; u++)
-            gK_d[u] += gW_d[u];
-    }
+            for (int u = 0; u < stride; u++)
+                gK_d[u] += gW_d[u];
+        }
 }

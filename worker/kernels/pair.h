@@ -18,9 +18,12 @@ void pair_weights(real *W, const real *K, const real *P, const real *q, int D, i
 void pair_weights_transposed(real *W, const real *K, const real *P, const real *q, int U,
                              int stride);
 
-/* From the gradient gW (D, stride) of W_q:
- *     gK += gW;   gP[d,:] += q[d] gW[d,:];   gq[d] += gW[d,:] . P[d,:] */
-void pair_weights_backward(real *gK, real *gP, real *gq, const real *gW, const real *P,
-                           const real *q, int D, int Dq, int stride);
+/* From the gradients gW (PAIR_LOT, D, stride) of W_q of some samples, whose q and gq are q[i]
+ * and gq[i]:
+ *     gK += gW;   gP[d,:] += q[d] gW[d,:];   gq[d] += gW[d,:] . P[d,:]
+ * K and P are as large as the first cache: they pass by once for all these samples. */
+#define PAIR_LOT 4
+void pair_weights_backward(real *gK, real *gP, real *const *gq, const real *gW, const real *P,
+                           const real *const *q, int D, int Dq, int stride);
 
 #endif

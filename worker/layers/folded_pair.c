@@ -147,7 +147,8 @@ err_t folded_pair_open_backward(folded_pair *a, const node *n, pass *p)
     TRY(take(p, &a->gS, a->Dq, a->U_stride));
     TRY(take(p, &a->gb, 1, a->U_stride));
     TRY(take(p, &a->gs, a->B, a->U_stride));
-    TRY(take(p, &a->gW_q, a->D, a->U_stride));
+    TRY(take(p, &a->gW_q, PAIR_LOT * a->D, a->U_stride));
+    a->n_waiting = 0;
     if (!q->wants_gradient)
         TRY(take(p, &a->gq, a->B, a->Dq));
     else
@@ -157,11 +158,31 @@ err_t folded_pair_open_backward(folded_pair *a, const node *n, pass *p)
     return OK;
 }
 
+/* The gradients of W_q that wait become those of K, P and q; what is missing to a lot is filled
+ * up with zeros. */
+static void take_apart(folded_pair *a)
+{
+    const real *q[PAIR_LOT];
+    real       *gq[PAIR_LOT];
+    int         missing = PAIR_LOT - a->n_waiting;
+
+    if (a->n_waiting == 0)
+        return;
+    memset(ROW(a->gW_q, a->n_waiting * a->D, a->U_stride), 0,
+           (size_t)(missing * a->D) * (size_t)a->U_stride * sizeof *a->gW_q);
+    for (int i = 0; i < PAIR_LOT; i++) {
+        int b = a->waiting[i < a->n_waiting ? i : 0];
+        q[i]  = ROW(a->q->x, b, a->Dq);
+        gq[i] = ROW(a->gq, b, a->Dq);
+    }
+    pair_weights_backward(a->gK, a->gP, gq, a->gW_q, a->P, q, a->D, a->Dq, a->U_stride);
+    a->n_waiting = 0;
+}
+
 void folded_pair_backward(folded_pair *a, real *gk, const real *gz, const real *k, bool add,
                           int b)
 {
-    int         T = events_of(a, b), U = a->U_stride;
-    const real *q = ROW(a->q->x, b, a->Dq);
+    int T = events_of(a, b), U = a->U_stride;
 
     if (T == 0)
         return;
@@ -169,11 +190,15 @@ void folded_pair_backward(folded_pair *a, real *gk, const real *gz, const real *
     if (gk)
         product_ahead(a->next, gk, a->Dk, add ? gk : NULL, a->Dk, rows_of(gz, U),
                       transposed_weights_of(a, b), a->D_stride, T, a->D, a->U);
-    real *gW = a->parts->with_product ? a->gW_q : a->gK;
-    product_ahead(a->next, gW, U, a->parts->with_product ? NULL : gW, U, columns_of(k, a->Dk),
-                  gz, U, a->D, U, T);
-    if (a->parts->with_product)
-        pair_weights_backward(a->gK, a->gP, ROW(a->gq, b, a->Dq), gW, a->P, q, a->D, a->Dq, U);
+    if (!a->parts->with_product) {
+        product_ahead(a->next, a->gK, U, a->gK, U, columns_of(k, a->Dk), gz, U, a->D, U, T);
+        return;
+    }
+    product_ahead(a->next, ROW(a->gW_q, a->n_waiting * a->D, U), U, NULL, 0,
+                  columns_of(k, a->Dk), gz, U, a->D, U, T);
+    a->waiting[a->n_waiting++] = b;
+    if (a->n_waiting == PAIR_LOT)
+        take_apart(a);
 }
 
 void folded_pair_sum(folded_pair *a, const real *gz, int begin, int end)
@@ -188,6 +213,7 @@ void folded_pair_close_backward(folded_pair *a, param *W, param *b)
 {
     int U = a->U_stride;
 
+    take_apart(a);
     column_sum(a->gb, a->gs, a->B, U);
     for (int u = 0; u < a->U; u++)
         b->g[u] += a->gb[u];

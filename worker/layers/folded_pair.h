@@ -23,6 +23,7 @@
 
 #include "worker/graph.h"
 #include "worker/kernels/ahead.h"
+#include "worker/kernels/pair.h"
 
 #define PARTS 4
 
@@ -47,7 +48,9 @@ typedef struct folded_pair {
     real             *Kt, *Pt, *St;     /* the same transposed: (U, D), (U, D), (U, Dq) */
     real             *s;                /* (B, U) */
     real             *W_q, *W_qt, *q_b; /* of one sample: (D, U), (U, D), (D) */
-    real             *gK, *gP, *gS, *gb, *gs, *gW_q, *gq;
+    real             *gK, *gP, *gS, *gb, *gs, *gq;
+    real             *gW_q;           /* (PAIR_LOT, D, U) of the samples that wait: */
+    int               waiting[PAIR_LOT], n_waiting;
 } folded_pair;
 
 /* Which parts, in which order. Errors are kept in g: false. */
