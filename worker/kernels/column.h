@@ -10,8 +10,8 @@ void column_add(real *y, const real *v, int N, int D);
 /* sum[d] += sum_n x[n,d]   sum (D);  x (N, D) */
 void column_sum(real *sum, const real *x, int N, int D);
 
-/* mean[d] = sum_n x[n,d] / N;  squares[d] = sum_n (x[n,d] - mean[d])^2, both exact to the
- * rounding of `real` within blocks (Chan et al. 1983 joins them).  N = 0: both 0. */
+/* mean[d] = sum_n x[n,d] / N;  squares[d] = sum_n (x[n,d] - mean[d])^2, to the
+ * rounding of `real` within blocks of rows (Chan et al. 1983 joins them).  N = 0: both 0. */
 void column_moments(double *mean, double *squares, const real *x, int N, int D);
 
 /* The same in pieces: mean and squares are of `seen` rows, and become those of N more. */

@@ -36,12 +36,13 @@ INLINE void row_backward(real *gK, real *gP, real *dot, const real *gW, size_t a
 
 #pragma omp simd reduction(+ : by_a, by_b, by_c, by_d)
     for (int u = 0; u < stride; u++) {
-        gK[u] += (a[u] + b[u]) + (c[u] + d[u]);
-        gP[u] += (q_a * a[u] + q_b * b[u]) + (q_c * c[u] + q_d * d[u]);
-        by_a += a[u] * P[u];
-        by_b += b[u] * P[u];
-        by_c += c[u] * P[u];
-        by_d += d[u] * P[u];
+        real g_a = a[u], g_b = b[u], g_c = c[u], g_d = d[u], w = P[u];
+        gK[u] += (g_a + g_b) + (g_c + g_d);
+        gP[u] += (q_a * g_a + q_b * g_b) + (q_c * g_c + q_d * g_d);
+        by_a += g_a * w;
+        by_b += g_b * w;
+        by_c += g_c * w;
+        by_d += g_d * w;
     }
     dot[0] = by_a;
     dot[1] = by_b;
