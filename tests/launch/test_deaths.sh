@@ -1,5 +1,6 @@
 # Where a run may not return to a checkpoint, a death of any process ends the whole job within 10
-# seconds, with one sentence that names who died, and leaves nothing behind. With the word `long`: at many moments, and frozen as well as killed.
+# seconds, with one sentence that names who died, and leaves nothing behind. With the word `long`:
+# at many moments, and frozen as well as killed.
 . "$(dirname "${BASH_SOURCE[0]}")/job_lib.sh"
 need_mpirun
 make_world

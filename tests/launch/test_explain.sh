@@ -20,7 +20,8 @@ PY
 
 # Dot scores, computed by hand: q . k of the rows; with softmax they sum to 1.
 train dot train.steps=10 "model.attention.score=dot" "model.attention.normalize=softmax"
-echo '{"user": 1, "history": {"goods": [3, 5, 9], "cate": [1, 2, 3]}, "candidates": [{"goods": 4, "cate": 2}, {"goods": 5, "cate": 2}]}' |
+history='{"goods": [3, 5, 9], "cate": [1, 2, 3]}'
+echo '{"user": 1, "history": '"$history"', "candidates": [{"goods": 4, "cate": 2}, {"goods": 5, "cate": 2}]}' |
     "$dips" explain run.yaml --checkpoint dot model.attention.score=dot model.attention.normalize=softmax \
         >out.txt 2>err.txt || fail "$(cat err.txt)"
 [ "$(grep -c 'attention: 3 weights, their sum 1.0000' out.txt)" -eq 2 ] || fail "$(cat out.txt)"

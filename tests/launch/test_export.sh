@@ -49,7 +49,8 @@ else:
         array = numpy.load(f"npy/dense/{name[6:]}.npy")
         assert array.tobytes() == value[1] and array.flags.c_contiguous, name
     ids, weight = (numpy.load(f"npy/table-goods/{name}.npy") for name in ("ids", "weight"))
-    assert ids.dtype == numpy.uint64 and weight.shape == (len(ids), 6) and weight.dtype.itemsize == int(sys.argv[3][1:]) // 8
+    assert ids.dtype == numpy.uint64 and weight.shape == (len(ids), 6)
+    assert weight.dtype.itemsize == int(sys.argv[3][1:]) // 8
     assert ids.tobytes() == cut["goods.ids"][1] and weight.tobytes() == cut["goods.weight"][1]
     assert os.path.getsize("npy/table-goods/weight.npy") % 8 == 0
 PY
@@ -147,7 +148,8 @@ raw = open("safetensors/dense.safetensors", "rb").read()
 open("dense.safetensors", "wb").write(raw.replace(b'"mlp.0.weight":{"dtype":"F', b'"mlp.9.weight":{"dtype":"F'))
 PY
 import --out renamed dense.safetensors >out.txt || fail "a tensor less"
-grep -q 'begin with first values (mlp.0.weight ...); .* tensors of no parameter (mlp.9.weight ...)' out.txt || fail "$(cat out.txt)"
+grep -q 'begin with first values (mlp.0.weight ...); .* tensors of no parameter (mlp.9.weight ...)' out.txt ||
+    fail "$(cat out.txt)"
 status=0
 "$dips" checkpoint export --tables goods,shop run refused >out.txt 2>err.txt || status=$?
 [ $status -eq 2 ] && grep -q "has no table 'shop'" err.txt || fail "$(cat err.txt)"

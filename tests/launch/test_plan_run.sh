@@ -29,8 +29,10 @@ planned=$(($(number pull_bytes plan.json) + $(number rows_bytes plan.json) + $(n
 near "wire of a step" $planned $((seen / $(grep -c '"event":"step"' run/metrics.jsonl)))
 near checkpoint "$(number checkpoint plan.json)" "$(cat "$last"/*.safetensors | wc -c)"
 
-"$dips" plan run.yaml --workers 64 --servers 1 --network 25Gbit train.batch=2048 train.mode=pipelined train.staleness=1 >cluster.txt
-grep -q "samples/s of 64 workers: held up by a shard's thread" cluster.txt || fail "64 small parts of a step: $(cat cluster.txt)"
+"$dips" plan run.yaml --workers 64 --servers 1 --network 25Gbit train.batch=2048 train.mode=pipelined \
+    train.staleness=1 >cluster.txt
+grep -q "samples/s of 64 workers: held up by a shard's thread" cluster.txt ||
+    fail "64 small parts of a step: $(cat cluster.txt)"
 grep -q "at 3.1. GB/s of network" cluster.txt || fail "25Gbit is no 3.125 GB/s"
 
 # wrong STATUS SENTENCE WORDS...: dips plan WORDS refuses with SENTENCE.
@@ -48,11 +50,14 @@ wrong 2 "no table 'shoes'" run.yaml --ids shoes=3M
 wrong 2 "names no table" run.yaml --ids goods=3M,5M
 wrong 2 "not in" run.yaml --distinct 2
 wrong 2 "how many ids will table goods have" run.yaml data.counts=none.safetensors
-wrong 2 "has no max_len and data.train is not there yet" run.yaml --ids 3M data.train=none.safetensors features.history.max_len=0
-"$dips" plan run.yaml --ids 3M data.train=none.safetensors | grep -q "at most: no data.train" || fail "a plan without data tells a share of distinct ids"
+wrong 2 "has no max_len and data.train is not there yet" run.yaml --ids 3M data.train=none.safetensors \
+    features.history.max_len=0
+"$dips" plan run.yaml --ids 3M data.train=none.safetensors | grep -q "at most: no data.train" ||
+    fail "a plan without data tells a share of distinct ids"
 wrong 2 "none.yaml" none.yaml
 wrong 2 "tables.goods would have 2000000000 rows; a table holds 1073741824 at most" run.yaml --ids goods=2000M
-"$dips" plan run.yaml --ids goods=2000M tables.goods.evict.max_bytes=10T >/dev/null || fail "eviction does not bound the rows"
+"$dips" plan run.yaml --ids goods=2000M tables.goods.evict.max_bytes=10T >/dev/null ||
+    fail "eviction does not bound the rows"
 
 # A table that no feature names has no ids to share.
 cat >unused.yaml <<'END'
@@ -60,5 +65,6 @@ tables: {goods: {dim: 8}, unused: {dim: 8}}
 features: {goods: {table: goods}}
 model: {kind: base, profile: [goods], mlp: {units: [4]}}
 END
-timeout 20 "$dips" plan unused.yaml --ids 3M --json | grep -q '"name":"unused","ids":0,"rows":0' || fail "ids for a table that is not used"
+timeout 20 "$dips" plan unused.yaml --ids 3M --json | grep -q '"name":"unused","ids":0,"rows":0' ||
+    fail "ids for a table that is not used"
 say "ok"

@@ -33,7 +33,8 @@ for s in shards:
     for i in range(len(s["label"])):
         h = slice(o[i], o[i + 1])
         samples.append({"label": float(s["label"][i]), "user": s["user"][i : i + 1], "goods": s["goods"][i : i + 1],
-                        "cate": s["cate"][i : i + 1], "history.goods": s["history.goods"][h], "history.cate": s["history.cate"][h]})
+                        "cate": s["cate"][i : i + 1], "history.goods": s["history.goods"][h],
+                        "history.cate": s["history.cate"][h]})
 counts = {t: {} for t in TABLES}
 for x in samples:
     for t in TABLES:
@@ -43,7 +44,8 @@ for x in samples:
 # ---- the first state
 dense0, rows0 = read_checkpoint(FIRST)
 moving = {n: torch.tensor(v, dtype=torch.float64) for n, v in dense0.items() if n.endswith((".mean", ".var"))}
-weights = {n: torch.tensor(v, dtype=torch.float64).requires_grad_() for n, v in dense0.items() if "@" not in n and n not in moving}
+weights = {n: torch.tensor(v, dtype=torch.float64).requires_grad_() for n, v in dense0.items()
+           if "@" not in n and n not in moving}
 index, row, state, touched = {}, {}, {}, {}
 for t in TABLES:
     index[t] = {int(i): k for k, i in enumerate(rows0[t + ".ids"])}
