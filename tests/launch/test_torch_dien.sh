@@ -40,5 +40,8 @@ variant agru model.evolution.kind=agru model.auxiliary.kind=dot
 variant aigru model.evolution.kind=aigru model.auxiliary.kind=none model.evolution.units=5
 variant sum model.evolution.kind=none model.evolution.units=9 model.auxiliary.units=[3] \
     model.attention.score=mlp model.attention.units=[4,3] model.attention.activation=sigmoid model.attention.scaled=true
+# Widths of real models, for which floats have vector kernels of their own.
+variant wide tables.goods.dim=20 tables.cate.dim=12 model.auxiliary.mean_over=events \
+    'model.auxiliary.units=[100, 50]' 'model.mlp.units=[48, 32]'
 tolerance=$(by_build 1e-10 1e-4)
 "$python" "$source/tests/launch/torch_dien.py" data/world runs 8 50 $tolerance

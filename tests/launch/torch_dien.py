@@ -31,6 +31,7 @@ VARIANTS = {  # name: evolution, auxiliary, mean over, its weight, attention
     "agru": ("agru", "dot", "samples", 1, "bilinear"),
     "aigru": ("aigru", "none", "samples", 1, "bilinear"),
     "sum": ("none", "mlp", "samples", 1, "mlp"),
+    "wide": ("augru", "mlp", "events", 1, "bilinear"),
 }
 
 
