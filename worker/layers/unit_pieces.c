@@ -74,13 +74,15 @@ static void set_rate(unit *u, const piece *e, int l)
         u->next.rate = 1 + u->next.n / vectors;
 }
 
+/* Events are asked for where the first layer's products leave time for it. A pass that gathers
+ * them for sums alone has none to spare: the gather's own asking does as well there. */
 void unit_forward_ahead(unit *u, piece e, int l, int end)
 {
     if (!begin_ahead(u, &e))
         return;
     if (l > 0)
         ask_for_stored(u, &u->x[l - 1], &e, l - 1);
-    if (l == 0 || (end > u->n && u->c->sums))
+    if (l == 0)
         ask_for_events(u, &e, false);
     for (int i = l; i < end && i < u->n; i++)
         ask_for_stored(u, &u->x[i], &e, i);
@@ -96,8 +98,8 @@ void unit_backward_ahead(unit *u, piece e, int l, int end)
         ask_for_stored(u, &u->x[i], &e, i);
         ask_for_stored(u, &u->g[i], &e, i);
     }
-    if (end < 0 || (l == u->n - 1 && u->c->sums))
-        ask_for_events(u, &e, end < 0 && u->k->wants_gradient);
+    if (end < 0)
+        ask_for_events(u, &e, u->k->wants_gradient);
     if (end == u->n - 1)
         set_rate(u, &e, u->n - 1);
 }
