@@ -108,6 +108,7 @@ static inline void slow_write(slow_lane *l)
             return;
         l->first++;
     }
+    l->first = l->end = 0; /* the next pieces lie where the memory is warm */
 }
 
 /* Nanoseconds until the next piece is due, or may be tried again. */
@@ -131,7 +132,8 @@ static inline int slow_process(slow_wire *w, int listener)
 {
     for (;;) {
         struct pollfd polls[SLOW_LANES + 2] = {{listener, POLLIN, 0}, {w->hold[0], POLLIN, 0}};
-        struct timespec pause               = {.tv_nsec = slow_pause(w) % NS_PER_S};
+        int64_t       left                  = slow_pause(w);
+        struct timespec pause = {.tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S};
         for (int i = 0; i < w->n; i++) {
             slow_lane *l    = &w->lanes[i];
             bool       room = l->end - l->first < SLOW_PIECES;
