@@ -4,10 +4,14 @@
  *
  * Whole steps of DIN (pull, forward, backward, push, update) by one worker against a shard
  * that is a thread of the same process (embedded), and a process of its own over ipc, over
- * tcp, and over tcp with every byte a millisecond longer under way: all in one run, in turns
- * of a few steps; rates are medians over the turns, and so are the shares by which a step takes
- * longer than the embedded one of its turn. With staleness s the rows of the next s steps
- * travel while a step computes. SECONDS for each figure; 11 turns of 8 steps at least. */
+ * tcp, over tcp through another process that passes on at once what comes (tcp + 0 ms), and
+ * through one that keeps every byte for a millisecond: all in one run, in turns of a few
+ * steps; figures are medians over the turns, and so are the shares by which a step takes
+ * longer than the embedded one of its turn. What the millisecond costs is told against
+ * tcp + 0 ms, where a process passes on the same bytes, with somewhat fewer awakenings. With
+ * staleness s the rows of the next s steps travel while a step computes. Beside a step's time
+ * stand what it waits for rows, and the CPU time that worker, server and wire have for it,
+ * all in ms. SECONDS for each figure; 11 turns of 8 steps at least. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +21,10 @@
 #include "slow_wire.h"
 #include "worker/learner.h"
 
-enum { PLACES = 4, BATCHES = 8, TURNS = 11, FIELDS = 3, GOODS = 1000000, STALENESS = 2 };
-enum { STEPS_LEAST = 8 }; /* of a turn: fewer would hide nothing behind each other */
+enum { PLACES = 5, BATCHES = 8, TURNS = 11, FIELDS = 3, GOODS = 1000000, STALENESS = 2 };
+enum { STEPS_LEAST = 8 };            /* of a turn: fewer would hide nothing behind each other */
+enum { UNDELAYED = 3, DELAYED = 4 }; /* places behind a slow wire */
+enum { RATE, WAIT, OF_WORKER, OF_SERVER, OF_WIRE, FIGURES };
 
 static const char yaml[] =
     "tables:\n"
@@ -37,7 +43,8 @@ static const char yaml[] =
 /* A worker with its shard somewhere. */
 typedef struct place {
     const char *kind, *name;
-    int64_t     delay; /* of the wire; nanoseconds */
+    bool        wired; /* behind a slow wire */
+    int64_t     delay; /* of that; nanoseconds */
     far_side    far;
     slow_wire   wire;
     net        *net;
@@ -45,7 +52,7 @@ typedef struct place {
     job         job;
     learner    *learner;
     int64_t     step;
-    double      rate[TURNS];
+    double      figures[FIGURES][TURNS];
 } place;
 
 typedef struct bench {
@@ -123,7 +130,7 @@ static err_t draw_batches(bench *b)
 
 static err_t place_open(bench *b, place *p)
 {
-    const char *there = p->delay ? p->wire.endpoint : p->far.endpoints[0];
+    const char *there = p->wired ? p->wire.endpoint : p->far.endpoints[0];
 
     p->net = p->far.net;
     if (p->far.pid)
@@ -144,7 +151,7 @@ static err_t place_close(place *p)
     net_link_close(&p->link);
     if (p->far.pid)
         net_free(&p->net);
-    if (p->delay)
+    if (p->wired)
         TRY(slow_wire_close(&p->wire));
     return far_close(&p->far);
 }
@@ -170,25 +177,58 @@ static err_t train(bench *b, place *p, int n, int staleness)
     return OK;
 }
 
-static double median(double *x)
+static double median(const double *x)
 {
-    qsort(x, TURNS, sizeof *x, ascending);
-    return x[TURNS / 2];
+    double sorted[TURNS];
+
+    memcpy(sorted, x, sizeof sorted);
+    qsort(sorted, TURNS, sizeof *sorted, ascending);
+    return sorted[TURNS / 2];
+}
+
+/* The median over turns of a's rate by b's. */
+static double faster(const place *a, const place *b)
+{
+    double ratios[TURNS];
+
+    for (int turn = 0; turn < TURNS; turn++)
+        ratios[turn] = a->figures[RATE][turn] / b->figures[RATE][turn];
+    return median(ratios);
 }
 
 static void tell(bench *b, int staleness)
 {
-    double longer[PLACES][TURNS];
-
-    for (int i = 0; i < PLACES; i++)
-        for (int turn = 0; turn < TURNS; turn++)
-            longer[i][turn] = b->places[0].rate[turn] / b->places[i].rate[turn] - 1;
     for (int i = 0; i < PLACES; i++) {
-        double rate = median(b->places[i].rate);
-        printf("staleness %d  %-10s  %8.0f samples/s  %6.2f ms a step  %+5.1f %%\n", staleness,
-               b->places[i].name, rate, b->B / rate * 1e3, 100 * median(longer[i]));
+        const place *p = &b->places[i];
+        double       m[FIGURES];
+        for (int f = 0; f < FIGURES; f++)
+            m[f] = median(p->figures[f]);
+        printf("staleness %d  %-10s  %8.0f samples/s  %6.2f ms a step  %+5.1f %%  rows %5.2f  "
+               "CPU %6.2f %5.2f %5.2f\n",
+               staleness, p->name, m[RATE], b->B / m[RATE] * 1e3,
+               100 * (faster(&b->places[0], p) - 1), m[WAIT], m[OF_WORKER], m[OF_SERVER],
+               m[OF_WIRE]);
     }
+    printf("staleness %d  a millisecond keeps %.0f %% of the throughput\n", staleness,
+           100 * faster(&b->places[DELAYED], &b->places[UNDELAYED]));
     fflush(stdout);
+}
+
+/* What n steps of a place were, beside others. */
+static err_t turn_of(bench *b, place *p, int turn, int n, int staleness)
+{
+    const double waited = learner_time(p->learner)->rows, mine = cpu_seconds(0);
+    const double far   = p->far.pid ? cpu_seconds(p->far.pid) : 0;
+    const double wire  = p->wired ? cpu_seconds(p->wire.pid) : 0;
+    int64_t      begin = now();
+
+    TRY(train(b, p, n, staleness));
+    p->figures[RATE][turn]      = n * b->B / seconds_since(begin);
+    p->figures[WAIT][turn]      = (learner_time(p->learner)->rows - waited) / n * 1e3;
+    p->figures[OF_WORKER][turn] = (cpu_seconds(0) - mine) / n * 1e3;
+    p->figures[OF_SERVER][turn] = p->far.pid ? (cpu_seconds(p->far.pid) - far) / n * 1e3 : 0;
+    p->figures[OF_WIRE][turn]   = p->wired ? (cpu_seconds(p->wire.pid) - wire) / n * 1e3 : 0;
+    return OK;
 }
 
 static err_t compare(bench *b, int staleness)
@@ -203,11 +243,8 @@ static err_t compare(bench *b, int staleness)
         n           = fit > STEPS_LEAST ? fit : STEPS_LEAST;
     }
     for (int turn = 0; turn < TURNS; turn++)
-        for (int i = 0; i < PLACES; i++) {
-            int64_t begin = now();
-            TRY(train(b, &b->places[i], n, staleness));
-            b->places[i].rate[turn] = n * b->B / seconds_since(begin);
-        }
+        for (int i = 0; i < PLACES; i++)
+            TRY(turn_of(b, &b->places[i], turn, n, staleness));
     tell(b, staleness);
     return OK;
 }
@@ -218,7 +255,8 @@ static err_t run(bench *b)
         {.kind = "inproc", .name = "embedded"},
         {.kind = "ipc", .name = "ipc"},
         {.kind = "tcp", .name = "tcp"},
-        {.kind = "tcp", .name = "tcp + 1 ms", .delay = NS_PER_MS},
+        [UNDELAYED] = {.kind = "tcp", .name = "tcp + 0 ms", .wired = true},
+        [DELAYED]   = {.kind = "tcp", .name = "tcp + 1 ms", .wired = true, .delay = NS_PER_MS},
     };
 
     TRY(config_parse(&b->config, "bench.yaml", yaml, strlen(yaml), 0, NULL));
@@ -227,7 +265,7 @@ static err_t run(bench *b)
         place *p = &b->places[i];
         *p       = places[i];
         TRY(far_open(&p->far, p->kind, 1, b->config, b->schema));
-        if (p->delay)
+        if (p->wired)
             TRY(slow_wire_open(&p->wire, p->far.endpoints[0], p->delay));
     }
     TRY(comm_self(&b->alone));
