@@ -6,9 +6,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define MOST_BYTES  ((size_t)32 << 20) /* of pieces on their way */
-#define SPARE_BYTES ((size_t)4 << 20)  /* of a piece that is used again */
-#define NICE        10                 /* than the threads that train: a tenth of their share */
+#define SPARE_BYTES ((size_t)4 << 20) /* of a piece that is used again */
+#define NICE        10                /* than the threads that train: a tenth of their share */
 
 struct cut_writer {
     pthread_t       thread;
@@ -187,7 +186,7 @@ err_t cut_writer_start(cut_writer **out, safetensors_writer *file, bool thread)
 bool cut_writer_has_room(cut_writer *w)
 {
     pthread_mutex_lock(&w->lock);
-    bool room = w->bytes < MOST_BYTES && !w->done;
+    bool room = w->bytes < CUT_WRITER_BYTES && !w->done;
     pthread_mutex_unlock(&w->lock);
     return room;
 }

@@ -33,6 +33,9 @@ typedef struct cut_writer cut_writer;
  * cut_writer_abandon. */
 MUST_CHECK err_t cut_writer_start(cut_writer **out, safetensors_writer *file, bool thread);
 
+/* Bytes of pieces on their way, above which nothing more is packed. */
+#define CUT_WRITER_BYTES ((size_t)32 << 20)
+
 /* Whether another piece may be filled: not too much is on its way, and nothing failed. */
 bool cut_writer_has_room(cut_writer *w);
 

@@ -5,6 +5,7 @@
 #include "common/hash.h"
 #include "common/optim.h"
 #include "ps/admission.h"
+#include "ps/cut_writer.h"
 #include "ps/eviction.h"
 #include "ps/row_store.h"
 #include "ps/table.h"
@@ -147,6 +148,8 @@ static void plan_checkpoint(plan *p)
     p->shard_file = p->all.file * p->largest;
     p->checkpoint = p->all.file + p->step.dense_file;
     p->kept       = p->checkpoint * p->options.config->checkpoint.keep;
+    p->server_cut =
+        fmin(p->shard_file, (double)CUT_WRITER_BYTES) * p->options.config->cluster.shards;
 }
 
 /* Servers inside worker 0's process are reached without a wire. */

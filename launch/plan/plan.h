@@ -42,6 +42,7 @@ typedef struct plan {
     plan_table   all;     /* ids, rows, memory, file, counts, sketch: of all tables */
     double       largest; /* rows of the fullest shard, of all rows */
     double server_rows, server_sketches, server_messages, server; /* bytes of each server */
+    double server_cut;     /* bytes of a checkpoint on their way to the disk, more than these */
     double servers_needed; /* with options.memory each; 0: not told or none will do */
     double shard_file, checkpoint, kept; /* bytes of a shard's file, of all, of `keep` */
     double worker;                       /* bytes of memory */

@@ -107,7 +107,10 @@ static void print_servers(const plan *p, FILE *to)
             bytes_text(p->server_rows).at, bytes_text(p->server_messages).at);
     if (p->server_sketches > 0)
         fprintf(to, ", sketches %s", bytes_text(p->server_sketches).at);
-    fprintf(to, "\n");
+    fprintf(to,
+            "\n             %10s more, and the rows touched meanwhile, while a checkpoint is "
+            "written\n",
+            bytes_text(p->server_cut).at);
     if (p->all.counts > 0)
         fprintf(to,
                 "             %10s of counts.safetensors mapped by all servers together (page "
@@ -270,12 +273,13 @@ err_t plan_print_json(const plan *p, FILE *to)
     for (int t = 0; t < p->options.schema->n_tables; t++)
         json_array_append_new(tables, json_of_table(p, t));
     json_t *all = json_pack(
-        "{s:I, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows",
+        "{s:I, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows",
         (json_int_t)p->all.rows, "tables", tables, "servers", p->options.servers, "shards",
         p->options.config->cluster.shards, "workers", p->options.config->cluster.workers,
-        "memory", whole(p->all.memory), "server_memory", whole(p->server), "worker_memory",
-        whole(p->worker), "counts", whole(p->all.counts), "checkpoint", whole(p->checkpoint),
-        "shard_file", whole(p->shard_file), "step", json_of_step(p), "pace", json_of_pace(p));
+        "memory", whole(p->all.memory), "server_memory", whole(p->server), "server_checkpoint",
+        whole(p->server_cut), "worker_memory", whole(p->worker), "counts", whole(p->all.counts),
+        "checkpoint", whole(p->checkpoint), "shard_file", whole(p->shard_file), "step",
+        json_of_step(p), "pace", json_of_pace(p));
     if (!all)
         return err_memory(4096, "the plan as JSON");
     if (p->servers_needed > 0)
