@@ -70,6 +70,8 @@ err_t request_cell(id_list *ids, const json_t *value, const schema *s, int slot,
 
 err_t request_time(int64_t *time, const json_t *value, const char *what)
 {
+    if (!value)
+        return err_set(ERR_DATA, "%s is missing: wanted whole seconds", what);
     if (!json_is_integer(value))
         return err_set(ERR_DATA, "%s is no time: wanted whole seconds", what);
     *time = json_integer_value(value);

@@ -96,6 +96,7 @@ refused 3 "user is a list" "{\"user\": [1], \"candidates\": [{$good}]}"
 refused 3 "candidate 1: cate is missing; --items can tell it" "{\"user\": 1, \"candidates\": [{$good}, {\"goods\": 1}]}"
 refused 3 "history.cate has 1 values" "{\"user\": 1, \"history\": {\"goods\": [1, 2], \"cate\": [1]}, \"candidates\": []}"
 refused 3 "history.cate[0] is missing" "{\"user\": 1, \"history\": [{\"goods\": 1}], \"candidates\": []}"
+refused 3 "history.time[0] is missing" "{\"user\": 1, \"history\": [{$good}], \"candidates\": []}" features.history.columns.time.kind=time
 refused 3 "candidates.cate is no list" '{"user": 1, "candidates": {"goods": [1, 2], "cate": [1]}}'
 refused 3 "do not know the id 99999" '{"user": 1, "candidates": [99999]}' --items 'data/train-*.safetensors'
 refused 3 "no such file" '{}' --items 'nowhere.safetensors'
