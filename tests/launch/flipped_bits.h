@@ -37,6 +37,10 @@ typedef err_t flipped_reader(const char *folder);
 
 static char last[CONFIG_PATH_MAX];
 
+/* Several processes may share the bits: this one flips every flip_shares-th, from flip_share
+ * on. */
+static size_t flip_share, flip_shares = 1;
+
 /* ---- the room ---- */
 
 static inline void flipped_run(err_t (*run)(int, char **), int n, char **words)
@@ -104,11 +108,15 @@ static inline err_t flipped_verify(const char *folder)
     return checkpoint_verify(folder, true, NULL);
 }
 
-/* Flip the bits first, first + stride, ... below end, one at a time. */
-static inline void flip_each(const flipped_file *f, flipped_reader *read, size_t first,
-                             size_t end, size_t stride)
+/* Flip the bits first, first + stride, ... below end, one at a time; this process's share. How
+ * many it were. */
+static inline size_t flip_each(const flipped_file *f, flipped_reader *read, size_t first,
+                               size_t end, size_t stride)
 {
-    for (size_t bit = first; bit < end; bit += stride) {
+    size_t n = 0;
+
+    for (size_t bit = first + flip_share * stride; bit < end;
+         bit += flip_shares * stride, n++) {
         unsigned char mask = (unsigned char)(1 << bit % 8);
         f->at[bit / 8] ^= mask;
         if (read(last) == OK)
@@ -117,6 +125,7 @@ static inline void flip_each(const flipped_file *f, flipped_reader *read, size_t
             fail_msg("%s, bit %zu: '%s' does not name the file", f->path, bit, err_text());
         f->at[bit / 8] ^= mask;
     }
+    return n;
 }
 
 static const char *const flipped_names[FLIPPED_FILES] = {"manifest.json", "dense.safetensors",
@@ -139,10 +148,11 @@ static inline void flip_file(int64_t step, const char *name, size_t front, size_
 
     flipped_open(&f, step, name);
     size_t bits = f.size * 8, head = strncmp(name, "shard", 5) ? bits : flipped_header(&f) * 8;
-    flip_each(&f, manifest_verify_all, 0, head, front);
-    flip_each(&f, manifest_verify_all, head, bits, rest);
-    printf("%s: of %zu bits one in %zu of the first %zu, one in %zu of the rest\n", f.path,
-           bits, front, head, rest);
+    size_t n = flip_each(&f, manifest_verify_all, 0, head, front);
+    n += flip_each(&f, manifest_verify_all, head, bits, rest);
+    printf("%s: of %zu bits one in %zu of the first %zu, one in %zu of the rest: %zu flips\n",
+           f.path, bits, front, head, rest, n);
+    fflush(stdout);
     flipped_close(&f);
 }
 
