@@ -86,6 +86,39 @@ static void any_number_of_shards_reads_the_cut_of_any_other(void **unused)
     }
 }
 
+static void count_beat(void *self)
+{
+    ++*(int *)self;
+}
+
+/* Nobody takes a shard that reads for long for one that hangs: however large the cut, what lies
+ * between two signs of life is a bucket of one table. */
+static void whoever_reads_a_cut_gives_a_sign_of_life_at_every_bucket(void **unused)
+{
+    world                *a = trained(2, 4);
+    manifest_chain        chain;
+    table                 tables[TABLES];
+    int                   beats = 0, buckets = 0;
+    const pulse           p     = {count_beat, &beats};
+
+    (void)unused;
+    world_save(a, inside("cut"), 4);
+    must(manifest_chain_read(&chain, inside("cut")));
+    for (int t = 0; t < TABLES; t++) {
+        const table *like = &a->shards[0]->tables[t];
+        must(table_init(&tables[t], &a->schema->tables[t], a->config->train.seed, NULL,
+                        like->first_bucket, like->end_bucket));
+        buckets += (int)(like->end_bucket - like->first_bucket);
+    }
+    must(snapshot_read_chain(&chain, tables, TABLES, &p));
+    assert_int_equal(beats, buckets);
+    assert_true(buckets > TABLES);
+    for (int t = 0; t < TABLES; t++)
+        table_clear(&tables[t]);
+    manifest_chain_clear(&chain);
+    world_free(a);
+}
+
 /* What table t of w, which is one shard, holds of the buckets first .. end-1. */
 static void copy_buckets(table *to, const world *w, int t, uint32_t first, uint32_t end)
 {
@@ -601,6 +634,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_shards_reads_the_cut_of_any_other),
+        cmocka_unit_test(whoever_reads_a_cut_gives_a_sign_of_life_at_every_bucket),
         cmocka_unit_test(the_map_of_the_manifest_says_who_had_which_buckets),
         cmocka_unit_test(stopped_and_resumed_is_never_stopped),
         cmocka_unit_test(a_file_depends_on_the_rows_alone),
