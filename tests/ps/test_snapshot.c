@@ -95,11 +95,11 @@ static void count_beat(void *self)
  * between two signs of life is a bucket of one table. */
 static void whoever_reads_a_cut_gives_a_sign_of_life_at_every_bucket(void **unused)
 {
-    world                *a = trained(2, 4);
-    manifest_chain        chain;
-    table                 tables[TABLES];
-    int                   beats = 0, buckets = 0;
-    const pulse           p     = {count_beat, &beats};
+    world         *a = trained(2, 4);
+    manifest_chain chain;
+    table          tables[TABLES];
+    int            beats = 0, buckets = 0;
+    const pulse    p = {count_beat, &beats};
 
     (void)unused;
     world_save(a, inside("cut"), 4);
