@@ -5,7 +5,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/comm_state.h"
 
@@ -209,6 +211,24 @@ err_t comm_self(comm **out)
     return OK;
 }
 
+/* Open MPI's processes of a host find each other's memory by files, which outlive whoever is
+ * killed. All have it by now, and the names can go. */
+static void forget_names(void)
+{
+    char  line[4352];
+    FILE *maps = fopen("/proc/self/maps", "r");
+
+    while (maps && fgets(line, sizeof line, maps)) {
+        char *path = strchr(line, '/');
+        if (!path || !strstr(path, "/vader_segment."))
+            continue;
+        path[strcspn(path, "\n")] = '\0';
+        unlink(path);
+    }
+    if (maps)
+        fclose(maps);
+}
+
 static err_t join(comm *c)
 {
     int provided, begun = 0;
@@ -231,6 +251,7 @@ static err_t join(comm *c)
     MPI_Comm_set_errhandler(c->mpi->world, MPI_ERRORS_RETURN);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(c->mpi->world, &c->rank);
+    forget_names();
     return OK;
 }
 

@@ -93,12 +93,22 @@ no_process_of() { [ -z "$(processes_of "$1")" ]; }
 is_ended() { ! grep -qs "^State:.[^ZX]" "/proc/$1/status"; }
 has_step() { grep -qs '"event":"step"' "$1/metrics.jsonl"; }
 
+# Open MPI's shared memory made since run.yaml was, of which no process is left.
+orphaned_segments() {
+    local segment
+    find /dev/shm -maxdepth 1 -name 'vader_segment.*' -newer run.yaml 2>/dev/null |
+        while read -r segment; do
+            grep -qsF "$segment" /proc/[0-9]*/maps || echo "$segment"
+        done
+}
+
 # The job with process $1 in run folder $2 has left nothing on this machine.
 nothing_left() {
     local left
     left=$(
         processes_of "$2"
         ls -d "$2/session" "$2/lock" "$2/key" "/dev/shm/dips-$1-"* 2>/dev/null
+        orphaned_segments
         ls -A "$TMPDIR"
         ss -xl 2>/dev/null | grep -o "@dips-$1-[^ ]*"
     )
